@@ -1,0 +1,48 @@
+package events
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+)
+
+// ChainHash is the hash that the commit must carry after prev, the hash of the
+// workflow's commit before it (zero for the first). It covers what the commit
+// says and not where or when it was stored; docs/adr/0003-wire-format.md lists
+// the bytes.
+func (c *Commit) ChainHash(prev Hash) Hash {
+	b := make([]byte, 0, 512)
+	b = append(b, prev[:]...)
+	b = append(b, Format, byte(c.Kind))
+	b = appendText(b, c.Workflow.Subject())
+	b = appendText(b, string(c.ID))
+	b = append(b, c.Digest[:]...)
+	if c.Closed != nil {
+		b = append(b, 2)
+		b = c.Closed.appendChained(b)
+	} else {
+		b = append(b, 1)
+	}
+	b = c.Run.appendChained(b)
+
+	h := sha256.New()
+	h.Write(b)
+	h.Write(c.Body)
+	var sum [sha256.Size]byte
+	return Hash(h.Sum(sum[:0])[:len(Hash{})])
+}
+
+func (s *Segment) appendChained(b []byte) []byte {
+	b = appendText(b, string(s.Run))
+	b = binary.AppendUvarint(b, uint64(s.First))
+	b = binary.AppendUvarint(b, uint64(s.Last))
+	b = appendText(b, s.Type)
+	b = append(b, byte(s.Before), byte(s.After))
+	return binary.AppendUvarint(b, uint64(s.Size))
+}
+
+// appendText writes a length and that many bytes, so that no two different
+// lists of texts are the same bytes.
+func appendText(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}

@@ -1,0 +1,160 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrConflict: the workflow is not as the append expected. Nothing was
+	// stored. Read the history again and decide again; *ConflictError has the
+	// cursor to go on from.
+	ErrConflict = errors.New("conflict")
+	// ErrClosed: the run is closed and takes no more events. Nothing was stored.
+	ErrClosed = errors.New("the run is closed")
+	// ErrNotFound: the log has no such workflow, run or event.
+	ErrNotFound = errors.New("not found")
+	// ErrInvalid: the request can never succeed as it is. Nothing was sent;
+	// *InvalidError names the field.
+	ErrInvalid = errors.New("invalid")
+	// ErrLimit: the commit or the history would be too large. Nothing was
+	// sent; split the commit, or continue as new.
+	ErrLimit = errors.New("limit exceeded")
+	// ErrCommitIDReused: the commit id is stored already, with other content.
+	// It is a bug of the caller: one id was used for two appends.
+	ErrCommitIDReused = errors.New("commit id was used for other content")
+	// ErrOutcomeUnknown: the append may or may not have been stored, or may
+	// yet be. Send it again with the commit id and the expectation that
+	// *OutcomeUnknownError carries, now or later, and it is settled.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrUnavailable: the log could not be reached or is not able to serve.
+	// Nothing was stored; try again later.
+	ErrUnavailable = errors.New("the log is unavailable")
+	// ErrCorrupt: a message on the workflow's subject is not the commit that
+	// should be there. The workflow takes no appends and gives no history until
+	// it is mended; others are not affected.
+	ErrCorrupt = errors.New("the log is corrupt")
+	// ErrWrongLog: this is not the log that was expected: another log id, an
+	// epoch before or after a restore, a format or settings that are not this
+	// version's. Nothing was stored.
+	ErrWrongLog = errors.New("wrong log")
+)
+
+// InvalidError names the field of a request that cannot be accepted.
+type InvalidError struct {
+	Field  string // e.g. "events[2].eventId"
+	Reason string
+}
+
+func (e *InvalidError) Error() string        { return "invalid " + e.Field + ": " + e.Reason }
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+// ConflictError says what an append expected of a workflow and what is there.
+type ConflictError struct {
+	Workflow Workflow
+	Expected string
+	Actual   Cursor
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("conflict on %s: expected %s, found %s", e.Workflow, e.Expected, e.Actual)
+}
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
+
+// ClosedError names the closed run.
+type ClosedError struct {
+	Workflow Workflow
+	Actual   Cursor // of the workflow's newest run
+}
+
+func (e *ClosedError) Error() string {
+	return fmt.Sprintf("the run of %s is closed: %s", e.Workflow, e.Actual)
+}
+func (e *ClosedError) Is(target error) bool { return target == ErrClosed }
+
+// NotFoundError says what was looked for. Run is empty where the whole workflow
+// is missing, Event zero where it is the run.
+type NotFoundError struct {
+	Workflow Workflow
+	Run      RunID
+	Event    EventID
+}
+
+func (e *NotFoundError) Error() string {
+	switch {
+	case e.Run == "":
+		return fmt.Sprintf("workflow %s not found", e.Workflow)
+	case e.Event == 0:
+		return fmt.Sprintf("run %s of workflow %s not found", e.Run, e.Workflow)
+	default:
+		return fmt.Sprintf("event %d of run %s of workflow %s not found", e.Event, e.Run, e.Workflow)
+	}
+}
+func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
+
+// LimitError says which limit an append would exceed.
+type LimitError struct {
+	Workflow Workflow
+	What     string // e.g. "bytes of the commit"
+	Got, Max int64
+	Remedy   string
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("append to %s: %d %s, at most %d are allowed: %s", e.Workflow, e.Got, e.What, e.Max, e.Remedy)
+}
+func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+
+// CommitIDReusedError names the commit that has the id.
+type CommitIDReusedError struct {
+	Workflow Workflow
+	CommitID CommitID
+	Position Position
+}
+
+func (e *CommitIDReusedError) Error() string {
+	return fmt.Sprintf("commit id %q of %s is stored at %s with other content", e.CommitID, e.Workflow, e.Position)
+}
+func (e *CommitIDReusedError) Is(target error) bool { return target == ErrCommitIDReused }
+
+// OutcomeUnknownError carries what settles the append: send the same request
+// again with this commit id and this expectation.
+type OutcomeUnknownError struct {
+	Workflow    Workflow
+	CommitID    CommitID
+	Expectation Expectation
+	Cause       error
+}
+
+func (e *OutcomeUnknownError) Error() string {
+	return fmt.Sprintf("append %q to %s: outcome unknown: %v", e.CommitID, e.Workflow, e.Cause)
+}
+func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
+func (e *OutcomeUnknownError) Unwrap() error        { return e.Cause }
+
+// CorruptError places what is wrong with a workflow's subject.
+type CorruptError struct {
+	Workflow Workflow
+	Position Position
+	Reason   string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("the log is corrupt at %s (%s): %s", e.Position, e.Workflow, e.Reason)
+}
+func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
+
+// WrongLogError says what was expected of the log and what it is.
+type WrongLogError struct{ What, Want, Got string }
+
+func (e *WrongLogError) Error() string {
+	return fmt.Sprintf("wrong log: %s is %s, expected %s", e.What, e.Got, e.Want)
+}
+func (e *WrongLogError) Is(target error) bool { return target == ErrWrongLog }
+
+// SafeToRetry reports whether sending the same request again, with the same
+// commit id, can do no harm and may succeed: nothing was stored, or what was is
+// recognised.
+func SafeToRetry(err error) bool {
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown)
+}

@@ -1,0 +1,357 @@
+package subjectlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// Append is events.Appender's. See the outcomes of an append in
+// docs/adr/0004-outcomes-of-an-append.md.
+func (l *Log) Append(ctx context.Context, r events.Request) (events.Result, error) {
+	p, err := prepare(r, l.config.Limits, l.config.Now())
+	if err != nil {
+		return events.Result{}, err
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, l.config.AppendTimeout)
+		defer cancel()
+	}
+	a := &appending{Log: l, p: p}
+	res, err := a.run(ctx)
+	if err != nil {
+		return events.Result{}, err
+	}
+	return res, nil
+}
+
+// appending is one append under way.
+type appending struct {
+	*Log
+	p *prepared
+}
+
+func (a *appending) run(ctx context.Context) (events.Result, error) {
+	if attempt, ok := a.p.Expect.Attempted(); ok {
+		return a.settleAttempt(ctx, attempt)
+	}
+	if a.p.Expect.IsNewRun() {
+		return a.newRun(ctx)
+	}
+	if c, ok := a.p.Expect.AfterCursor(); ok {
+		if err := a.checkCursor(c); err != nil {
+			return events.Result{}, err
+		}
+		return a.after(ctx, c)
+	}
+	if run, id, ok := a.p.Expect.AfterRunEvent(); ok {
+		return a.afterEvent(ctx, run, id)
+	}
+	return a.atEnd(ctx)
+}
+
+// checkCursor refuses a cursor that is not of this workflow in this log.
+func (a *appending) checkCursor(c events.Cursor) error {
+	if c.IsZero() {
+		return &events.InvalidError{Field: "after", Reason: "is the zero cursor: use NewRun for a workflow without history"}
+	}
+	if c.Workflow() != a.p.Workflow {
+		return &events.InvalidError{Field: "after", Reason: fmt.Sprintf("is a cursor of %s", c.Workflow())}
+	}
+	return c.Of(a.identity)
+}
+
+// newRun starts a run: at once if the workflow does not exist, else after its
+// last run, which must be closed.
+func (a *appending) newRun(ctx context.Context) (events.Result, error) {
+	var tail events.Cursor // of nothing
+	for {
+		res, moved, err := a.settle(ctx, tail)
+		if moved == nil || err != nil {
+			return res, err
+		}
+		last, err := a.tail(ctx, a.p.Workflow)
+		if err != nil {
+			return events.Result{}, err
+		}
+		// Only an id that may have been sent before can be there: one made
+		// for this append has just been refused.
+		if a.p.given {
+			if found, err := a.findStart(ctx, last); found != nil || err != nil {
+				return a.existing(found, err)
+			}
+		}
+		tail = last.Cursor(a.identity)
+		if events.IsOpen(tail.Status()) {
+			return events.Result{}, a.conflict(tail)
+		}
+	}
+}
+
+// after appends directly after the cursor, or not at all.
+func (a *appending) after(ctx context.Context, c events.Cursor) (events.Result, error) {
+	res, moved, err := a.settle(ctx, c)
+	if moved == nil || err != nil {
+		return res, err
+	}
+	last, err := a.tail(ctx, a.p.Workflow)
+	if err != nil {
+		return events.Result{}, err
+	}
+	return events.Result{}, a.conflict(last.Cursor(a.identity))
+}
+
+func (a *appending) afterEvent(ctx context.Context, run events.RunID, id events.EventID) (events.Result, error) {
+	last, err := a.tail(ctx, a.p.Workflow)
+	if err != nil {
+		return events.Result{}, err
+	}
+	if last.Run.Run == run && last.Run.Last == id {
+		return a.after(ctx, last.Cursor(a.identity))
+	}
+	if a.p.given {
+		if found, err := a.findCommit(ctx, last); found != nil || err != nil {
+			return a.existing(found, err)
+		}
+	}
+	return events.Result{}, a.conflict(last.Cursor(a.identity))
+}
+
+// atEnd follows the workflow to wherever it ends.
+func (a *appending) atEnd(ctx context.Context) (events.Result, error) {
+	last, err := a.tail(ctx, a.p.Workflow)
+	if err != nil {
+		return events.Result{}, err
+	}
+	if a.p.given {
+		if found, err := a.findCommit(ctx, last); found != nil || err != nil {
+			return a.existing(found, err)
+		}
+	}
+	return a.atEndFrom(ctx, last)
+}
+
+func (a *appending) atEndFrom(ctx context.Context, last *events.Commit) (events.Result, error) {
+	only, _ := a.p.Expect.IsAtEnd()
+	for {
+		tail := last.Cursor(a.identity)
+		if only != "" && tail.Run() != only {
+			return events.Result{}, a.notThatRun(ctx, last, only)
+		}
+		if !events.IsOpen(tail.Status()) {
+			return events.Result{}, &events.ClosedError{Workflow: a.p.Workflow, Actual: tail}
+		}
+		res, moved, err := a.settle(ctx, tail)
+		if moved == nil || err != nil {
+			return res, err
+		}
+		// Settled: the expectation was met by another commit, so no attempt
+		// with it is stored or ever will be. Only now may it move.
+		if last, err = a.tail(ctx, a.p.Workflow); err != nil {
+			return events.Result{}, err
+		}
+	}
+}
+
+// notThatRun says whether a run that is not the newest is closed or was never there.
+func (a *appending) notThatRun(ctx context.Context, last *events.Commit, run events.RunID) error {
+	if _, err := a.locate(ctx, last, run); err != nil {
+		return err
+	}
+	return &events.ClosedError{Workflow: a.p.Workflow, Actual: last.Cursor(a.identity)}
+}
+
+// settleAttempt sends again what ended unknown, against the same expectation,
+// and goes on as the expectation says once that is settled.
+func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (events.Result, error) {
+	if !a.p.given {
+		return events.Result{}, &events.InvalidError{Field: "commitId", Reason: "is empty: an expectation of an unknown outcome goes with the commit id of that append"}
+	}
+	if !attempt.After.IsZero() {
+		if err := a.checkCursor(attempt.After); err != nil {
+			return events.Result{}, err
+		}
+	}
+	res, moved, err := a.settle(ctx, attempt.After)
+	if moved == nil || err != nil {
+		return res, err
+	}
+	last, err := a.tail(ctx, a.p.Workflow)
+	if err != nil {
+		return events.Result{}, err
+	}
+	switch _, atEnd := a.p.Expect.IsAtEnd(); {
+	case atEnd:
+		return a.atEndFrom(ctx, last)
+	case a.p.Expect.IsNewRun():
+		return a.newRun(ctx)
+	default:
+		return events.Result{}, a.conflict(last.Cursor(a.identity))
+	}
+}
+
+func (a *appending) conflict(actual events.Cursor) error {
+	return &events.ConflictError{Workflow: a.p.Workflow, Expected: a.p.Expect.String(), Actual: actual}
+}
+
+// settle sends the commit that follows tail until it is known to be stored or
+// known never to be. It returns the result, or the commit that stands where
+// this one would have (moved), or an error.
+func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.Result, moved *events.Commit, err error) {
+	if err := a.fits(tail); err != nil {
+		return events.Result{}, nil, err
+	}
+	c, err := a.p.against(tail, a.config.Limits)
+	if err != nil {
+		return events.Result{}, nil, err
+	}
+	out := Outgoing{
+		Partition: a.Partition(a.p.Workflow), Subject: a.p.Workflow.Subject(),
+		Header: events.EncodeHeader(c), Body: c.Body, Expected: tail.Position().Sequence,
+	}
+	wait := retryDelays()
+	unsettled := false // an attempt with this expectation may be stored
+	for {
+		seq, err := a.store.Publish(ctx, out)
+		var rejected *RejectedError
+		switch {
+		case err == nil:
+			c.Position = events.Position{Partition: out.Partition, Sequence: seq}
+			for _, s := range []*events.Segment{&c.Run, c.Closed} {
+				if s != nil && s.Opens() {
+					s.RunFirst = seq
+				}
+			}
+			if c.Closed != nil {
+				c.Run.PrevRunFirst = c.Closed.RunFirst
+			}
+			return a.result(c, false), nil, nil
+		case errors.Is(err, ErrMoved):
+			next, err := a.standingAfter(ctx, out)
+			switch {
+			case errors.Is(err, events.ErrCorrupt):
+				return events.Result{}, nil, err
+			case err != nil && (unsettled || a.p.given):
+				return events.Result{}, nil, a.unknown(tail, err)
+			case err != nil:
+				return events.Result{}, nil, err
+			case next.ID != a.p.CommitID:
+				return events.Result{}, next, nil
+			}
+			res, err := a.existing(next, nil)
+			return res, nil, err
+		case errors.As(err, &rejected) && !unsettled:
+			return events.Result{}, nil, &events.LimitError{Workflow: a.p.Workflow, What: "bytes of a commit: " + rejected.Reason, Got: int64(len(c.Body)), Remedy: "see the server's limits"}
+		case errors.Is(err, events.ErrWrongLog) && !unsettled:
+			return events.Result{}, nil, err
+		case errors.Is(err, ErrClosed) && !unsettled:
+			return events.Result{}, nil, unavailable(err)
+		case errors.Is(err, ErrClosed), errors.Is(err, events.ErrWrongLog):
+			return events.Result{}, nil, a.unknown(tail, err)
+		case errors.Is(err, ErrNotSent), errors.Is(err, ErrBusy):
+		default:
+			unsettled = true
+		}
+		if stop := sleep(ctx, wait.NextBackOff()); stop != nil {
+			if !unsettled {
+				return events.Result{}, nil, &unavailableError{cause: fmt.Errorf("append to %s: %w (last answer: %w)", a.p.Workflow, stop, err)}
+			}
+			return events.Result{}, nil, a.unknown(tail, err)
+		}
+	}
+}
+
+// fits holds what the state of the workflow allows: a start after a closed run
+// only, anything else in an open one only.
+func (a *appending) fits(tail events.Cursor) error {
+	opens := events.Opens(a.p.Events[0])
+	switch {
+	case tail.IsZero() && !opens:
+		return &events.InvalidError{Field: field(0, "eventType"), Reason: "is no start, and the workflow has no run"}
+	case tail.IsZero():
+		return nil
+	case opens && events.IsOpen(tail.Status()):
+		return &events.InvalidError{Field: field(0, "eventType"), Reason: "is a start, and run " + string(tail.Run()) + " is open"}
+	case !opens && !events.IsOpen(tail.Status()):
+		return &events.ClosedError{Workflow: a.p.Workflow, Actual: tail}
+	case a.p.opens >= 0 && a.p.RunID == tail.Run():
+		return &events.InvalidError{Field: "runId", Reason: "is the id of the run before"}
+	}
+	return nil
+}
+
+// standingAfter is the commit that stands directly after the expectation.
+func (a *appending) standingAfter(ctx context.Context, out Outgoing) (*events.Commit, error) {
+	wait := retryDelays()
+	for {
+		m, err := a.store.Next(ctx, out.Partition, out.Subject, out.Expected+1)
+		if err == nil {
+			return decode(a.p.Workflow, m)
+		}
+		// The leader has just said that there is a message: it is another one
+		// that does not see it yet, or the expectation is beyond the end.
+		if errors.Is(err, ErrNone) {
+			if m, lastErr := a.store.Last(ctx, out.Partition, out.Subject); errors.Is(lastErr, ErrNone) || lastErr == nil && m.Position.Sequence < out.Expected {
+				return nil, &events.CorruptError{
+					Workflow: a.p.Workflow, Position: events.Position{Partition: out.Partition, Sequence: out.Expected},
+					Reason: "the commit that the append expects is no longer there: the log was truncated, purged or restored",
+				}
+			}
+		}
+		if stop := sleep(ctx, wait.NextBackOff()); stop != nil {
+			return nil, &unavailableError{cause: err}
+		}
+	}
+}
+
+// existing is the answer of an append that was stored before.
+func (a *appending) existing(c *events.Commit, err error) (events.Result, error) {
+	if err != nil {
+		return events.Result{}, err
+	}
+	if c.Digest != a.p.digest {
+		return events.Result{}, &events.CommitIDReusedError{Workflow: a.p.Workflow, CommitID: a.p.CommitID, Position: c.Position}
+	}
+	return a.result(c, true), nil
+}
+
+func (a *appending) result(c *events.Commit, existed bool) events.Result {
+	return events.Result{
+		RunID: c.Run.Run, FirstEventID: c.Run.First, LastEventID: c.Run.Last, Position: c.Position, CommitID: c.ID,
+		Cursor: c.Cursor(a.identity), Existed: existed, Warning: warning(&c.Run, a.config.Limits),
+	}
+}
+
+func (a *appending) unknown(tail events.Cursor, cause error) error {
+	attempt := events.Attempt{After: tail, Time: a.p.time}
+	if a.p.opens >= 0 {
+		attempt.Run = a.p.RunID
+	}
+	return &events.OutcomeUnknownError{
+		Workflow: a.p.Workflow, CommitID: a.p.CommitID, Expectation: a.p.Expect.WithAttempt(attempt), Cause: cause,
+	}
+}
+
+func retryDelays() backoff.BackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(2*time.Millisecond), backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
+}
+
+// sleep waits, or says that the context ended.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

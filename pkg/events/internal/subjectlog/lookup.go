@@ -1,0 +1,86 @@
+package subjectlog
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// clockSkew is how far a caller's clock may be ahead of the server's for its
+// UUIDv7 to be found.
+const clockSkew = time.Minute
+
+// horizon says where looking for a commit id ends.
+type horizon struct {
+	since time.Time // nothing before it is looked at, if set
+	left  int       // commits still to be looked at, if since is not set
+}
+
+func (l *Log) horizon(id events.CommitID) horizon {
+	if u, err := uuid.Parse(string(id)); err == nil && u.Version() == 7 {
+		s, ns := u.Time().UnixTime()
+		return horizon{since: time.Unix(s, ns).Add(-clockSkew)}
+	}
+	return horizon{left: l.config.LookBack}
+}
+
+// take counts one commit and reports whether the search may look at it.
+func (h *horizon) take(c *events.Commit) bool {
+	if !h.since.IsZero() {
+		return !c.Time.Before(h.since)
+	}
+	h.left--
+	return h.left >= 0
+}
+
+// findCommit looks for the append's commit id from the tail backwards.
+func (a *appending) findCommit(ctx context.Context, last *events.Commit) (*events.Commit, error) {
+	h := a.horizon(a.p.CommitID)
+	for c, err := range a.backwards(ctx, last, 1) {
+		if err != nil {
+			return nil, err
+		}
+		if c.ID == a.p.CommitID {
+			return c, nil
+		}
+		if !h.take(c) {
+			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
+// findStart looks for the append's commit id among the commits that start runs,
+// the newest first.
+func (a *appending) findStart(ctx context.Context, last *events.Commit) (*events.Commit, error) {
+	h := a.horizon(a.p.CommitID)
+	for start, err := range a.starts(ctx, last) {
+		if err != nil {
+			return nil, err
+		}
+		if start.ID == a.p.CommitID {
+			return start, nil
+		}
+		if !h.take(start) {
+			return nil, nil
+		}
+	}
+	return nil, nil
+}
+
+// commitAt reads a commit of a workflow by a sequence that a header named. It
+// is nil if the hint does not hold: the messages have moved.
+func (l *Log) commitAt(ctx context.Context, w events.Workflow, seq uint64) (*events.Commit, error) {
+	m, err := l.store.Get(ctx, events.Position{Partition: l.Partition(w), Sequence: seq})
+	if errors.Is(err, ErrNone) || err == nil && m.Subject != w.Subject() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return decode(w, m)
+}

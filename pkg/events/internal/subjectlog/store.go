@@ -1,0 +1,65 @@
+// Package subjectlog is the algorithm of a log of commits over any store that
+// keeps messages by subject with compare-and-set: what is sent, what each
+// answer means, and how a history is found and checked. The logs in memory and
+// on JetStream are this package over two stores.
+package subjectlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// Store keeps messages: one order a partition, a compare-and-set a subject.
+type Store interface {
+	// Publish stores the message if the last one of its subject has the
+	// expected sequence (0: there is none), and returns its sequence. Its
+	// errors say what is known: ErrMoved, ErrBusy, *RejectedError,
+	// ErrNotSent, ErrClosed, events.ErrWrongLog; any other one means that the message may have been stored
+	// or may yet be.
+	Publish(ctx context.Context, m Outgoing) (uint64, error)
+	// Last is the last message of a subject, as the leader knows it, or ErrNone.
+	Last(ctx context.Context, p events.Partition, subject string) (events.Message, error)
+	// Next is the first message of a subject with at least this sequence, as
+	// the leader knows it, or ErrNone.
+	Next(ctx context.Context, p events.Partition, subject string, from uint64) (events.Message, error)
+	// Get is the message at a position as the leader knows it, or ErrNone.
+	Get(ctx context.Context, p events.Position) (events.Message, error)
+	// Scan yields the messages of a subject in [from, to], both of which the
+	// subject has or had. It yields all of them or an error.
+	Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error]
+}
+
+// Outgoing is a message to be stored.
+type Outgoing struct {
+	Partition events.Partition
+	Subject   string
+	Header    events.Header
+	Body      []byte
+	Expected  uint64 // the sequence of the subject's last message, 0 for none
+}
+
+var (
+	// ErrMoved: the subject's last message is another one than expected. This
+	// attempt was not stored and never will be, nor will any other with the
+	// same expectation that is still on its way.
+	ErrMoved = errors.New("the subject has moved")
+	// ErrBusy: something is in flight on the subject, perhaps an earlier
+	// attempt. This attempt was not stored.
+	ErrBusy = errors.New("the subject has a message in flight")
+	// ErrNotSent: the message never left.
+	ErrNotSent = errors.New("not sent")
+	// ErrClosed: the store is closed for good. This attempt was not stored.
+	ErrClosed = errors.New("closed")
+	// ErrNone: there is no such message.
+	ErrNone = errors.New("no message")
+)
+
+// RejectedError is the store's refusal of a message for good: too large, no
+// room. This attempt was not stored.
+type RejectedError struct{ Reason string }
+
+func (e *RejectedError) Error() string { return fmt.Sprintf("rejected: %s", e.Reason) }

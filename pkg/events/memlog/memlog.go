@@ -1,0 +1,113 @@
+// Package memlog is a log in memory: for tests, examples and programs that need
+// no durability. It stores the same messages as the log on JetStream and runs
+// the same algorithm over them, so it answers the same.
+package memlog
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
+)
+
+// Config is how a log behaves. Zero fields mean the default.
+type Config struct {
+	Streams       int           // partitions, 1 to 1,024; 16
+	Limits        events.Limits // see events.Limits
+	AppendTimeout time.Duration // ends an append whose context has no deadline; 30 s
+	LookBack      int           // see events.Request.CommitID; 1,000
+	Now           func() time.Time
+	// Hook, if set, is asked before each message is stored: whether it is, and
+	// what the appender is told. An error that comes with apply true is a lost
+	// acknowledgement; with apply false, a lost message. The appender cannot
+	// tell which. It is called from many goroutines.
+	Hook func(Op) (apply bool, err error)
+}
+
+// Op is a message that is about to be stored.
+type Op struct {
+	Subject  string
+	CommitID events.CommitID
+	Expected uint64
+}
+
+// Log is an events.Log in memory, safe for concurrent use.
+type Log struct {
+	*subjectlog.Log
+	store *store
+}
+
+var _ events.Log = (*Log)(nil)
+
+// New is an empty log. It fails if the number of streams is out of range.
+func New(c Config) (*Log, error) {
+	if c.Streams == 0 {
+		c.Streams = 16
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	m, err := events.EvenSlotMap(c.Streams)
+	if err != nil {
+		return nil, err
+	}
+	id := events.Identity{LogID: uuid.Must(uuid.NewV7()).String(), Epoch: 1, Format: events.Format, Map: m}
+	s := newStore(c.Streams, c.Now, c.Hook)
+	return &Log{
+		Log:   subjectlog.New(s, id, subjectlog.Config{Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Now: c.Now}),
+		store: s,
+	}, nil
+}
+
+// Put stores a message past the library, as anybody with a client could: for
+// tests of what a reader makes of it. It returns its sequence.
+func (l *Log) Put(p events.Partition, subject string, h events.Header, body []byte) uint64 {
+	return l.store.put(p, subject, h, body)
+}
+
+// Bounds gives the sequences that a partition holds.
+func (l *Log) Bounds(_ context.Context, p events.Partition) (events.Bounds, error) {
+	if err := l.checkPartition(p); err != nil {
+		return events.Bounds{}, err
+	}
+	return events.Bounds{First: 1, Last: l.store.last(p)}, nil
+}
+
+func (l *Log) checkPartition(p events.Partition) error {
+	if p < 0 || int(p) >= l.Identity().Map.Partitions() {
+		return &events.InvalidError{Field: "partition", Reason: fmt.Sprintf("is %d, the log has 0 to %d", p, l.Identity().Map.Partitions()-1)}
+	}
+	return nil
+}
+
+// Follow yields a partition's messages, and waits for more.
+func (l *Log) Follow(ctx context.Context, p events.Partition, o events.FollowOptions) iter.Seq2[events.Message, error] {
+	return func(yield func(events.Message, error) bool) {
+		if err := l.checkPartition(p); err != nil {
+			yield(events.Message{}, err)
+			return
+		}
+		after := o.After
+		for {
+			m, err := l.store.await(ctx, p, after)
+			if err != nil {
+				yield(events.Message{}, err)
+				return
+			}
+			after = m.Position.Sequence
+			if o.Workflow == nil || m.Subject == o.Workflow.Subject() {
+				if !yield(m, nil) {
+					return
+				}
+			}
+			if o.Until != 0 && after >= o.Until {
+				return
+			}
+		}
+	}
+}

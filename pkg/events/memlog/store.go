@@ -1,0 +1,177 @@
+package memlog
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sort"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
+)
+
+// expectedHeader is stored with each message, as JetStream stores it.
+const expectedHeader = "Nats-Expected-Last-Subject-Sequence"
+
+// store is subjectlog.Store in memory.
+type store struct {
+	now   func() time.Time
+	hook  func(Op) (bool, error)
+	parts []*partition
+}
+
+type partition struct {
+	// mu guards the rest. Messages themselves are never changed.
+	mu       sync.Mutex
+	messages []events.Message    // sequence i+1 at i
+	subjects map[string][]uint64 // sequences of each subject, rising
+	grown    chan struct{}       // closed and replaced when a message comes
+}
+
+func newStore(n int, now func() time.Time, hook func(Op) (bool, error)) *store {
+	s := &store{now: now, hook: hook, parts: make([]*partition, n)}
+	for i := range s.parts {
+		s.parts[i] = &partition{subjects: map[string][]uint64{}, grown: make(chan struct{})}
+	}
+	return s
+}
+
+func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, err)
+	}
+	apply, hookErr := true, error(nil)
+	if s.hook != nil {
+		id := ""
+		if v := m.Header["A-Commit"]; len(v) == 1 {
+			id = v[0]
+		}
+		apply, hookErr = s.hook(Op{Subject: m.Subject, CommitID: events.CommitID(id), Expected: m.Expected})
+	}
+	if !apply {
+		if hookErr == nil {
+			hookErr = subjectlog.ErrNotSent
+		}
+		return 0, hookErr
+	}
+	p := s.parts[m.Partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var last uint64
+	if seqs := p.subjects[m.Subject]; len(seqs) > 0 {
+		last = seqs[len(seqs)-1]
+	}
+	if last != m.Expected {
+		if hookErr != nil {
+			return 0, hookErr
+		}
+		return 0, subjectlog.ErrMoved
+	}
+	h := maps.Clone(m.Header)
+	h[expectedHeader] = []string{strconv.FormatUint(m.Expected, 10)}
+	seq := p.append(m.Partition, m.Subject, h, slices.Clone(m.Body), s.now())
+	return seq, hookErr
+}
+
+// append stores a message; mu must be held.
+func (p *partition) append(n events.Partition, subject string, h events.Header, body []byte, at time.Time) uint64 {
+	seq := uint64(len(p.messages)) + 1
+	p.messages = append(p.messages, events.Message{
+		Position: events.Position{Partition: n, Sequence: seq}, Subject: subject, Time: at.UTC(), Header: h, Body: body,
+	})
+	p.subjects[subject] = append(p.subjects[subject], seq)
+	close(p.grown)
+	p.grown = make(chan struct{})
+	return seq
+}
+
+func (s *store) put(n events.Partition, subject string, h events.Header, body []byte) uint64 {
+	p := s.parts[n]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.append(n, subject, maps.Clone(h), slices.Clone(body), s.now())
+}
+
+func (s *store) last(n events.Partition) uint64 {
+	p := s.parts[n]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return uint64(len(p.messages))
+}
+
+func (s *store) Last(_ context.Context, n events.Partition, subject string) (events.Message, error) {
+	p := s.parts[n]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seqs := p.subjects[subject]
+	if len(seqs) == 0 {
+		return events.Message{}, subjectlog.ErrNone
+	}
+	return p.messages[seqs[len(seqs)-1]-1], nil
+}
+
+func (s *store) Next(_ context.Context, n events.Partition, subject string, from uint64) (events.Message, error) {
+	p := s.parts[n]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	seqs := p.subjects[subject]
+	i := sort.Search(len(seqs), func(i int) bool { return seqs[i] >= from })
+	if i == len(seqs) {
+		return events.Message{}, subjectlog.ErrNone
+	}
+	return p.messages[seqs[i]-1], nil
+}
+
+func (s *store) Get(_ context.Context, at events.Position) (events.Message, error) {
+	p := s.parts[at.Partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if at.Sequence == 0 || at.Sequence > uint64(len(p.messages)) {
+		return events.Message{}, subjectlog.ErrNone
+	}
+	return p.messages[at.Sequence-1], nil
+}
+
+func (s *store) Scan(ctx context.Context, n events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
+	return func(yield func(events.Message, error) bool) {
+		for from <= to {
+			if err := ctx.Err(); err != nil {
+				yield(events.Message{}, err)
+				return
+			}
+			m, err := s.Next(ctx, n, subject, from)
+			if err == nil && m.Position.Sequence > to {
+				return
+			}
+			if !yield(m, err) || err != nil {
+				return
+			}
+			from = m.Position.Sequence + 1
+		}
+	}
+}
+
+// await is the first message after a sequence, once there is one.
+func (s *store) await(ctx context.Context, n events.Partition, after uint64) (events.Message, error) {
+	p := s.parts[n]
+	for {
+		p.mu.Lock()
+		if after < uint64(len(p.messages)) {
+			m := p.messages[after]
+			p.mu.Unlock()
+			return m, ctx.Err()
+		}
+		grown := p.grown
+		p.mu.Unlock()
+		select {
+		case <-grown:
+		case <-ctx.Done():
+			return events.Message{}, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// CreateOptions say what a new log is like. Zero fields mean the default.
+type CreateOptions struct {
+	Streams  int // 1 to 1,024; 16
+	Replicas int // of every stream, 1 to 5; 1
+}
+
+// Create makes the log's streams, or completes and checks those that are there:
+// it is idempotent, and safe when several processes do it at once. The first
+// stream decides which log it is. It fails with events.ErrWrongLog if a log is
+// there that is not as the options say; zero options take it as it is.
+func Create(ctx context.Context, js jetstream.JetStream, o CreateOptions) (events.Identity, error) {
+	want := o
+	if want.Streams == 0 {
+		want.Streams = 16
+	}
+	if want.Replicas == 0 {
+		want.Replicas = 1
+	}
+	if want.Replicas < 1 || want.Replicas > 5 {
+		return events.Identity{}, &events.InvalidError{Field: "replicas", Reason: fmt.Sprintf("is %d, a stream has 1 to 5", want.Replicas)}
+	}
+	m, err := events.EvenSlotMap(want.Streams)
+	if err != nil {
+		return events.Identity{}, err
+	}
+	id := events.Identity{LogID: uuid.Must(uuid.NewV7()).String(), Epoch: 1, Format: events.Format, Map: m}
+
+	first, err := ensureStream(ctx, js, streamConfig(id, 0, want.Replicas))
+	if err != nil {
+		return events.Identity{}, err
+	}
+	s, err := parseMetadata(first.Name, first.Metadata)
+	if err != nil {
+		return events.Identity{}, err
+	}
+	if o.Streams != 0 && o.Streams != s.streams {
+		return events.Identity{}, &events.WrongLogError{What: "number of streams", Want: strconv.Itoa(o.Streams), Got: strconv.Itoa(s.streams)}
+	}
+	if o.Replicas != 0 && o.Replicas != first.Replicas {
+		return events.Identity{}, &events.WrongLogError{What: "replicas", Want: strconv.Itoa(o.Replicas), Got: strconv.Itoa(first.Replicas)}
+	}
+	if s.streams != want.Streams {
+		if m, err = events.EvenSlotMap(s.streams); err != nil {
+			return events.Identity{}, err
+		}
+	}
+	id.LogID, id.Epoch, id.Map = s.logID, s.epoch, m
+
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(4)
+	for p := 1; p < id.Map.Partitions(); p++ {
+		g.Go(func() error {
+			_, err := ensureStream(gctx, js, streamConfig(id, events.Partition(p), first.Replicas))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return events.Identity{}, err
+	}
+	return identify(ctx, js)
+}
+
+// ensureStream creates a stream, or gives the configuration of the one that has
+// the name.
+func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (jetstream.StreamConfig, error) {
+	s, err := js.CreateStream(ctx, c)
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		s, err = js.Stream(ctx, c.Name)
+	}
+	if err != nil {
+		return jetstream.StreamConfig{}, fmt.Errorf("create stream %s: %w", c.Name, err)
+	}
+	return s.CachedInfo().Config, nil
+}
+
+// identify reads which log the streams are, and refuses streams that do not
+// agree or are not as a log's must be.
+func identify(ctx context.Context, js jetstream.JetStream) (events.Identity, error) {
+	first, err := js.Stream(ctx, StreamName(0))
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return events.Identity{}, &events.WrongLogError{What: "stream " + StreamName(0), Want: "there", Got: "not found: create the log first (annals log create)"}
+	}
+	if err != nil {
+		return events.Identity{}, fmt.Errorf("stream %s: %w", StreamName(0), err)
+	}
+	base, err := parseMetadata(StreamName(0), first.CachedInfo().Config.Metadata)
+	if err != nil {
+		return events.Identity{}, err
+	}
+	if base.streams < 1 || base.streams > events.Slots {
+		return events.Identity{}, &events.WrongLogError{What: "number of streams", Want: fmt.Sprintf("1 to %d", events.Slots), Got: strconv.Itoa(base.streams)}
+	}
+	id := events.Identity{
+		LogID: base.logID, Epoch: base.epoch, Format: base.format,
+		Map: events.SlotMap{Version: base.mapVersion, Ranges: make([]events.SlotRange, base.streams)},
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for p := range base.streams {
+		g.Go(func() error {
+			name := StreamName(events.Partition(p))
+			s, err := js.Stream(ctx, name)
+			if errors.Is(err, jetstream.ErrStreamNotFound) {
+				return &events.WrongLogError{What: "stream " + name, Want: "there", Got: "not found: the log is incomplete (annals log create completes a new one)"}
+			}
+			if err != nil {
+				return fmt.Errorf("stream %s: %w", name, err)
+			}
+			c := s.CachedInfo().Config
+			got, err := parseMetadata(name, c.Metadata)
+			if err != nil {
+				return err
+			}
+			if got.logID != base.logID || got.epoch != base.epoch || got.mapVersion != base.mapVersion || got.streams != base.streams {
+				return &events.WrongLogError{
+					What: "stream " + name, Want: fmt.Sprintf("log %s epoch %d map %d of %d streams", base.logID, base.epoch, base.mapVersion, base.streams),
+					Got: fmt.Sprintf("log %s epoch %d map %d of %d streams", got.logID, got.epoch, got.mapVersion, got.streams),
+				}
+			}
+			id.Map.Ranges[p] = got.slots
+			return checkSettings(c, subjects(got.slots))
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return events.Identity{}, err
+	}
+	if err := id.Map.Validate(); err != nil {
+		return events.Identity{}, &events.WrongLogError{What: "map of slots", Want: "every slot in one stream", Got: err.Error()}
+	}
+	return id, nil
+}

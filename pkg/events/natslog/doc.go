@@ -1,0 +1,16 @@
+// Package natslog is the log on NATS JetStream: one literal subject per
+// workflow, compare-and-set by its last sequence, one message per commit.
+//
+// A log is the streams ANNALS_00, ANNALS_01, …, each of which owns a range of
+// slots. Their metadata says which log it is, its epoch, its format and the
+// map of slots; Open checks all of it, and again after every reconnect, so that
+// nothing is appended to a log that is not the one that was opened.
+//
+// Tails, and the reads that decide what became of an append, go to the stream's
+// leader (STREAM.MSG.GET): a direct get may be answered by a replica that is
+// behind (ADR-31 of NATS). Pages of a history use direct gets and must reach
+// the tail.
+//
+// What an acknowledged append survives is the server's configuration:
+// sync_interval, replicas. See ARCHITECTURE.md.
+package natslog

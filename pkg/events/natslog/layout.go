@@ -1,0 +1,158 @@
+package natslog
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+const streamPrefix = "ANNALS_"
+
+// StreamName is the stream of a partition.
+func StreamName(p events.Partition) string { return fmt.Sprintf("%s%02d", streamPrefix, int(p)) }
+
+// The metadata of every stream of a log.
+const (
+	metaFormat     = "annals.format"
+	metaLogID      = "annals.log-id"
+	metaEpoch      = "annals.epoch"
+	metaMapVersion = "annals.map-version"
+	metaStreams    = "annals.streams"
+	metaSlots      = "annals.slots" // "<first>-<end>", end exclusive
+)
+
+// metadata is what partition p's stream says about the log.
+func metadata(id events.Identity, p events.Partition) map[string]string {
+	r := id.Map.Ranges[p]
+	return map[string]string{
+		metaFormat:     strconv.Itoa(id.Format),
+		metaLogID:      id.LogID,
+		metaEpoch:      strconv.FormatUint(uint64(id.Epoch), 10),
+		metaMapVersion: strconv.Itoa(id.Map.Version),
+		metaStreams:    strconv.Itoa(id.Map.Partitions()),
+		metaSlots:      fmt.Sprintf("%d-%d", r.First, r.End),
+	}
+}
+
+// stated is what one stream's metadata says.
+type stated struct {
+	logID      string
+	epoch      uint32
+	format     int
+	mapVersion int
+	streams    int
+	slots      events.SlotRange
+}
+
+func parseMetadata(stream string, m map[string]string) (stated, error) {
+	if m[metaLogID] == "" {
+		return stated{}, &events.WrongLogError{What: "stream " + stream, Want: "a stream of a log", Got: "without " + metaLogID + " in its metadata"}
+	}
+	var err error
+	number := func(key string) int {
+		n, e := strconv.Atoi(m[key])
+		if e != nil && err == nil {
+			err = &events.WrongLogError{What: "metadata " + key + " of stream " + stream, Want: "a number", Got: strconv.Quote(m[key])}
+		}
+		return n
+	}
+	s := stated{
+		logID: m[metaLogID], epoch: uint32(number(metaEpoch)), format: number(metaFormat),
+		mapVersion: number(metaMapVersion), streams: number(metaStreams),
+	}
+	if err != nil {
+		return stated{}, err
+	}
+	if s.format != events.Format {
+		return stated{}, &events.WrongLogError{What: "format of stream " + stream, Want: strconv.Itoa(events.Format), Got: strconv.Itoa(s.format)}
+	}
+	first, end, ok := strings.Cut(m[metaSlots], "-")
+	a, errA := strconv.ParseUint(first, 10, 16)
+	b, errB := strconv.ParseUint(end, 10, 16)
+	if !ok || errA != nil || errB != nil {
+		return stated{}, &events.WrongLogError{What: "metadata " + metaSlots + " of stream " + stream, Want: "<first>-<end>", Got: strconv.Quote(m[metaSlots])}
+	}
+	s.slots = events.SlotRange{First: events.Slot(a), End: events.Slot(b)}
+	return s, nil
+}
+
+// subjects are what a stream that owns these slots listens to.
+func subjects(r events.SlotRange) []string {
+	out := make([]string, 0, r.End-r.First)
+	for s := r.First; s < r.End; s++ {
+		out = append(out, events.SubjectFilter(s))
+	}
+	return out
+}
+
+// streamConfig is the stream of a partition: it keeps everything, denies
+// deletes and rollups, and lets no publisher make messages expire.
+func streamConfig(id events.Identity, p events.Partition, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        StreamName(p),
+		Description: "Annals: histories of workflows. The source of truth; do not purge.",
+		Subjects:    subjects(id.Map.Ranges[p]),
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Replicas:    replicas,
+		Discard:     jetstream.DiscardNew,
+		DenyDelete:  true,
+		AllowDirect: true,
+		Metadata:    metadata(id, p),
+	}
+}
+
+// checkSettings refuses a stream that could lose or change what it holds, or
+// that would not get all that it should.
+func checkSettings(c jetstream.StreamConfig, want []string) error {
+	bad := func(what, want, got string) error {
+		return &events.WrongLogError{What: what + " of stream " + c.Name, Want: want, Got: got}
+	}
+	switch {
+	case c.Retention != jetstream.LimitsPolicy:
+		return bad("retention", "limits", c.Retention.String())
+	case c.Storage != jetstream.FileStorage:
+		return bad("storage", "file", c.Storage.String())
+	case !c.DenyDelete:
+		return bad("deny_delete", "true", "false")
+	case c.AllowRollup:
+		return bad("allow_rollup_hdrs", "false", "true: any publisher could wipe the log")
+	case c.AllowMsgTTL:
+		return bad("allow_msg_ttl", "false", "true: any publisher could make messages expire")
+	case c.MaxAge != 0:
+		return bad("max_age", "none", c.MaxAge.String())
+	case c.MaxMsgsPerSubject > 0:
+		return bad("max_msgs_per_subject", "none", strconv.FormatInt(c.MaxMsgsPerSubject, 10))
+	case (c.MaxMsgs > 0 || c.MaxBytes > 0) && c.Discard != jetstream.DiscardNew:
+		return bad("discard", "new, since the stream is limited", c.Discard.String())
+	case c.PersistMode == jetstream.AsyncPersistMode:
+		return bad("persist_mode", "default", "async: it acknowledges what is not written")
+	case c.SubjectTransform != nil:
+		return bad("subject_transform", "none", "set")
+	case c.Mirror != nil || len(c.Sources) > 0:
+		return bad("mirror and sources", "none", "set")
+	case c.NoAck:
+		return bad("no_ack", "false", "true")
+	case c.Sealed:
+		return bad("sealed", "false", "true: it takes no appends")
+	case !c.AllowDirect:
+		return bad("allow_direct", "true", "false")
+	}
+	have := make(map[string]bool, len(c.Subjects))
+	for _, s := range c.Subjects {
+		have[s] = true
+	}
+	for _, s := range want {
+		if !have[s] {
+			return bad("subjects", s, "not among them")
+		}
+	}
+	if len(c.Subjects) != len(want) {
+		return bad("number of subjects", strconv.Itoa(len(want)), strconv.Itoa(len(c.Subjects)))
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
+)
+
+// Config is how a log is used. Zero fields mean the default.
+type Config struct {
+	// LogID, if set, is the log that must be found.
+	LogID string
+	// Limits bound commits and histories.
+	Limits events.Limits
+	// AppendTimeout ends an append whose context has no deadline; 30 s.
+	AppendTimeout time.Duration
+	// AttemptTimeout is how long one request waits for its answer before it is
+	// sent again; 2 s.
+	AttemptTimeout time.Duration
+	// ReadTimeout ends a request of a read that gets no answer, however often
+	// it is sent; 30 s.
+	ReadTimeout time.Duration
+	// LookBack is how many earlier commits are compared with a commit id that
+	// is no UUIDv7; 1,000.
+	LookBack int
+	// Logger gets what no error says; slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	c.Limits = c.Limits.WithDefaults()
+	if c.AttemptTimeout == 0 {
+		c.AttemptTimeout = 2 * time.Second
+	}
+	if c.ReadTimeout == 0 {
+		c.ReadTimeout = 30 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// Log is an events.Log on JetStream. It is safe for concurrent use and keeps no
+// goroutine; it does not own the connection.
+type Log struct {
+	*subjectlog.Log
+	store *store
+}
+
+var _ events.Log = (*Log)(nil)
+
+// headroom is what a message may need beside its events: subject, envelope,
+// protocol.
+const headroom = 64 << 10
+
+// Open checks the log that the connection reaches and opens it. It fails with
+// events.ErrWrongLog if there is none, or not one that this version may write
+// to: see the error for what is wrong and what to do.
+func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Log, error) {
+	c = c.withDefaults()
+	nc := js.Conn()
+	if need := int64(c.Limits.CommitBytes + headroom); nc.MaxPayload() < need {
+		return nil, &events.WrongLogError{
+			What: "max_payload of the server", Want: fmt.Sprintf("at least %d bytes: set max_payload: 4MB in its configuration, or lower Limits.CommitBytes", need),
+			Got: strconv.FormatInt(nc.MaxPayload(), 10),
+		}
+	}
+	generation := nc.Stats().Reconnects
+	id, err := identify(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	if c.LogID != "" && c.LogID != id.LogID {
+		return nil, &events.WrongLogError{What: "log id", Want: c.LogID, Got: id.LogID}
+	}
+	s := &store{js: js, nc: nc, config: c, identity: id}
+	s.checked.Store(generation)
+	return &Log{
+		Log: subjectlog.New(s, id, subjectlog.Config{
+			Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Logger: c.Logger,
+		}),
+		store: s,
+	}, nil
+}
+
+// Bounds gives the sequences that a partition holds, as its leader knows them.
+func (l *Log) Bounds(ctx context.Context, p events.Partition) (events.Bounds, error) {
+	if err := l.store.sameLog(ctx); err != nil {
+		return events.Bounds{}, err
+	}
+	s, err := l.store.js.Stream(ctx, StreamName(p))
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return events.Bounds{}, err
+		}
+		return events.Bounds{}, fmt.Errorf("%w: stream %s: %w", events.ErrUnavailable, StreamName(p), err)
+	}
+	state := s.CachedInfo().State
+	if state.FirstSeq == 0 {
+		return events.Bounds{First: 1, Last: 0}, nil
+	}
+	return events.Bounds{First: state.FirstSeq, Last: state.LastSeq}, nil
+}
+
+// Conn is the connection that the log uses.
+func (l *Log) Conn() *nats.Conn { return l.store.nc }

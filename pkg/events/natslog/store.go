@@ -1,0 +1,255 @@
+package natslog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
+)
+
+// store is subjectlog.Store on JetStream's wire protocol.
+type store struct {
+	js       jetstream.JetStream
+	nc       *nats.Conn
+	config   Config
+	identity events.Identity
+
+	// checked is the number of reconnects at which the log was last found to
+	// be the one that was opened.
+	checked atomic.Uint64
+	// checking lets one caller check after a reconnect, and the others wait
+	// for it.
+	checking sync.Mutex
+}
+
+var _ subjectlog.Store = (*store)(nil)
+
+// sameLog checks, once after each reconnect, that the log is still the one that
+// was opened: a server may have come back with a restored one.
+func (s *store) sameLog(ctx context.Context) error {
+	if s.nc.Stats().Reconnects == s.checked.Load() {
+		return nil
+	}
+	s.checking.Lock()
+	defer s.checking.Unlock()
+	generation := s.nc.Stats().Reconnects
+	if generation == s.checked.Load() {
+		return nil
+	}
+	id, err := identify(ctx, s.js)
+	if err != nil {
+		return err
+	}
+	if id.LogID != s.identity.LogID {
+		return &events.WrongLogError{What: "log id", Want: s.identity.LogID, Got: id.LogID}
+	}
+	if id.Epoch != s.identity.Epoch {
+		return &events.WrongLogError{What: "epoch", Want: fmt.Sprint(s.identity.Epoch), Got: fmt.Sprint(id.Epoch)}
+	}
+	if id.Map.Version != s.identity.Map.Version {
+		return &events.WrongLogError{What: "map version", Want: strconv.Itoa(s.identity.Map.Version), Got: strconv.Itoa(id.Map.Version) + ": open the log again"}
+	}
+	s.checked.Store(generation)
+	return nil
+}
+
+// The server's error codes that decide what became of an append
+// (nats-server 2.15.2, jetstream_errors_generated.go).
+const (
+	codeWrongLastSequence         = 10071
+	codeWrongLastSequenceInFlight = 10164
+	codeDuplicateInFlight         = 10158
+	codeMessageTooLarge           = 10054
+	codeStoreFailed               = 10077
+	codeNoMessage                 = 10037
+)
+
+// apiError is the error of an answer of the server.
+type apiError struct {
+	Code        int    `json:"code"`
+	ErrCode     int    `json:"err_code"`
+	Description string `json:"description"`
+}
+
+func (e *apiError) Error() string {
+	return fmt.Sprintf("%s (%d, %d)", e.Description, e.Code, e.ErrCode)
+}
+
+func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
+	if s.nc.IsClosed() {
+		return 0, fmt.Errorf("%w: the connection to NATS is closed", subjectlog.ErrClosed)
+	}
+	if err := s.sameLog(ctx); err != nil {
+		if errors.Is(err, events.ErrWrongLog) {
+			return 0, err
+		}
+		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, err)
+	}
+	generation := s.checked.Load()
+	msg := &nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Body}
+	msg.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(m.Expected, 10)}
+
+	attempt, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
+	defer cancel()
+	answer, err := s.nc.RequestMsgWithContext(attempt, msg)
+	if err != nil {
+		switch {
+		case errors.Is(err, nats.ErrMaxPayload):
+			return 0, &subjectlog.RejectedError{Reason: err.Error()}
+		case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionReconnecting):
+			return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, err)
+		}
+		return 0, fmt.Errorf("no answer: %w", err)
+	}
+	seq, err := parseAck(answer.Data)
+	if err != nil {
+		return 0, err
+	}
+	if s.nc.Stats().Reconnects != generation {
+		// The answer may come from another log than the one that was checked.
+		if err := s.sameLog(ctx); err != nil {
+			return 0, fmt.Errorf("acknowledged after a reconnect: %w", err)
+		}
+	}
+	return seq, nil
+}
+
+func parseAck(data []byte) (uint64, error) {
+	var ack struct {
+		Stream string    `json:"stream"`
+		Seq    uint64    `json:"seq"`
+		Error  *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(data, &ack); err != nil {
+		return 0, fmt.Errorf("answer is no acknowledgement: %w", err)
+	}
+	if ack.Error == nil {
+		if ack.Seq == 0 || ack.Stream == "" {
+			return 0, errors.New("answer is no acknowledgement of a stream")
+		}
+		return ack.Seq, nil
+	}
+	switch ack.Error.ErrCode {
+	case codeWrongLastSequence:
+		return 0, subjectlog.ErrMoved
+	case codeWrongLastSequenceInFlight, codeDuplicateInFlight:
+		return 0, subjectlog.ErrBusy
+	case codeMessageTooLarge:
+		return 0, &subjectlog.RejectedError{Reason: ack.Error.Error()}
+	case codeStoreFailed:
+		if strings.HasPrefix(ack.Error.Description, "maximum ") { // a limit, checked before anything is written
+			return 0, &subjectlog.RejectedError{Reason: ack.Error.Error()}
+		}
+	}
+	return 0, ack.Error
+}
+
+// getRequest asks a stream for one message.
+type getRequest struct {
+	Seq     uint64 `json:"seq,omitempty"`
+	LastFor string `json:"last_by_subj,omitempty"`
+	NextFor string `json:"next_by_subj,omitempty"`
+}
+
+func (s *store) Last(ctx context.Context, p events.Partition, subject string) (events.Message, error) {
+	return s.get(ctx, p, getRequest{LastFor: subject})
+}
+
+func (s *store) Next(ctx context.Context, p events.Partition, subject string, from uint64) (events.Message, error) {
+	return s.get(ctx, p, getRequest{Seq: from, NextFor: subject})
+}
+
+func (s *store) Get(ctx context.Context, p events.Position) (events.Message, error) {
+	return s.get(ctx, p.Partition, getRequest{Seq: p.Sequence})
+}
+
+// get asks the stream's leader, again and again until it answers.
+func (s *store) get(ctx context.Context, p events.Partition, r getRequest) (events.Message, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.config.ReadTimeout)
+	defer cancel()
+	body, err := json.Marshal(r)
+	if err != nil {
+		return events.Message{}, err
+	}
+	return backoff.RetryWithData(func() (events.Message, error) {
+		if s.nc.IsClosed() {
+			return events.Message{}, backoff.Permanent(nats.ErrConnectionClosed)
+		}
+		if err := s.sameLog(ctx); err != nil {
+			if errors.Is(err, events.ErrWrongLog) {
+				return events.Message{}, backoff.Permanent(err)
+			}
+			return events.Message{}, err
+		}
+		attempt, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
+		defer cancel()
+		answer, err := s.nc.RequestWithContext(attempt, "$JS.API.STREAM.MSG.GET."+StreamName(p), body)
+		if err != nil {
+			return events.Message{}, err
+		}
+		m, err := parseStored(p, answer.Data)
+		if errors.Is(err, subjectlog.ErrNone) {
+			return events.Message{}, backoff.Permanent(err)
+		}
+		return m, err
+	}, retry(ctx))
+}
+
+func retry(ctx context.Context) backoff.BackOff {
+	return backoff.WithContext(backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0)), ctx)
+}
+
+// parseStored reads the answer to a getRequest.
+func parseStored(p events.Partition, data []byte) (events.Message, error) {
+	var answer struct {
+		Error   *apiError `json:"error"`
+		Message *struct {
+			Subject string    `json:"subject"`
+			Seq     uint64    `json:"seq"`
+			Header  []byte    `json:"hdrs"`
+			Data    []byte    `json:"data"`
+			Time    time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(data, &answer); err != nil {
+		return events.Message{}, fmt.Errorf("answer is no stored message: %w", err)
+	}
+	if answer.Error != nil {
+		if answer.Error.ErrCode == codeNoMessage {
+			return events.Message{}, subjectlog.ErrNone
+		}
+		return events.Message{}, answer.Error
+	}
+	if answer.Message == nil {
+		return events.Message{}, errors.New("answer holds no message")
+	}
+	m := answer.Message
+	h, err := parseHeader(m.Header)
+	if err != nil {
+		h = nil // a foreign message: events.Decode says so
+	}
+	return events.Message{
+		Position: events.Position{Partition: p, Sequence: m.Seq}, Subject: m.Subject, Time: m.Time, Header: h, Body: m.Data,
+	}, nil
+}
+
+func parseHeader(b []byte) (events.Header, error) {
+	if len(b) == 0 {
+		return nil, nil
+	}
+	h, err := nats.DecodeHeadersMsg(b)
+	return events.Header(h), err
+}
