@@ -15,11 +15,16 @@ import (
 // `temporal workflow show --output json` prints, but for payloads without an
 // encoding, whose empty metadata is written out.
 //
-// It fails if JSON cannot hold an event: text that is not UTF-8, or a time
-// outside of the years 1 to 9999.
+// It fails if JSON cannot hold an event: text that is not UTF-8, a time outside
+// of the years 1 to 9999, or one with an [events.ValueError].
 func Encode(evs []*events.Event) ([]byte, error) {
 	if len(evs) == 0 {
 		return []byte(`{"events": []}`), nil
+	}
+	for i, e := range evs {
+		if err := events.ValueError(e); err != nil {
+			return nil, fmt.Errorf("event %d: %w", i, err)
+		}
 	}
 	return marshal(&historypb.History{Events: evs}, "  ")
 }
@@ -27,6 +32,9 @@ func Encode(evs []*events.Event) ([]byte, error) {
 // EncodeEvent writes the event as one line, without the newline. It fails as
 // [Encode] does.
 func EncodeEvent(e *events.Event) ([]byte, error) {
+	if err := events.ValueError(e); err != nil {
+		return nil, err
+	}
 	return marshal(e, "")
 }
 

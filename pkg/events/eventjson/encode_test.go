@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	commonpb "go.temporal.io/api/common/v1"
@@ -144,6 +145,8 @@ func TestEncodeNothing(t *testing.T) {
 func TestEncodeRefuses(t *testing.T) {
 	for name, e := range map[string]*events.Event{
 		"text that is not UTF-8": timer(1, "\xff"),
+		"a time after 9999":      events.At(time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), timer(1, "a")),
+		"a value that is none":   events.Custom("Paid", make(chan int)),
 	} {
 		if _, err := eventjson.Encode([]*events.Event{e}); err == nil {
 			t.Errorf("%s: a history was written", name)
