@@ -5,6 +5,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/annals-io/annals/pkg/events"
 )
 
 const (
@@ -49,3 +51,7 @@ func later(t time.Time, d time.Duration) time.Time {
 	}
 	return sum
 }
+
+// TimeOf is the time of an event, zero where it is absent or outside the years
+// 1 to 9999.
+func TimeOf(e *events.Event) time.Time { return timeOf(e.GetEventTime()) }

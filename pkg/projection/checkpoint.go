@@ -1,0 +1,75 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// Checkpoint is how far a projection is durable in one partition.
+type Checkpoint struct {
+	Partition events.Partition
+	LogID     string
+	LogEpoch  uint32
+	// Epoch is raised by whatever changes rows beside the projector.
+	Epoch int64
+	// Sequence is that of the last commit that is in the tables, inclusive; 0: none.
+	Sequence uint64
+	// Hash and Time are those of that commit; zero if there is none.
+	Hash events.Hash
+	Time time.Time
+}
+
+// Position is the checkpoint's place in the log.
+func (c Checkpoint) Position() events.Position {
+	return events.Position{Partition: c.Partition, Sequence: c.Sequence}
+}
+
+// Check holds a checkpoint against the log: the same log and epoch, a place
+// that the log has, and the same commit there. It fails with ErrWrongCheckpoint
+// where it does not fit, with any other error where that could not be found out.
+//
+// A server does not say so when it is asked to follow from a place that it does
+// not have: it begins later, or waits for ever.
+func Check(ctx context.Context, source events.Source, c Checkpoint) error {
+	wrong := func(format string, args ...any) error {
+		return &WrongCheckpointError{Checkpoint: c, Reason: fmt.Sprintf(format, args...)}
+	}
+	id := source.Identity()
+	switch {
+	case c.LogID != id.LogID:
+		return wrong("the tables were made from log %s, this is %s", c.LogID, id.LogID)
+	case c.LogEpoch != id.Epoch:
+		return wrong("the tables were made in epoch %d, this is %d: the log was restored", c.LogEpoch, id.Epoch)
+	}
+	b, err := source.Bounds(ctx, c.Partition)
+	if err != nil {
+		return err
+	}
+	switch {
+	case b.First > c.Sequence+1:
+		return wrong("the log begins at %d: what was between is gone", b.First)
+	case c.Sequence > b.Last:
+		return wrong("the log ends at %d: it lost commits that the tables have", b.Last)
+	case c.Sequence == 0:
+		return nil
+	}
+	m, err := source.Message(ctx, c.Position())
+	if errors.Is(err, events.ErrNotFound) {
+		return wrong("the log has no message there")
+	}
+	if err != nil {
+		return err
+	}
+	commit, err := events.Decode(m)
+	if err != nil {
+		return wrong("the log has no commit there: %v", err)
+	}
+	if commit.Hash != c.Hash {
+		return wrong("the log has another commit there: chain hash %s, the tables have %s", commit.Hash, c.Hash)
+	}
+	return nil
+}

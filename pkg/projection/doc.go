@@ -1,0 +1,26 @@
+// Package projection folds the log into tables, exactly once.
+//
+// A Projector follows each partition of the log from the checkpoint of its
+// Target, and hands over decoded commits in order. The target folds them and
+// writes their rows and the new checkpoint in one transaction, in which the
+// checkpoint moves by compare-and-set: on its sequence, its epoch, the log's id
+// and the log's epoch. Whatever another projector believes, whatever crashes,
+// only one of two can move it, and rows without the checkpoint that covers them
+// are never seen.
+//
+// # The life of a partition
+//
+//	          ┌────────── fenced, connection lost, … ──────────┐
+//	          ▼                                                │
+//	 read the checkpoint ▶ check it against the log ▶ follow, fold, write
+//	          ▲                      │                         │
+//	          └─ wait (backoff) ◀────┴── cannot be reached     ├── cannot be applied,
+//	                                 │                         │   not the same log
+//	                                 └────────▶ stopped ◀──────┘
+//
+// Going on always begins at the stored checkpoint with nothing cached: an
+// outcome of a transaction that was never learnt needs no other care.
+//
+// A partition that stops says so in its status and its log line and leaves the
+// others running. It never skips a commit.
+package projection

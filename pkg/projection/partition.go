@@ -1,0 +1,264 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// partition is the projector's work on one partition.
+type partition struct {
+	*Projector
+	number events.Partition
+	logger *slog.Logger
+
+	// careful is the sequence up to which commits are written one by one: a
+	// batch up to there could not be applied, and all before the commit that is
+	// to blame shall be.
+	careful uint64
+
+	// mu guards state, which Status reads.
+	mu    sync.Mutex
+	state PartitionStatus
+}
+
+func newPartition(p *Projector, n events.Partition) *partition {
+	return &partition{
+		Projector: p, number: n, logger: p.config.Logger.With(slog.Int("partition", int(n))),
+		state: PartitionStatus{Phase: PhaseStarting, Checkpoint: Checkpoint{Partition: n}},
+	}
+}
+
+func (p *partition) status() PartitionStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state
+}
+
+func (p *partition) update(f func(*PartitionStatus)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f(&p.state)
+}
+
+// run projects until the context ends (nil) or the partition must stop.
+func (p *partition) run(ctx context.Context) error {
+	delays := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(p.config.MaxBackoff), backoff.WithMaxElapsedTime(0))
+	for {
+		before := p.status().Batches
+		err := p.project(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if p.status().Batches != before {
+			delays.Reset()
+		}
+		switch {
+		case errors.Is(err, ErrCannotApply) && p.becomeCareful(err):
+			continue
+		case errors.Is(err, ErrFenced):
+			p.logger.LogAttrs(ctx, slog.LevelInfo, "the checkpoint was moved by another; beginning again from it")
+		case errors.Is(err, ErrCannotApply), errors.Is(err, ErrWrongCheckpoint), errors.Is(err, ErrVersion), errors.Is(err, events.ErrWrongLog):
+			p.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseStopped, err })
+			p.logger.LogAttrs(ctx, slog.LevelError, "the partition has stopped: nothing after its checkpoint is projected", slog.Any("error", err))
+			return fmt.Errorf("partition %d stopped: %w", p.number, err)
+		default:
+			p.logger.LogAttrs(ctx, slog.LevelWarn, "projecting was interrupted; trying again", slog.Any("error", err))
+		}
+		p.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseWaiting, err })
+		t := time.NewTimer(delays.NextBackOff())
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		}
+	}
+}
+
+// becomeCareful reports whether writing one by one would get further than the
+// batch that failed did.
+func (p *partition) becomeCareful(err error) bool {
+	var bad *CannotApplyError
+	if !errors.As(err, &bad) || bad.Position.Sequence <= p.careful || bad.Position.Sequence == p.status().Checkpoint.Sequence+1 {
+		return false
+	}
+	p.careful = bad.Position.Sequence
+	return true
+}
+
+// project follows the log from the checkpoint until something fails. Three
+// goroutines form a pipeline, so that the next batch is decoded and folded
+// while one is being written.
+func (p *partition) project(ctx context.Context) error {
+	c, err := p.target.Checkpoint(ctx, p.source.Identity(), p.number)
+	if err != nil {
+		return fmt.Errorf("read the checkpoint: %w", err)
+	}
+	p.update(func(s *PartitionStatus) { s.Checkpoint = c })
+	if err := Check(ctx, p.source, c); err != nil {
+		return err
+	}
+	p.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseFollowing, nil })
+
+	w := &pipeline{
+		partition: p, folder: p.target.Folder(c), after: c.Sequence,
+		decoded: make(chan sized, 1024), folded: make(chan folded),
+		buffer: semaphore.NewWeighted(int64(p.config.BufferBytes)),
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.read(ctx) })
+	g.Go(func() error { return w.fold(ctx) })
+	g.Go(func() error { return w.write(ctx) })
+	return g.Wait()
+}
+
+// pipeline is one run from a checkpoint: read and decode, fold, write.
+type pipeline struct {
+	*partition
+	folder  Folder
+	after   uint64
+	decoded chan sized
+	folded  chan folded
+	buffer  *semaphore.Weighted // bytes read and not yet written
+}
+
+// sized is a commit with what it takes of the buffer, or the error that ends
+// the reading: errors travel behind the commits before them, so that those are
+// written.
+type sized struct {
+	Commit
+	bytes int64
+	err   error
+}
+
+type folded struct {
+	batch   Batch
+	commits int
+	events  int
+	bytes   int64
+	err     error
+}
+
+// send puts v on c unless the context ends first.
+func send[T any](ctx context.Context, c chan<- T, v T) error {
+	select {
+	case c <- v:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (w *pipeline) read(ctx context.Context) error {
+	last := w.after
+	for m, err := range w.source.Follow(ctx, w.number, events.FollowOptions{After: w.after}) {
+		if err != nil {
+			return send(ctx, w.decoded, sized{err: fmt.Errorf("follow the log: %w", err)})
+		}
+		if m.Position.Sequence != last+1 {
+			return send(ctx, w.decoded, sized{err: &CannotApplyError{
+				Position: m.Position, Cause: fmt.Errorf("the log goes on with sequence %d after %d: what was between is gone", m.Position.Sequence, last),
+			}})
+		}
+		last = m.Position.Sequence
+		c, err := Decode(m)
+		if err != nil {
+			return send(ctx, w.decoded, sized{err: err})
+		}
+		n := min(int64(len(m.Body))+1024, int64(w.config.BufferBytes))
+		if err := w.buffer.Acquire(ctx, n); err != nil {
+			return err
+		}
+		if err := send(ctx, w.decoded, sized{Commit: c, bytes: n}); err != nil {
+			return err
+		}
+	}
+	return send(ctx, w.decoded, sized{err: errors.New("following the log ended")})
+}
+
+// fold takes what has been read, at least one commit, and folds it together.
+func (w *pipeline) fold(ctx context.Context) error {
+	for {
+		commits, f := w.collect(ctx)
+		if len(commits) > 0 {
+			batch, err := w.folder.Fold(ctx, commits)
+			if err != nil {
+				return send(ctx, w.folded, folded{err: fmt.Errorf("fold: %w", err)})
+			}
+			f.batch = batch
+		}
+		if err := send(ctx, w.folded, f); err != nil || f.err != nil {
+			return err
+		}
+	}
+}
+
+// collect waits for a commit and takes those that are there behind it, up to
+// the size of a batch. What it returns has commits, or an error, or both.
+func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
+	take := func(s sized) bool {
+		if f.err = s.err; f.err != nil {
+			return false
+		}
+		commits = append(commits, s.Commit)
+		f.commits++
+		f.events += s.Count()
+		f.bytes += s.bytes
+		return s.Position.Sequence > w.careful && f.commits < w.config.BatchCommits && f.bytes < int64(w.config.BatchBytes)
+	}
+	select {
+	case s := <-w.decoded:
+		if !take(s) {
+			return commits, f
+		}
+	case <-ctx.Done():
+		f.err = context.Cause(ctx)
+		return nil, f
+	}
+	for {
+		select {
+		case s := <-w.decoded:
+			if !take(s) {
+				return commits, f
+			}
+		default:
+			return commits, f
+		}
+	}
+}
+
+func (w *pipeline) write(ctx context.Context) error {
+	for {
+		select {
+		case f := <-w.folded:
+			if f.batch != nil {
+				if err := f.batch.Write(ctx); err != nil {
+					return fmt.Errorf("write: %w", err)
+				}
+				w.buffer.Release(f.bytes)
+				w.update(func(s *PartitionStatus) {
+					s.Checkpoint = f.batch.Checkpoint()
+					s.Batches++
+					s.Commits += uint64(f.commits)
+					s.Events += uint64(f.events)
+				})
+			}
+			if f.err != nil {
+				return f.err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

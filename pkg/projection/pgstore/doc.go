@@ -1,0 +1,11 @@
+// Package pgstore keeps the projection "executions" in Postgres: the tables of
+// runs, activities, timers, children and events, and the queries on them.
+//
+// Rows are made from the log by package execution's fold and are never the
+// truth: whatever is wrong in them, the log mends. Store.Verify holds every
+// column of every table against the log.
+//
+// Everything lies in the schema annals. Migrate makes it; the columns and their
+// meaning are in sql/tables.sql and in the comments that Postgres shows
+// (\d+ annals.executions).
+package pgstore

@@ -1,0 +1,268 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/execution"
+	"github.com/annals-io/annals/pkg/projection"
+)
+
+// folder folds one partition's commits into rows.
+type folder struct {
+	store *Store
+	last  projection.Checkpoint // of the last batch that was folded
+	cache map[events.Workflow]*entry
+	round uint64 // counts batches
+	// load reads back what the cache does not have; tests and Verify have
+	// nothing to read back from.
+	load func(ctx context.Context, missing []events.Workflow) ([]*entry, error)
+}
+
+// entry is where the fold of one workflow stands.
+type entry struct {
+	workflow      events.Workflow
+	partition     events.Partition
+	runID         events.RunID // the newest run
+	runs          int64
+	firstSequence uint64
+	lastSequence  uint64
+	lastHash      events.Hash
+	open          *run   // nil once the newest run is closed
+	round         uint64 // the last batch that touched it
+}
+
+// run is a run under way.
+type run struct {
+	state         *execution.State
+	partition     events.Partition
+	firstSequence uint64
+	lastSequence  uint64
+}
+
+// Folder is projection.Target's.
+func (s *Store) Folder(c projection.Checkpoint) projection.Folder {
+	f := newFolder(c)
+	f.store = s
+	f.load = s.load
+	return f
+}
+
+func newFolder(c projection.Checkpoint) *folder {
+	return &folder{last: c, cache: map[events.Workflow]*entry{}}
+}
+
+// Fold is projection.Folder's.
+func (f *folder) Fold(ctx context.Context, commits []projection.Commit) (projection.Batch, error) {
+	rows, err := f.fold(ctx, commits)
+	if err != nil {
+		return nil, err
+	}
+	from := f.last
+	last := commits[len(commits)-1]
+	f.last.Sequence, f.last.Hash, f.last.Time = last.Position.Sequence, last.Hash, last.Time
+	f.evict()
+	return &batch{store: f.store, rows: rows, from: from, to: f.last}, nil
+}
+
+// fold applies the commits to the cache and gives the rows that changed.
+func (f *folder) fold(ctx context.Context, commits []projection.Commit) (*rowSet, error) {
+	f.round++
+	if err := f.fetch(ctx, commits); err != nil {
+		return nil, err
+	}
+	b := newBuilder()
+	for _, c := range commits {
+		if err := f.apply(b, c); err != nil {
+			return nil, &projection.CannotApplyError{Position: c.Position, Workflow: c.Workflow, Cause: err}
+		}
+	}
+	return b.rows()
+}
+
+// fetch brings into the cache what the commits go on from.
+func (f *folder) fetch(ctx context.Context, commits []projection.Commit) error {
+	var missing []events.Workflow
+	seen := map[events.Workflow]bool{}
+	for _, c := range commits {
+		// A commit without one before it is its workflow's first.
+		if len(c.Back) == 0 || seen[c.Workflow] {
+			seen[c.Workflow] = true
+			continue
+		}
+		seen[c.Workflow] = true
+		if f.cache[c.Workflow] == nil {
+			missing = append(missing, c.Workflow)
+		}
+	}
+	if len(missing) == 0 || f.load == nil {
+		return nil
+	}
+	loaded, err := f.load(ctx, missing)
+	if err != nil {
+		return fmt.Errorf("read back %d workflows: %w", len(missing), err)
+	}
+	for _, e := range loaded {
+		e.partition = f.last.Partition
+		if e.open != nil {
+			e.open.partition = f.last.Partition
+		}
+		f.cache[e.workflow] = e
+	}
+	return nil
+}
+
+// apply folds one commit.
+func (f *folder) apply(b *builder, c projection.Commit) error {
+	e := f.cache[c.Workflow]
+	switch {
+	case e == nil && len(c.Back) != 0:
+		return fmt.Errorf("it follows the commit at %d, which the tables do not have", c.Back[0])
+	case e != nil && len(c.Back) == 0:
+		return fmt.Errorf("it is a first commit, and the tables have one at %d", e.firstSequence)
+	case e == nil:
+		e = &entry{workflow: c.Workflow, partition: c.Position.Partition, firstSequence: c.Position.Sequence}
+		f.cache[c.Workflow] = e
+		b.newWorkflows[e] = true
+	}
+	if got, want := c.Hash, c.ChainHash(e.lastHash); got != want {
+		return fmt.Errorf("the chain is broken: its hash does not follow from the commit at %d", e.lastSequence)
+	}
+	for _, part := range c.Segments {
+		if err := f.applySegment(b, e, c, part); err != nil {
+			return err
+		}
+	}
+	e.lastSequence, e.lastHash, e.round = c.Position.Sequence, c.Hash, f.round
+	b.workflows[e] = true
+	return nil
+}
+
+func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part events.SegmentEvents) error {
+	r := e.open
+	switch {
+	case part.Opens() && r != nil:
+		return fmt.Errorf("it starts run %s while run %s is open", part.Run, e.runID)
+	case part.Opens():
+		r = &run{state: execution.New(c.Workflow, part.Run), partition: c.Position.Partition, firstSequence: c.Position.Sequence}
+		e.open, e.runID = r, part.Run
+		e.runs++
+		b.newRuns[r] = true
+	case r == nil:
+		return fmt.Errorf("it goes on with run %s, which is closed or was never there", part.Run)
+	case e.runID != part.Run:
+		return fmt.Errorf("it goes on with run %s while run %s is open", part.Run, e.runID)
+	case r.state.Status != part.Before:
+		return fmt.Errorf("it goes on with a run that is %s, the tables have %s", part.Before, r.state.Status)
+	case r.state.LastEventID+1 != part.First:
+		return fmt.Errorf("it goes on with event %d, the tables have %d", part.First, r.state.LastEventID)
+	}
+	s := r.state
+	changes := b.changes(r)
+	for _, ev := range part.Events {
+		b.events = append(b.events, eventRow(c.Workflow, part.Run, ev, s.EventName(ev), c.Position))
+		s.ApplyTo(ev, changes)
+	}
+	s.AddBytes(part.Size - s.HistorySizeBytes)
+	r.lastSequence = c.Position.Sequence
+	if s.Status != part.After {
+		return fmt.Errorf("after it the run is %s, its envelope says %s", s.Status, part.After)
+	}
+	if !s.IsOpen() {
+		e.open = nil
+	}
+	return nil
+}
+
+// evict forgets workflows that neither this batch nor the one before it, which
+// may still be on its way, has touched.
+func (f *folder) evict() {
+	over := len(f.cache) - f.store.config.CacheRuns
+	if over <= 0 {
+		return
+	}
+	for w, e := range f.cache {
+		if e.round+1 < f.round {
+			delete(f.cache, w)
+			if over--; over <= 0 {
+				return
+			}
+		}
+	}
+}
+
+// builder collects what a batch changes.
+type builder struct {
+	newWorkflows map[*entry]bool
+	workflows    map[*entry]bool
+	newRuns      map[*run]bool
+	touched      map[*run]*execution.Changes
+	order        []*run // of touched
+	events       []row
+}
+
+func newBuilder() *builder {
+	return &builder{
+		newWorkflows: map[*entry]bool{}, workflows: map[*entry]bool{},
+		newRuns: map[*run]bool{}, touched: map[*run]*execution.Changes{},
+	}
+}
+
+func (b *builder) changes(r *run) *execution.Changes {
+	c := b.touched[r]
+	if c == nil {
+		c = &execution.Changes{}
+		b.touched[r] = c
+		b.order = append(b.order, r)
+	}
+	return c
+}
+
+// rowSet is the rows of a batch. The new ones must not be there yet, the
+// changed ones must.
+type rowSet struct {
+	newWorkflows, workflows []row
+	newExecutions           []row
+	executions              []row
+	activities              []row
+	timers                  []row
+	children                []row
+	events                  []row
+}
+
+func (b *builder) rows() (*rowSet, error) {
+	s := &rowSet{events: b.events}
+	for e := range b.workflows {
+		if b.newWorkflows[e] {
+			s.newWorkflows = append(s.newWorkflows, workflowRow(e))
+		} else {
+			s.workflows = append(s.workflows, workflowRow(e))
+		}
+	}
+	for _, r := range b.order {
+		values, err := executionRow(r)
+		if err != nil {
+			return nil, &projection.CannotApplyError{
+				Position: events.Position{Partition: r.partition, Sequence: r.lastSequence}, Workflow: r.state.Workflow, Cause: err,
+			}
+		}
+		if b.newRuns[r] {
+			s.newExecutions = append(s.newExecutions, values)
+		} else {
+			s.executions = append(s.executions, values)
+		}
+		w, id := r.state.Workflow, r.state.RunID
+		changes := b.touched[r]
+		for _, a := range changes.Activities {
+			s.activities = append(s.activities, activityRow(w, id, a))
+		}
+		for _, t := range changes.Timers {
+			s.timers = append(s.timers, timerRow(w, id, t))
+		}
+		for _, c := range changes.Children {
+			s.children = append(s.children, childRow(w, id, c))
+		}
+	}
+	return s, nil
+}

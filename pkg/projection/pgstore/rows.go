@@ -1,0 +1,147 @@
+package pgstore
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/execution"
+)
+
+// row is the values of a table's key and columns, in their order.
+type row = []any
+
+func key(w events.Workflow, rest ...any) row {
+	return append(row{int16(w.Slot()), w.Namespace, w.ID}, rest...)
+}
+
+// executionRow is the row of a run.
+func executionRow(r *run) (row, error) {
+	s := r.state
+	retryPolicy, err := message(s.RetryPolicy)
+	if err != nil {
+		return nil, err
+	}
+	priority, err := message(s.Priority)
+	if err != nil {
+		return nil, err
+	}
+	memo, err := payloads(s.Memo)
+	if err != nil {
+		return nil, err
+	}
+	attributes, err := payloads(s.SearchAttributes)
+	if err != nil {
+		return nil, err
+	}
+	var pause any
+	if s.Pause != nil {
+		b, err := json.Marshal(s.Pause)
+		if err != nil {
+			return nil, err
+		}
+		pause = withoutNUL(b)
+	}
+	var parentNamespace, parentWorkflow, parentRun any
+	if s.Parent != nil {
+		parentNamespace, parentWorkflow, parentRun = optional(s.Parent.Namespace), text(s.Parent.WorkflowID), text(s.Parent.RunID)
+	}
+	root := execution.Execution{WorkflowID: s.Workflow.ID, RunID: s.RunID}
+	if s.Root != nil {
+		root = *s.Root
+	}
+	var resetFrom any
+	if s.Reset != nil {
+		resetFrom = optional(s.Reset.BaseRunID)
+	}
+	var lastFailure, causes any
+	if messages := execution.FailureMessages(s.LastFailure); len(messages) > 0 {
+		lastFailure, causes = text(messages[0]), texts(messages[1:])
+	}
+	var state any
+	if s.IsOpen() {
+		b, err := s.AppendBinary(nil)
+		if err != nil {
+			return nil, fmt.Errorf("encode the state: %w", err)
+		}
+		state = b
+	}
+	return key(s.Workflow, string(s.RunID),
+		s.Status.String(), text(s.Type), text(s.TaskQueue), text(s.Identity),
+		moment(s.StartTime), moment(s.ExecutionTime), moment(s.CloseTime()), moment(s.UpdatedAt),
+		span(s.ExecutionTimeout), span(s.RunTimeout), span(s.TaskTimeout),
+		retryPolicy, text(s.CronSchedule), priority, s.Attempt, memo, attributes,
+		parentNamespace, parentWorkflow, parentRun, text(root.WorkflowID), text(root.RunID),
+		own(s.FirstRunID, s.RunID), own(s.OriginalRunID, s.RunID), optional(s.ContinuedFromRunID), optional(s.ContinuedToRunID), resetFrom,
+		s.CancelRequest != nil, pause, lastFailure, causes,
+		s.Counts.WorkflowTasksFailed+s.Counts.WorkflowTasksTimedOut,
+		int32(len(s.Activities)), int32(len(s.Timers)), int32(len(s.Children)), int32(len(s.NexusOperations)), int32(len(s.Updates)),
+		s.Counts.Signals, texts(s.ChangeVersions()), texts(s.Worker.BuildIDs),
+		s.EventCount, s.HistorySizeBytes, s.Counts.UnknownEvents, s.Counts.MissingReferences,
+		int16(r.partition), int64(r.firstSequence), int64(r.lastSequence), state,
+	), nil
+}
+
+// own is id, or the run's own where the events name none.
+func own(id, run events.RunID) string {
+	if id == "" {
+		return text(run)
+	}
+	return text(id)
+}
+
+func workflowRow(e *entry) row {
+	return key(e.workflow, string(e.runID), e.runs, int16(e.partition), int64(e.firstSequence), int64(e.lastSequence), e.lastHash[:])
+}
+
+func activityRow(w events.Workflow, run events.RunID, a *execution.Activity) row {
+	failure := a.Failure
+	if failure == nil {
+		failure = a.LastFailure
+	}
+	return key(w, string(run), int64(a.ScheduledEventID),
+		text(a.ActivityID), text(a.Type), text(a.TaskQueue), a.Status.String(),
+		moment(a.ScheduledTime), id(a.StartedEventID), moment(a.StartedTime), a.Attempt, a.CancelRequestedEventID != 0, text(a.WorkerIdentity),
+		span(a.ScheduleToClose), span(a.ScheduleToStart), span(a.StartToClose), span(a.Heartbeat),
+		id(a.CloseEventID), moment(a.CloseTime), firstMessage(execution.FailureMessages(failure)),
+	)
+}
+
+func timerRow(w events.Workflow, run events.RunID, t *execution.Timer) row {
+	return key(w, string(run), int64(t.StartedEventID),
+		text(t.TimerID), t.Status.String(), moment(t.StartedTime), moment(t.FireTime), id(t.CloseEventID), moment(t.CloseTime),
+	)
+}
+
+func childRow(w events.Workflow, run events.RunID, c *execution.Child) row {
+	failure := firstMessage(execution.FailureMessages(c.Failure))
+	if c.Status == execution.ChildStartFailed {
+		failure = c.StartFailedCause.String()
+	}
+	return key(w, string(run), int64(c.InitiatedEventID),
+		text(c.Namespace), text(c.WorkflowID), optional(c.RunID), text(c.Type), text(c.TaskQueue), c.ParentClosePolicy.String(), c.Status.String(),
+		moment(c.InitiatedTime), id(c.StartedEventID), moment(c.StartedTime), id(c.CloseEventID), moment(c.CloseTime), failure,
+	)
+}
+
+func firstMessage(messages []string) any {
+	if len(messages) == 0 {
+		return nil
+	}
+	return text(messages[0])
+}
+
+func eventRow(w events.Workflow, run events.RunID, e *events.Event, name string, at events.Position) row {
+	return key(w, string(run), e.EventId, typeName(e.EventType), text(name), moment(execution.TimeOf(e)), int16(at.Partition), int64(at.Sequence))
+}
+
+// typeName is Temporal's short name of an event type, or its number.
+func typeName(t enumspb.EventType) string {
+	if _, known := enumspb.EventType_name[int32(t)]; !known {
+		return strconv.Itoa(int(t))
+	}
+	return t.String()
+}

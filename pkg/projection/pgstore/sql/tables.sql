@@ -1,0 +1,300 @@
+-- The tables that are made from the log. Their version is pgstore.Version: a
+-- change of their shape or meaning raises it and asks for a rebuild.
+--
+-- Every key begins with the slot of the workflow (FNV-1a 32 of namespace, NUL
+-- and workflow id, modulo 1,024), so that the tables can be spread over
+-- databases later. Times are those of the events, to the microsecond. A NUL in
+-- a text stands as U+FFFD here; the log has it as it was.
+
+CREATE TABLE annals.executions (
+    slot                       smallint    NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace                  text        NOT NULL,
+    workflow_id                text        NOT NULL,
+    run_id                     text        NOT NULL,
+    status                     text        NOT NULL CHECK (status IN ('Running', 'Paused', 'Completed', 'Failed', 'Canceled', 'Terminated', 'ContinuedAsNew', 'TimedOut')),
+    workflow_type              text        NOT NULL,
+    task_queue                 text        NOT NULL,
+    identity                   text        NOT NULL,
+    start_time                 timestamptz,
+    execution_time             timestamptz,
+    close_time                 timestamptz,
+    updated_at                 timestamptz,
+    execution_timeout          interval,
+    run_timeout                interval,
+    task_timeout               interval,
+    retry_policy               jsonb,
+    cron_schedule              text        NOT NULL,
+    priority                   jsonb,
+    attempt                    integer     NOT NULL,
+    memo                       jsonb,
+    search_attributes          jsonb,
+    parent_namespace           text,
+    parent_workflow_id         text,
+    parent_run_id              text,
+    root_workflow_id           text        NOT NULL,
+    root_run_id                text        NOT NULL,
+    first_run_id               text        NOT NULL,
+    original_run_id            text        NOT NULL,
+    continued_from_run_id      text,
+    continued_to_run_id        text,
+    reset_from_run_id          text,
+    cancel_requested           boolean     NOT NULL,
+    pause                      jsonb,
+    last_failure               text,
+    last_failure_causes        text[],
+    workflow_task_failures     bigint      NOT NULL,
+    pending_activities         integer     NOT NULL,
+    pending_timers             integer     NOT NULL,
+    pending_children           integer     NOT NULL,
+    pending_nexus_operations   integer     NOT NULL,
+    pending_updates            integer     NOT NULL,
+    signals                    bigint      NOT NULL,
+    change_versions            text[],
+    build_ids                  text[],
+    history_length             bigint      NOT NULL CHECK (history_length > 0),
+    history_size_bytes         bigint      NOT NULL CHECK (history_size_bytes > 0),
+    unknown_events             bigint      NOT NULL,
+    missing_references         bigint      NOT NULL,
+    partition                  smallint    NOT NULL,
+    first_sequence             bigint      NOT NULL CHECK (first_sequence > 0),
+    last_sequence              bigint      NOT NULL,
+    state                      bytea,
+    PRIMARY KEY (slot, namespace, workflow_id, run_id),
+    CONSTRAINT open_runs_have_a_state      CHECK ((status IN ('Running', 'Paused')) = (state IS NOT NULL)),
+    CONSTRAINT open_runs_are_not_closed    CHECK (status NOT IN ('Running', 'Paused') OR close_time IS NULL),
+    CONSTRAINT sequences_rise              CHECK (first_sequence <= last_sequence),
+    CONSTRAINT parents_are_whole           CHECK ((parent_workflow_id IS NULL) = (parent_run_id IS NULL))
+);
+COMMENT ON TABLE  annals.executions IS 'One row a run.';
+COMMENT ON COLUMN annals.executions.slot                     IS 'Of the workflow.';
+COMMENT ON COLUMN annals.executions.namespace                IS 'Of the workflow.';
+COMMENT ON COLUMN annals.executions.workflow_id              IS 'Of the workflow.';
+COMMENT ON COLUMN annals.executions.run_id                   IS 'Unique within its workflow only.';
+COMMENT ON COLUMN annals.executions.status                   IS 'As Temporal names it; Running and Paused are open.';
+COMMENT ON COLUMN annals.executions.workflow_type            IS 'Empty if the start event named none.';
+COMMENT ON COLUMN annals.executions.task_queue               IS 'Empty if the start event named none.';
+COMMENT ON COLUMN annals.executions.identity                 IS 'Of the client that started the run.';
+COMMENT ON COLUMN annals.executions.start_time               IS 'Of the start event.';
+COMMENT ON COLUMN annals.executions.execution_time           IS 'start_time and the first workflow task''s backoff.';
+COMMENT ON COLUMN annals.executions.close_time               IS 'Of the closing event; null while the run is open.';
+COMMENT ON COLUMN annals.executions.updated_at               IS 'Of the last event; may run backwards.';
+COMMENT ON COLUMN annals.executions.execution_timeout        IS 'Of the whole chain of runs; null: none.';
+COMMENT ON COLUMN annals.executions.run_timeout              IS 'Null: none.';
+COMMENT ON COLUMN annals.executions.task_timeout             IS 'Of one workflow task; null: none.';
+COMMENT ON COLUMN annals.executions.retry_policy             IS 'temporal.api.common.v1.RetryPolicy as JSON.';
+COMMENT ON COLUMN annals.executions.cron_schedule            IS 'Empty: none.';
+COMMENT ON COLUMN annals.executions.priority                 IS 'temporal.api.common.v1.Priority as JSON.';
+COMMENT ON COLUMN annals.executions.attempt                  IS 'Of the run''s retry policy, from 1, as the start event says.';
+COMMENT ON COLUMN annals.executions.memo                     IS 'A temporal.api.common.v1.Payload as JSON for each key.';
+COMMENT ON COLUMN annals.executions.search_attributes        IS 'A temporal.api.common.v1.Payload as JSON for each key.';
+COMMENT ON COLUMN annals.executions.parent_namespace         IS 'Null: not a child, or the start event named none.';
+COMMENT ON COLUMN annals.executions.parent_workflow_id       IS 'Null: not a child.';
+COMMENT ON COLUMN annals.executions.parent_run_id            IS 'Null: not a child.';
+COMMENT ON COLUMN annals.executions.root_workflow_id         IS 'Of the topmost parent: its own for a run without one.';
+COMMENT ON COLUMN annals.executions.root_run_id              IS 'Of the topmost parent: its own for a run without one.';
+COMMENT ON COLUMN annals.executions.first_run_id             IS 'Of the chain of runs: its own for a run that continues none.';
+COMMENT ON COLUMN annals.executions.original_run_id          IS 'The run in which the start event was written: its own but after a reset.';
+COMMENT ON COLUMN annals.executions.continued_from_run_id    IS 'The run that this one continues; null: none.';
+COMMENT ON COLUMN annals.executions.continued_to_run_id      IS 'The run that continues this one; null: none.';
+COMMENT ON COLUMN annals.executions.reset_from_run_id        IS 'The run whose history this one begins with, after a reset; null: none.';
+COMMENT ON COLUMN annals.executions.cancel_requested         IS 'Whether the run was asked to cancel itself.';
+COMMENT ON COLUMN annals.executions.pause                    IS 'Who paused it, when and why; null: not paused.';
+COMMENT ON COLUMN annals.executions.last_failure             IS 'Message of the newest failure that any event recorded.';
+COMMENT ON COLUMN annals.executions.last_failure_causes      IS 'Messages of its chain of causes, outermost first.';
+COMMENT ON COLUMN annals.executions.workflow_task_failures   IS 'Workflow tasks that failed or timed out, resets excluded.';
+COMMENT ON COLUMN annals.executions.pending_activities       IS 'Scheduled and not over; counts in a closed run too, if its history never ended them.';
+COMMENT ON COLUMN annals.executions.pending_timers           IS 'Started and not over.';
+COMMENT ON COLUMN annals.executions.pending_children         IS 'Initiated and not over.';
+COMMENT ON COLUMN annals.executions.pending_nexus_operations IS 'Scheduled and not over.';
+COMMENT ON COLUMN annals.executions.pending_updates          IS 'Admitted or accepted and not completed.';
+COMMENT ON COLUMN annals.executions.signals                  IS 'Received.';
+COMMENT ON COLUMN annals.executions.change_versions          IS 'TemporalChangeVersion of the search attributes.';
+COMMENT ON COLUMN annals.executions.build_ids                IS 'Of the workers that completed workflow tasks; at most the newest 20.';
+COMMENT ON COLUMN annals.executions.history_length           IS 'Number of events.';
+COMMENT ON COLUMN annals.executions.history_size_bytes       IS 'Of the events, as the log keeps them.';
+COMMENT ON COLUMN annals.executions.unknown_events           IS 'Events of a type that this version of Annals does not know.';
+COMMENT ON COLUMN annals.executions.missing_references       IS 'References to events that are not there.';
+COMMENT ON COLUMN annals.executions.partition                IS 'Of the log.';
+COMMENT ON COLUMN annals.executions.first_sequence           IS 'Stream sequence of the commit in which the run began.';
+COMMENT ON COLUMN annals.executions.last_sequence            IS 'Stream sequence of the run''s last commit.';
+COMMENT ON COLUMN annals.executions.state                    IS 'The fold of the run so far, for the projector to go on from; null once the run is closed.';
+
+-- list without a filter, newest first, and start-time ranges.
+CREATE INDEX executions_by_start  ON annals.executions (namespace, start_time DESC NULLS LAST, workflow_id, run_id);
+-- list and count by type.
+CREATE INDEX executions_by_type   ON annals.executions (namespace, workflow_type, start_time DESC NULLS LAST, workflow_id, run_id);
+-- list and count by status.
+CREATE INDEX executions_by_status ON annals.executions (namespace, status, start_time DESC NULLS LAST, workflow_id, run_id);
+-- list by workflow id, whatever the order.
+CREATE INDEX executions_by_workflow ON annals.executions (namespace, workflow_id);
+-- list by run id alone.
+CREATE INDEX executions_by_run    ON annals.executions (namespace, run_id);
+
+CREATE TABLE annals.workflows (
+    slot           smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace      text     NOT NULL,
+    workflow_id    text     NOT NULL,
+    run_id         text     NOT NULL,
+    runs           bigint   NOT NULL CHECK (runs > 0),
+    partition      smallint NOT NULL,
+    first_sequence bigint   NOT NULL CHECK (first_sequence > 0),
+    last_sequence  bigint   NOT NULL,
+    last_hash      bytea    NOT NULL CHECK (octet_length(last_hash) = 16),
+    PRIMARY KEY (slot, namespace, workflow_id),
+    CONSTRAINT sequences_rise CHECK (first_sequence <= last_sequence)
+);
+COMMENT ON TABLE  annals.workflows IS 'One row a workflow id: its newest run, and the end of its log.';
+COMMENT ON COLUMN annals.workflows.slot           IS 'Of the workflow.';
+COMMENT ON COLUMN annals.workflows.namespace      IS 'Of the workflow.';
+COMMENT ON COLUMN annals.workflows.workflow_id    IS 'Of the workflow.';
+COMMENT ON COLUMN annals.workflows.run_id         IS 'The newest run.';
+COMMENT ON COLUMN annals.workflows.runs           IS 'How many runs there were.';
+COMMENT ON COLUMN annals.workflows.partition      IS 'Of the log.';
+COMMENT ON COLUMN annals.workflows.first_sequence IS 'Stream sequence of the workflow''s first commit.';
+COMMENT ON COLUMN annals.workflows.last_sequence  IS 'Stream sequence of its last one.';
+COMMENT ON COLUMN annals.workflows.last_hash      IS 'Chain hash of its last commit: the next one must follow from it.';
+
+CREATE TABLE annals.activities (
+    slot                      smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace                 text     NOT NULL,
+    workflow_id               text     NOT NULL,
+    run_id                    text     NOT NULL,
+    scheduled_event_id        bigint   NOT NULL CHECK (scheduled_event_id > 0),
+    activity_id               text     NOT NULL,
+    activity_type             text     NOT NULL,
+    task_queue                text     NOT NULL,
+    status                    text     NOT NULL CHECK (status IN ('Scheduled', 'Started', 'Completed', 'Failed', 'TimedOut', 'Canceled')),
+    scheduled_time            timestamptz,
+    started_event_id          bigint,
+    started_time              timestamptz,
+    attempt                   integer  NOT NULL,
+    cancel_requested          boolean  NOT NULL,
+    worker_identity           text     NOT NULL,
+    schedule_to_close_timeout interval,
+    schedule_to_start_timeout interval,
+    start_to_close_timeout    interval,
+    heartbeat_timeout         interval,
+    closed_event_id           bigint,
+    close_time                timestamptz,
+    last_failure              text,
+    PRIMARY KEY (slot, namespace, workflow_id, run_id, scheduled_event_id),
+    CONSTRAINT closed_means_over CHECK ((status IN ('Scheduled', 'Started')) = (closed_event_id IS NULL))
+);
+COMMENT ON TABLE  annals.activities IS 'One row an activity that a run scheduled.';
+COMMENT ON COLUMN annals.activities.slot                      IS 'Of the workflow.';
+COMMENT ON COLUMN annals.activities.namespace                 IS 'Of the workflow.';
+COMMENT ON COLUMN annals.activities.workflow_id               IS 'Of the workflow.';
+COMMENT ON COLUMN annals.activities.run_id                    IS 'Of the run.';
+COMMENT ON COLUMN annals.activities.scheduled_event_id        IS 'The event that scheduled it.';
+COMMENT ON COLUMN annals.activities.activity_id               IS 'As the workflow named it.';
+COMMENT ON COLUMN annals.activities.activity_type             IS 'As the workflow named it.';
+COMMENT ON COLUMN annals.activities.task_queue                IS 'Where workers look for it.';
+COMMENT ON COLUMN annals.activities.status                    IS 'Scheduled and Started are pending.';
+COMMENT ON COLUMN annals.activities.scheduled_time            IS 'Of the scheduling event.';
+COMMENT ON COLUMN annals.activities.started_event_id          IS 'Null: not started, as far as the history tells.';
+COMMENT ON COLUMN annals.activities.started_time              IS 'Of the started event.';
+COMMENT ON COLUMN annals.activities.attempt                   IS 'From 1; 0: not started.';
+COMMENT ON COLUMN annals.activities.cancel_requested          IS 'Whether the workflow asked to cancel it.';
+COMMENT ON COLUMN annals.activities.worker_identity           IS 'The newest worker that an event named.';
+COMMENT ON COLUMN annals.activities.schedule_to_close_timeout IS 'Null: none.';
+COMMENT ON COLUMN annals.activities.schedule_to_start_timeout IS 'Null: none.';
+COMMENT ON COLUMN annals.activities.start_to_close_timeout    IS 'Null: none.';
+COMMENT ON COLUMN annals.activities.heartbeat_timeout         IS 'Null: none.';
+COMMENT ON COLUMN annals.activities.closed_event_id           IS 'The event that ended it; null: pending.';
+COMMENT ON COLUMN annals.activities.close_time                IS 'Of that event.';
+COMMENT ON COLUMN annals.activities.last_failure              IS 'Message of its failure, or of its last attempt''s.';
+
+CREATE TABLE annals.timers (
+    slot             smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace        text     NOT NULL,
+    workflow_id      text     NOT NULL,
+    run_id           text     NOT NULL,
+    started_event_id bigint   NOT NULL CHECK (started_event_id > 0),
+    timer_id         text     NOT NULL,
+    status           text     NOT NULL CHECK (status IN ('Started', 'Fired', 'Canceled')),
+    started_time     timestamptz,
+    fire_time        timestamptz,
+    closed_event_id  bigint,
+    close_time       timestamptz,
+    PRIMARY KEY (slot, namespace, workflow_id, run_id, started_event_id),
+    CONSTRAINT closed_means_over CHECK ((status = 'Started') = (closed_event_id IS NULL))
+);
+COMMENT ON TABLE  annals.timers IS 'One row a timer that a run started.';
+COMMENT ON COLUMN annals.timers.slot             IS 'Of the workflow.';
+COMMENT ON COLUMN annals.timers.namespace        IS 'Of the workflow.';
+COMMENT ON COLUMN annals.timers.workflow_id      IS 'Of the workflow.';
+COMMENT ON COLUMN annals.timers.run_id           IS 'Of the run.';
+COMMENT ON COLUMN annals.timers.started_event_id IS 'The event that started it.';
+COMMENT ON COLUMN annals.timers.timer_id         IS 'As the workflow named it.';
+COMMENT ON COLUMN annals.timers.status           IS 'Started is pending.';
+COMMENT ON COLUMN annals.timers.started_time     IS 'Of the starting event.';
+COMMENT ON COLUMN annals.timers.fire_time        IS 'When it is due.';
+COMMENT ON COLUMN annals.timers.closed_event_id  IS 'The event that ended it; null: pending.';
+COMMENT ON COLUMN annals.timers.close_time       IS 'Of that event.';
+
+CREATE TABLE annals.children (
+    slot                smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace           text     NOT NULL,
+    workflow_id         text     NOT NULL,
+    run_id              text     NOT NULL,
+    initiated_event_id  bigint   NOT NULL CHECK (initiated_event_id > 0),
+    child_namespace     text     NOT NULL,
+    child_workflow_id   text     NOT NULL,
+    child_run_id        text,
+    child_type          text     NOT NULL,
+    task_queue          text     NOT NULL,
+    parent_close_policy text     NOT NULL,
+    status              text     NOT NULL CHECK (status IN ('Initiated', 'Started', 'StartFailed', 'Completed', 'Failed', 'Canceled', 'TimedOut', 'Terminated')),
+    initiated_time      timestamptz,
+    started_event_id    bigint,
+    started_time        timestamptz,
+    closed_event_id     bigint,
+    close_time          timestamptz,
+    failure             text,
+    PRIMARY KEY (slot, namespace, workflow_id, run_id, initiated_event_id),
+    CONSTRAINT closed_means_over CHECK ((status IN ('Initiated', 'Started')) = (closed_event_id IS NULL))
+);
+COMMENT ON TABLE  annals.children IS 'One row a child workflow that a run initiated, as the parent''s history tells it.';
+COMMENT ON COLUMN annals.children.slot                IS 'Of the parent.';
+COMMENT ON COLUMN annals.children.namespace           IS 'Of the parent.';
+COMMENT ON COLUMN annals.children.workflow_id         IS 'Of the parent.';
+COMMENT ON COLUMN annals.children.run_id              IS 'Of the parent''s run.';
+COMMENT ON COLUMN annals.children.initiated_event_id  IS 'The event that initiated it, in the parent.';
+COMMENT ON COLUMN annals.children.child_namespace     IS 'Empty: the parent''s.';
+COMMENT ON COLUMN annals.children.child_workflow_id   IS 'Of the child.';
+COMMENT ON COLUMN annals.children.child_run_id        IS 'Its first run; null before it has started.';
+COMMENT ON COLUMN annals.children.child_type          IS 'Workflow type of the child.';
+COMMENT ON COLUMN annals.children.task_queue          IS 'Of the child.';
+COMMENT ON COLUMN annals.children.parent_close_policy IS 'What becomes of it when the parent closes.';
+COMMENT ON COLUMN annals.children.status              IS 'Initiated and Started are pending.';
+COMMENT ON COLUMN annals.children.initiated_time      IS 'Of the initiating event.';
+COMMENT ON COLUMN annals.children.started_event_id    IS 'Null: not started.';
+COMMENT ON COLUMN annals.children.started_time        IS 'Of the started event.';
+COMMENT ON COLUMN annals.children.closed_event_id     IS 'The event that ended it; null: pending.';
+COMMENT ON COLUMN annals.children.close_time          IS 'Of that event.';
+COMMENT ON COLUMN annals.children.failure             IS 'Message of its failure, or the cause why it did not start.';
+
+CREATE TABLE annals.events (
+    slot        smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace   text     NOT NULL,
+    workflow_id text     NOT NULL,
+    run_id      text     NOT NULL,
+    event_id    bigint   NOT NULL CHECK (event_id > 0),
+    type        text     NOT NULL,
+    name        text     NOT NULL,
+    time        timestamptz,
+    partition   smallint NOT NULL,
+    sequence    bigint   NOT NULL CHECK (sequence > 0),
+    PRIMARY KEY (slot, namespace, workflow_id, run_id, event_id)
+);
+COMMENT ON TABLE  annals.events IS 'One row an event: where it is in the log, not what it holds.';
+COMMENT ON COLUMN annals.events.slot        IS 'Of the workflow.';
+COMMENT ON COLUMN annals.events.namespace   IS 'Of the workflow.';
+COMMENT ON COLUMN annals.events.workflow_id IS 'Of the workflow.';
+COMMENT ON COLUMN annals.events.run_id      IS 'Of the run.';
+COMMENT ON COLUMN annals.events.event_id    IS 'Dense, from 1, in a run.';
+COMMENT ON COLUMN annals.events.type        IS 'As Temporal names it, in short: ActivityTaskScheduled. A type that this version does not know is its number.';
+COMMENT ON COLUMN annals.events.name        IS 'What tells events of a type apart: the marker, signal, activity or workflow type, timer, update; empty where there is none.';
+COMMENT ON COLUMN annals.events.time        IS 'Of the event.';
+COMMENT ON COLUMN annals.events.partition   IS 'Of the log.';
+COMMENT ON COLUMN annals.events.sequence    IS 'Stream sequence of the commit that holds it.';

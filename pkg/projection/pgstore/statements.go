@@ -1,0 +1,75 @@
+package pgstore
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+)
+
+// The statements that write rows are made from the tables' descriptions: each
+// takes one array a column, in the order of table.all.
+
+// statement caches what is made once a table.
+type statements struct{ insert, update, upsert string }
+
+var statementsOf = sync.OnceValue(func() map[*table]statements {
+	out := map[*table]statements{}
+	for _, t := range tables {
+		out[t] = statements{insert: t.makeInsert(), update: t.makeUpdate(), upsert: t.makeUpsert()}
+	}
+	return out
+})
+
+// insertSQL adds rows that are not there.
+func (t *table) insertSQL() string { return statementsOf()[t].insert }
+
+// updateSQL replaces rows that are there.
+func (t *table) updateSQL() string { return statementsOf()[t].update }
+
+// upsertSQL adds or replaces rows.
+func (t *table) upsertSQL() string { return statementsOf()[t].upsert }
+
+// unnested is the rows as a table u.
+func (t *table) unnested() string {
+	var arrays, fields strings.Builder
+	for i, c := range t.all() {
+		if i > 0 {
+			arrays.WriteString(", ")
+			fields.WriteString(", ")
+		}
+		array, field := c.pgType+"[]", "u."+c.name
+		switch c.pgType {
+		case "jsonb": // sent as text: the arrays of Go values are texts
+			array, field = "text[]", field+"::jsonb"
+		case "text[]": // an array of arrays would have to be rectangular
+			array, field = "text[]", field+"::text[]"
+		}
+		fmt.Fprintf(&arrays, "$%d::%s", i+1, array)
+		fields.WriteString(field + " AS " + c.name)
+	}
+	return fmt.Sprintf("SELECT %s FROM unnest(%s) AS u (%s)", fields.String(), arrays.String(), columnNames(t.all(), ""))
+}
+
+func (t *table) makeInsert() string {
+	return fmt.Sprintf("INSERT INTO %s (%s) %s", t.name, columnNames(t.all(), ""), t.unnested())
+}
+
+func (t *table) assignments(from string) string {
+	var b strings.Builder
+	for i, c := range t.columns {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(c.name + " = " + from + "." + c.name)
+	}
+	return b.String()
+}
+
+func (t *table) makeUpdate() string {
+	return fmt.Sprintf("UPDATE %s AS t SET %s FROM (%s) AS r WHERE (%s) = (%s)",
+		t.name, t.assignments("r"), t.unnested(), columnNames(t.key, "t."), columnNames(t.key, "r."))
+}
+
+func (t *table) makeUpsert() string {
+	return fmt.Sprintf("%s ON CONFLICT (%s) DO UPDATE SET %s", t.makeInsert(), columnNames(t.key, ""), t.assignments("excluded"))
+}

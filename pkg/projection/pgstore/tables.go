@@ -1,0 +1,176 @@
+package pgstore
+
+import "strings"
+
+// table describes one of the tables in sql/tables.sql: what is written, read
+// back and verified. A test holds it against the database's own description.
+type table struct {
+	name    string
+	key     []column
+	columns []column // without the key
+}
+
+type column struct{ name, pgType string }
+
+// all is the key and the columns, in the order in which rows hold them.
+func (t *table) all() []column { return append(append([]column(nil), t.key...), t.columns...) }
+
+// columnNames joins the names of columns, each behind a prefix.
+func columnNames(cs []column, prefix string) string {
+	var b strings.Builder
+	for i, c := range cs {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(prefix)
+		b.WriteString(c.name)
+	}
+	return b.String()
+}
+
+var workflowKey = []column{{"slot", "smallint"}, {"namespace", "text"}, {"workflow_id", "text"}}
+
+func runKey(extra ...column) []column {
+	k := append(append([]column(nil), workflowKey...), column{"run_id", "text"})
+	return append(k, extra...)
+}
+
+var executionsTable = &table{
+	name: "annals.executions",
+	key:  runKey(),
+	columns: []column{
+		{"status", "text"},
+		{"workflow_type", "text"},
+		{"task_queue", "text"},
+		{"identity", "text"},
+		{"start_time", "timestamptz"},
+		{"execution_time", "timestamptz"},
+		{"close_time", "timestamptz"},
+		{"updated_at", "timestamptz"},
+		{"execution_timeout", "interval"},
+		{"run_timeout", "interval"},
+		{"task_timeout", "interval"},
+		{"retry_policy", "jsonb"},
+		{"cron_schedule", "text"},
+		{"priority", "jsonb"},
+		{"attempt", "integer"},
+		{"memo", "jsonb"},
+		{"search_attributes", "jsonb"},
+		{"parent_namespace", "text"},
+		{"parent_workflow_id", "text"},
+		{"parent_run_id", "text"},
+		{"root_workflow_id", "text"},
+		{"root_run_id", "text"},
+		{"first_run_id", "text"},
+		{"original_run_id", "text"},
+		{"continued_from_run_id", "text"},
+		{"continued_to_run_id", "text"},
+		{"reset_from_run_id", "text"},
+		{"cancel_requested", "boolean"},
+		{"pause", "jsonb"},
+		{"last_failure", "text"},
+		{"last_failure_causes", "text[]"},
+		{"workflow_task_failures", "bigint"},
+		{"pending_activities", "integer"},
+		{"pending_timers", "integer"},
+		{"pending_children", "integer"},
+		{"pending_nexus_operations", "integer"},
+		{"pending_updates", "integer"},
+		{"signals", "bigint"},
+		{"change_versions", "text[]"},
+		{"build_ids", "text[]"},
+		{"history_length", "bigint"},
+		{"history_size_bytes", "bigint"},
+		{"unknown_events", "bigint"},
+		{"missing_references", "bigint"},
+		{"partition", "smallint"},
+		{"first_sequence", "bigint"},
+		{"last_sequence", "bigint"},
+		{"state", "bytea"},
+	},
+}
+
+var workflowsTable = &table{
+	name: "annals.workflows",
+	key:  workflowKey,
+	columns: []column{
+		{"run_id", "text"},
+		{"runs", "bigint"},
+		{"partition", "smallint"},
+		{"first_sequence", "bigint"},
+		{"last_sequence", "bigint"},
+		{"last_hash", "bytea"},
+	},
+}
+
+var activitiesTable = &table{
+	name: "annals.activities",
+	key:  runKey(column{"scheduled_event_id", "bigint"}),
+	columns: []column{
+		{"activity_id", "text"},
+		{"activity_type", "text"},
+		{"task_queue", "text"},
+		{"status", "text"},
+		{"scheduled_time", "timestamptz"},
+		{"started_event_id", "bigint"},
+		{"started_time", "timestamptz"},
+		{"attempt", "integer"},
+		{"cancel_requested", "boolean"},
+		{"worker_identity", "text"},
+		{"schedule_to_close_timeout", "interval"},
+		{"schedule_to_start_timeout", "interval"},
+		{"start_to_close_timeout", "interval"},
+		{"heartbeat_timeout", "interval"},
+		{"closed_event_id", "bigint"},
+		{"close_time", "timestamptz"},
+		{"last_failure", "text"},
+	},
+}
+
+var timersTable = &table{
+	name: "annals.timers",
+	key:  runKey(column{"started_event_id", "bigint"}),
+	columns: []column{
+		{"timer_id", "text"},
+		{"status", "text"},
+		{"started_time", "timestamptz"},
+		{"fire_time", "timestamptz"},
+		{"closed_event_id", "bigint"},
+		{"close_time", "timestamptz"},
+	},
+}
+
+var childrenTable = &table{
+	name: "annals.children",
+	key:  runKey(column{"initiated_event_id", "bigint"}),
+	columns: []column{
+		{"child_namespace", "text"},
+		{"child_workflow_id", "text"},
+		{"child_run_id", "text"},
+		{"child_type", "text"},
+		{"task_queue", "text"},
+		{"parent_close_policy", "text"},
+		{"status", "text"},
+		{"initiated_time", "timestamptz"},
+		{"started_event_id", "bigint"},
+		{"started_time", "timestamptz"},
+		{"closed_event_id", "bigint"},
+		{"close_time", "timestamptz"},
+		{"failure", "text"},
+	},
+}
+
+var eventsTable = &table{
+	name: "annals.events",
+	key:  runKey(column{"event_id", "bigint"}),
+	columns: []column{
+		{"type", "text"},
+		{"name", "text"},
+		{"time", "timestamptz"},
+		{"partition", "smallint"},
+		{"sequence", "bigint"},
+	},
+}
+
+// tables are all that are made from the log.
+var tables = []*table{executionsTable, workflowsTable, activitiesTable, timersTable, childrenTable, eventsTable}

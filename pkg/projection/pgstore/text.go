@@ -1,0 +1,135 @@
+package pgstore
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/temporalproto"
+	"google.golang.org/protobuf/proto"
+
+	commonpb "go.temporal.io/api/common/v1"
+)
+
+// replacement stands for a NUL, which Postgres has in no text.
+const replacement = "\uFFFD"
+
+// text is s as a column can hold it.
+func text[T ~string](s T) string {
+	if strings.IndexByte(string(s), 0) < 0 {
+		return string(s)
+	}
+	return strings.ReplaceAll(string(s), "\x00", replacement)
+}
+
+// optional is s, or null where it is empty.
+func optional[T ~string](s T) any {
+	if s == "" {
+		return nil
+	}
+	return text(s)
+}
+
+// texts are a text array as Postgres writes one, or null where there are none.
+func texts(list []string) any {
+	if len(list) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, s := range list {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteByte('"')
+		for _, r := range text(s) {
+			if r == '"' || r == '\\' {
+				b.WriteByte('\\')
+			}
+			b.WriteRune(r)
+		}
+		b.WriteByte('"')
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+// moment is t to the microsecond, or null where it is absent.
+func moment(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Truncate(time.Microsecond)
+}
+
+// span is d to the microsecond, or null where it is zero.
+func span(d time.Duration) any {
+	if d == 0 {
+		return nil
+	}
+	return d.Truncate(time.Microsecond)
+}
+
+// id is an event id or a sequence, or null where it is zero.
+func id[T ~int64](n T) any {
+	if n == 0 {
+		return nil
+	}
+	return int64(n)
+}
+
+// message is a protobuf message as Temporal's JSON, or null where there is none.
+func message(m proto.Message) (any, error) {
+	if m == nil || !m.ProtoReflect().IsValid() {
+		return nil, nil
+	}
+	b, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	return withoutNUL(b), nil
+}
+
+// payloads are a map of payloads as JSON, or null where it is empty.
+func payloads(m map[string]*commonpb.Payload) (any, error) {
+	if len(m) == 0 {
+		return nil, nil
+	}
+	out := make(map[string]json.RawMessage, len(m))
+	for k, p := range m {
+		b, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(p)
+		if err != nil {
+			return nil, err
+		}
+		out[text(k)] = b
+	}
+	b, err := json.Marshal(out)
+	if err != nil {
+		return nil, err
+	}
+	return withoutNUL(b), nil
+}
+
+// withoutNUL writes the escapes of a NUL in a JSON text as U+FFFD: jsonb takes
+// none.
+func withoutNUL(b []byte) string {
+	if !bytes.Contains(b, []byte(`\u0000`)) {
+		return string(b)
+	}
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		if b[i] == '\\' && i+1 < len(b) {
+			if bytes.HasPrefix(b[i:], []byte(`\u0000`)) {
+				out = append(out, `\ufffd`...)
+				i += 5
+				continue
+			}
+			out = append(out, b[i], b[i+1])
+			i++
+			continue
+		}
+		out = append(out, b[i])
+	}
+	return string(out)
+}

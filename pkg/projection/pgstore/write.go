@@ -1,0 +1,110 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/annals-io/annals/pkg/projection"
+)
+
+// batch is rows and the checkpoint that covers them.
+type batch struct {
+	store    *Store
+	rows     *rowSet
+	from, to projection.Checkpoint
+}
+
+// Checkpoint is projection.Batch's.
+func (b *batch) Checkpoint() projection.Checkpoint { return b.to }
+
+// Write is projection.Batch's.
+func (b *batch) Write(ctx context.Context) error {
+	err := pgx.BeginFunc(ctx, b.store.pool, func(tx pgx.Tx) error {
+		if err := b.send(ctx, tx); err != nil {
+			return err
+		}
+		return copyRows(ctx, tx, eventsTable, b.rows.events)
+	})
+	return b.judge(err)
+}
+
+// send writes everything but the events in one round trip. The compare-and-set
+// comes first: it locks the checkpoint, so that of two projectors one waits
+// here and then finds that it has moved.
+func (b *batch) send(ctx context.Context, tx pgx.Tx) error {
+	var q pgx.Batch
+	f := b.from
+	q.Queue(checkpointMoveSQL, Name, int16(f.Partition), f.LogID, int64(f.LogEpoch), f.Epoch, int64(f.Sequence),
+		int64(b.to.Sequence), b.to.Hash[:], b.to.Time).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != 1 {
+			return projection.ErrFenced
+		}
+		return nil
+	})
+	queue := func(sql string, t *table, rows []row) {
+		if len(rows) == 0 {
+			return
+		}
+		q.Queue(sql, columnsOf(t, rows)...).Exec(func(tag pgconn.CommandTag) error {
+			if n := tag.RowsAffected(); n != int64(len(rows)) {
+				return fmt.Errorf("%w: %d rows of %s changed instead of %d: some are not there", errUnexpected, n, t.name, len(rows))
+			}
+			return nil
+		})
+	}
+	queue(workflowsTable.insertSQL(), workflowsTable, b.rows.newWorkflows)
+	queue(workflowsTable.updateSQL(), workflowsTable, b.rows.workflows)
+	queue(executionsTable.insertSQL(), executionsTable, b.rows.newExecutions)
+	queue(executionsTable.updateSQL(), executionsTable, b.rows.executions)
+	queue(activitiesTable.upsertSQL(), activitiesTable, b.rows.activities)
+	queue(timersTable.upsertSQL(), timersTable, b.rows.timers)
+	queue(childrenTable.upsertSQL(), childrenTable, b.rows.children)
+	return tx.SendBatch(ctx, &q).Close()
+}
+
+func copyRows(ctx context.Context, tx pgx.Tx, t *table, rows []row) error {
+	schema, name, _ := strings.Cut(t.name, ".")
+	names := make([]string, 0, len(t.key)+len(t.columns))
+	for _, c := range t.all() {
+		names = append(names, c.name)
+	}
+	n, err := tx.CopyFrom(ctx, pgx.Identifier{schema, name}, names, pgx.CopyFromRows(rows))
+	if err == nil && n != int64(len(rows)) {
+		err = fmt.Errorf("%w: %d rows of %s copied instead of %d", errUnexpected, n, t.name, len(rows))
+	}
+	return err
+}
+
+// errUnexpected: the tables are not as the fold knows them.
+var errUnexpected = errors.New("the tables are not as they were left")
+
+// judge says whether the batch may succeed later: what Postgres says about the
+// data (classes 22 and 23) it will say again.
+func (b *batch) judge(err error) error {
+	var pgErr *pgconn.PgError
+	refused := errors.As(err, &pgErr) && (strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23"))
+	if refused || errors.Is(err, errUnexpected) {
+		return &projection.CannotApplyError{Position: b.to.Position(), Cause: err}
+	}
+	return err
+}
+
+// columnsOf turns rows into one array a column, as unnest takes them.
+func columnsOf(t *table, rows []row) []any {
+	n := len(t.key) + len(t.columns)
+	values := make([]any, len(rows)*n) // one allocation for all columns
+	args := make([]any, n)
+	for c := range n {
+		column := values[c*len(rows) : (c+1)*len(rows) : (c+1)*len(rows)]
+		for r := range rows {
+			column[r] = rows[r][c]
+		}
+		args[c] = column
+	}
+	return args
+}

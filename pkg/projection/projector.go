@@ -1,0 +1,111 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// Config is how a projector works. Zero fields mean the default.
+type Config struct {
+	// BatchCommits and BatchBytes end a batch; 5,000 commits, 4 MiB of events.
+	// A batch is written as soon as the log has nothing more, however small.
+	BatchCommits int
+	BatchBytes   int
+	// BufferBytes bounds the events of a partition that are read and not yet
+	// written; 16 MiB, and never less than one commit.
+	BufferBytes int
+	// MaxBackoff is the longest wait before a partition tries again; 5 s.
+	MaxBackoff time.Duration
+	// Logger gets what happens to partitions; slog.Default().
+	Logger *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.BatchCommits == 0 {
+		c.BatchCommits = 5000
+	}
+	if c.BatchBytes == 0 {
+		c.BatchBytes = 4 << 20
+	}
+	if c.BufferBytes == 0 {
+		c.BufferBytes = 16 << 20
+	}
+	if c.MaxBackoff == 0 {
+		c.MaxBackoff = 5 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+// Projector keeps a target up to date with a log. Any number of them may run on
+// the same tables: one of them gets a batch in, the others find out and go on
+// from there.
+type Projector struct {
+	source events.Source
+	target Target
+	config Config
+	parts  []*partition
+}
+
+// New is a projector of all the log's partitions. It fails on a config that
+// cannot work.
+func New(source events.Source, target Target, c Config) (*Projector, error) {
+	if c.BatchCommits < 0 || c.BatchBytes < 0 || c.BufferBytes < 0 || c.MaxBackoff < 0 {
+		return nil, errors.New("projection: a setting is negative")
+	}
+	p := &Projector{source: source, target: target, config: c.withDefaults()}
+	for i := range source.Identity().Map.Partitions() {
+		p.parts = append(p.parts, newPartition(p, events.Partition(i)))
+	}
+	return p, nil
+}
+
+// Run projects until the context ends, and then returns nil. A partition that
+// stops is reported at once and in the status; Run returns early, with all
+// their errors, only when every partition has stopped.
+func (p *Projector) Run(ctx context.Context) error {
+	errs := make([]error, len(p.parts))
+	var wg sync.WaitGroup
+	for i, part := range p.parts {
+		wg.Go(func() { errs[i] = part.run(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Status is where each partition stands, in order. It is safe to call while Run
+// runs.
+func (p *Projector) Status() []PartitionStatus {
+	out := make([]PartitionStatus, len(p.parts))
+	for i, part := range p.parts {
+		out[i] = part.status()
+	}
+	return out
+}
+
+// Phase is what a partition is doing.
+type Phase string
+
+const (
+	PhaseStarting  Phase = "starting"  // has not read its checkpoint yet
+	PhaseFollowing Phase = "following" // applies what the log has and waits for more
+	PhaseWaiting   Phase = "waiting"   // something cannot be reached; tries again
+	PhaseStopped   Phase = "stopped"   // a commit cannot be applied, or the log is another one
+)
+
+// PartitionStatus is where one partition stands.
+type PartitionStatus struct {
+	Phase      Phase
+	Checkpoint Checkpoint // as last written or read by this projector
+	Commits    uint64     // written by this projector
+	Events     uint64     // written by this projector
+	Batches    uint64     // written by this projector
+	Err        error      // why it waits or stopped
+}
