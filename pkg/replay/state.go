@@ -1,0 +1,100 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/execution"
+)
+
+// Point is a moment in a run. The zero Point is its end.
+type Point struct {
+	event events.EventID
+	time  time.Time
+}
+
+// AtEnd is after the last event.
+func AtEnd() Point { return Point{} }
+
+// AtEvent is after the event with this id, inclusive.
+func AtEvent(id events.EventID) Point { return Point{event: id} }
+
+// AtTime is after the longest prefix whose events are none later than t. Event
+// times run backwards in real histories: what comes after a later event is not
+// in the prefix, whatever its time.
+func AtTime(t time.Time) Point { return Point{time: t} }
+
+// State folds a run (empty: the newest) up to a point. It fails with
+// events.ErrNotFound if the run has no such event, or had not begun at that
+// time.
+func State(ctx context.Context, log events.Reader, w events.Workflow, run events.RunID, at Point) (*execution.State, error) {
+	if at.event < 0 {
+		return nil, &events.InvalidError{Field: "at", Reason: fmt.Sprintf("is event %d, ids begin at 1", at.event)}
+	}
+	if run == "" {
+		tail, err := log.Tail(ctx, w)
+		if err != nil {
+			return nil, err
+		}
+		run = tail.Run() // so that the state is not of a run that begins meanwhile
+	}
+	s := execution.New(w, run)
+	history := log.Read(ctx, w, events.ReadOptions{Run: run, Limit: int(at.event)})
+	if err := fold(s, prefix(history, at.time)); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.LastEventID == 0:
+		return nil, fmt.Errorf("run %s of %s had not begun at %s: %w", run, w, at.time.Format(time.RFC3339Nano), events.ErrNotFound)
+	case s.LastEventID < at.event:
+		return nil, &events.NotFoundError{Workflow: w, Run: run, Event: at.event}
+	}
+	return s, nil
+}
+
+// Load is the state of a workflow's newest run together with the cursor that
+// appends exactly after it: decide on the state, then append with
+// events.After(cursor).
+func Load(ctx context.Context, log events.Reader, w events.Workflow) (*execution.State, events.Cursor, error) {
+	tail, err := log.Tail(ctx, w)
+	if err != nil {
+		return nil, events.Cursor{}, err
+	}
+	s, err := State(ctx, log, w, tail.Run(), AtEvent(tail.LastEventID()))
+	if err != nil {
+		return nil, events.Cursor{}, err
+	}
+	return s, tail, nil
+}
+
+// fold applies a history to a state, and counts its bytes as the log does.
+func fold(s *execution.State, history iter.Seq2[*events.Event, error]) error {
+	for e, err := range history {
+		if err != nil {
+			return err
+		}
+		s.Apply(e)
+		s.AddBytes(events.StoredSize(e))
+	}
+	return nil
+}
+
+// prefix ends a history before the first event later than t; the zero t never does.
+func prefix(history iter.Seq2[*events.Event, error], t time.Time) iter.Seq2[*events.Event, error] {
+	if t.IsZero() {
+		return history
+	}
+	return func(yield func(*events.Event, error) bool) {
+		for e, err := range history {
+			if err == nil && execution.EndsBefore(e, t) {
+				return
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
