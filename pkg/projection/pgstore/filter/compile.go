@@ -42,7 +42,8 @@ func Compile(query string, after int) (Condition, error) {
 const statement = "select * from executions where "
 
 func parse(query string, tokens []token) (sqlparser.Expr, error) {
-	parsed, err := sqlparser.ParseStrictDDL(statement + query)
+	// The blank makes the end of the text another place than its last token.
+	parsed, err := sqlparser.ParseStrictDDL(statement + query + " ")
 	if err != nil {
 		return nil, syntaxError(query, tokens, err)
 	}
@@ -60,26 +61,23 @@ var parserPosition = regexp.MustCompile(`^(.*?) at position (\d+)`)
 func syntaxError(query string, tokens []token, err error) error {
 	m := parserPosition.FindStringSubmatch(err.Error())
 	if m == nil {
-		return &Error{Query: query, Reason: "it is nested or chained too deeply: " + err.Error()}
+		return &Error{Query: query, Reason: "it is chained too deeply: " + err.Error()}
 	}
-	n, convErr := strconv.Atoi(m[2])
+	read, convErr := strconv.Atoi(m[2])
 	if convErr != nil {
-		n = 0
+		return &Error{Query: query, Reason: err.Error()}
 	}
-	end := n - 1 - len(statement)
-	for _, t := range tokens {
-		if t.end < end {
-			continue
-		}
-		if m[1] != "syntax error" {
-			return &Error{Query: query, Offset: t.start, Reason: m[1]}
-		}
-		if t.end > end || end > len(query) {
-			break
-		}
-		return &Error{Query: query, Offset: t.start, Reason: "did not expect " + quoted(query[t.start:t.end]) + " here"}
+	i := slices.IndexFunc(tokens, func(t token) bool { return t.end >= read-1-len(statement) })
+	switch {
+	case i < 0:
+		return &Error{Query: query, Offset: len(query), Reason: "something is missing"}
+	case m[1] != "syntax error":
+		return &Error{Query: query, Offset: tokens[i].start, Reason: m[1]}
+	case isUnquoted(tokens, i):
+		return &Error{Query: query, Offset: tokens[i].start, Reason: unquotedReason(tokens[i], query)}
+	default:
+		return &Error{Query: query, Offset: tokens[i].start, Reason: "did not expect " + quoted(tokens[i].of(query)) + " here"}
 	}
-	return &Error{Query: query, Offset: len(query), Reason: "something is missing"}
 }
 
 // compiler walks the parsed expression in the order of the text, and along with
@@ -96,9 +94,9 @@ type compiler struct {
 func (c *compiler) condition(expr sqlparser.Expr) error {
 	switch e := expr.(type) {
 	case *sqlparser.ParenExpr:
-		return c.enclosed("(", e.Expr)
+		return c.condition(e.Expr) // chains bring their own parentheses
 	case *sqlparser.NotExpr:
-		return c.enclosed("NOT (", e.Expr)
+		return c.negation(e)
 	case *sqlparser.AndExpr:
 		return c.joined(" AND ", operands(e, func(e sqlparser.Expr) (l, r sqlparser.Expr, ok bool) {
 			if and, ok := e.(*sqlparser.AndExpr); ok {
@@ -133,9 +131,9 @@ func (c *compiler) condition(expr sqlparser.Expr) error {
 	}
 }
 
-func (c *compiler) enclosed(open string, inner sqlparser.Expr) error {
-	c.sql.WriteString(open)
-	if err := c.condition(inner); err != nil {
+func (c *compiler) negation(e *sqlparser.NotExpr) error {
+	c.sql.WriteString("NOT (")
+	if err := c.condition(e.Expr); err != nil {
 		return err
 	}
 	c.sql.WriteByte(')')
@@ -299,8 +297,8 @@ func (c *compiler) value(f *field, expr sqlparser.Expr) (any, error) {
 	l := literalOf(expr)
 	v, reason := f.kind.parse(l)
 	if reason != "" {
-		if column, ok := expr.(*sqlparser.ColName); ok {
-			reason += "; did you forget to quote " + quoted(sqlparser.String(column)) + "?"
+		if _, ok := expr.(*sqlparser.ColName); ok {
+			reason = unquotedReason(c.tokens[c.at], c.query)
 		}
 		return nil, c.fail(offset, f.name+": "+reason)
 	}
@@ -332,8 +330,6 @@ func literalOf(expr sqlparser.Expr) literal {
 		return literal{form: aTuple}
 	case *sqlparser.ParenExpr:
 		return literal{form: aSubtree}
-	case *sqlparser.ColName:
-		return literal{form: aName}
 	default:
 		return literal{form: anOdd}
 	}

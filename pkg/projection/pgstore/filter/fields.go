@@ -2,6 +2,7 @@ package filter
 
 import (
 	"strings"
+	"time"
 
 	"github.com/temporalio/sqlparser"
 )
@@ -77,5 +78,5 @@ type kind struct {
 var (
 	keyword  = kind{name: "a text", operators: orderedOperators(), collation: ` COLLATE "C"`, parse: parseKeyword, list: listOf[string]}
 	status   = kind{name: "a status", operators: equalities, parse: parseStatus, list: listOf[string]}
-	datetime = kind{name: "a time", operators: orderedOperators(), parse: parseTime, list: listOf[time]}
+	datetime = kind{name: "a time", operators: orderedOperators(), parse: parseTime, list: listOf[time.Time]}
 )

@@ -50,11 +50,30 @@ func scan(query string) ([]token, error) {
 		if kind == sqlparser.LEX_ERROR {
 			return fail(t.start, lexicalReason(query[t.start:]))
 		}
+		tokens = append(tokens, t)
 		if reason, refused := refusedTokens[kind]; refused {
+			if isUnquoted(tokens, len(tokens)-1) {
+				reason = unquotedReason(t, query)
+			}
 			return fail(t.start, reason)
 		}
-		tokens = append(tokens, t)
 	}
+}
+
+// of is the token as the query has it.
+func (t token) of(query string) string { return query[t.start:t.end] }
+
+// isUnquoted reports whether token i is a word that stands where a value should.
+func isUnquoted(tokens []token, i int) bool {
+	if i == 0 || !operatorTokens[tokens[i-1].kind] || tokens[i-1].kind == sqlparser.NOT || tokens[i].text == "" {
+		return false
+	}
+	first := tokens[i].text[0] | 0x20 // lower case
+	return 'a' <= first && first <= 'z'
+}
+
+func unquotedReason(t token, query string) string {
+	return "did you forget to quote " + quoted(t.of(query)) + "?"
 }
 
 // blanks counts what the scanner skips.

@@ -4,12 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	gotime "time"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 )
-
-type time = gotime.Time
 
 // literal is a value as a filter writes it.
 type literal struct {
@@ -29,7 +27,6 @@ const (
 	anOdd    literalForm = "an expression"
 	aTuple   literalForm = "a list"
 	aSubtree literalForm = "a value in parentheses"
-	aName    literalForm = "a name"
 )
 
 // parseKeyword takes text only. The tables have U+FFFD where the log has a NUL,
@@ -77,17 +74,17 @@ func statusNames() string {
 func parseTime(l literal) (any, string) {
 	switch l.form {
 	case aText:
-		t, err := gotime.Parse(gotime.RFC3339Nano, l.text)
+		t, err := time.Parse(time.RFC3339Nano, l.text)
 		if err != nil {
 			return nil, quoted(l.text) + " is no time in RFC 3339, such as '2026-01-31T09:00:00Z'"
 		}
-		return t.UTC().Truncate(gotime.Microsecond), ""
+		return t.UTC().Truncate(time.Microsecond), ""
 	case anInt:
 		n, err := strconv.ParseInt(l.text, 10, 64)
 		if err != nil {
 			return nil, l.text + " is beyond the nanoseconds that 64 bits hold"
 		}
-		return gotime.Unix(0, n).UTC().Truncate(gotime.Microsecond), ""
+		return time.Unix(0, n).UTC().Truncate(time.Microsecond), ""
 	default:
 		return nil, "want a time in RFC 3339 or whole nanoseconds since 1970, found " + string(l.form)
 	}
