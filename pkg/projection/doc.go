@@ -10,13 +10,13 @@
 //
 // # The life of a partition
 //
-//	          ┌────────── fenced, connection lost, … ──────────┐
-//	          ▼                                                │
-//	 read the checkpoint ▶ check it against the log ▶ follow, fold, write
-//	          ▲                      │                         │
-//	          └─ wait (backoff) ◀────┴── cannot be reached     ├── cannot be applied,
-//	                                 │                         │   not the same log
-//	                                 └────────▶ stopped ◀──────┘
+//	         ┌────────── fenced, connection lost, … ──────────┐
+//	         ▼                                                │
+//	read the checkpoint ▶ check it against the log ▶ follow, fold, write
+//	         ▲                      │                         │
+//	         └─ wait (backoff) ◀────┴── cannot be reached     ├── cannot be applied,
+//	                                │                         │   not the same log
+//	                                └────────▶ stopped ◀──────┘
 //
 // Going on always begins at the stored checkpoint with nothing cached: an
 // outcome of a transaction that was never learnt needs no other care.

@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
+	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/temporalproto"
 	"google.golang.org/protobuf/proto"
-
-	commonpb "go.temporal.io/api/common/v1"
 )
 
 // replacement stands for a NUL, which Postgres has in no text.
@@ -31,19 +31,31 @@ func optional[T ~string](s T) any {
 	return text(s)
 }
 
-// texts are a text array as Postgres writes one, or null where there are none.
+// texts are a text array, or null where there are none.
 func texts(list []string) any {
 	if len(list) == 0 {
 		return nil
 	}
+	clean := make(textList, len(list))
+	for i, s := range list {
+		clean[i] = text(s)
+	}
+	return clean
+}
+
+// textList is sent as Postgres writes an array of texts: see statements.go.
+type textList []string
+
+// TextValue is pgtype.TextValuer's.
+func (l textList) TextValue() (pgtype.Text, error) {
 	var b strings.Builder
 	b.WriteByte('{')
-	for i, s := range list {
+	for i, s := range l {
 		if i > 0 {
 			b.WriteByte(',')
 		}
 		b.WriteByte('"')
-		for _, r := range text(s) {
+		for _, r := range s {
 			if r == '"' || r == '\\' {
 				b.WriteByte('\\')
 			}
@@ -52,7 +64,7 @@ func texts(list []string) any {
 		b.WriteByte('"')
 	}
 	b.WriteByte('}')
-	return b.String()
+	return pgtype.Text{String: b.String(), Valid: true}, nil
 }
 
 // moment is t to the microsecond, or null where it is absent.

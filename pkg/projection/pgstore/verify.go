@@ -1,0 +1,302 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
+)
+
+// Difference is something in the tables that is not what the log says.
+type Difference struct {
+	Kind     string
+	Workflow events.Workflow // zero where it is about a whole partition
+	Run      events.RunID    // empty where it is not about one run
+	Where    string
+}
+
+// The kinds of differences between the tables and the log.
+const (
+	KindLag        = "lag"              // commits that the tables do not have yet
+	KindCheckpoint = "wrong checkpoint" // a checkpoint that does not fit the log
+	KindNotFolded  = "cannot be folded" // a workflow whose log cannot become rows
+	KindMissing    = "missing row"
+	KindExtra      = "extra row"
+	KindColumn     = "wrong column"
+)
+
+// VerifyOptions restrict a verification and say how long it waits.
+type VerifyOptions struct {
+	Workflow *events.Workflow // nil: all
+	// Wait is how long the checkpoints may take to reach the log's end as it
+	// was at the start; what is missing then is a difference. 0: 30 s.
+	Wait time.Duration
+	// Progress, if set, is told about events that were compared.
+	Progress func(events int)
+}
+
+// VerifyReport is what was compared, and what was found.
+type VerifyReport struct {
+	Commits, Events int64            // folded again
+	Rows            map[string]int64 // compared, by table
+	Differences     []Difference
+}
+
+// maxDifferences bounds what a report lists.
+const maxDifferences = 1000
+
+// Verify folds the log again, up to the checkpoints, and compares every column
+// of every row with the tables, in one snapshot of them. It waits first until
+// the checkpoints have reached the log's end. What it finds is in the report; an
+// error means that the comparison could not be completed.
+func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (VerifyReport, error) {
+	if err := s.CheckVersion(ctx); err != nil {
+		return VerifyReport{}, err
+	}
+	if o.Wait == 0 {
+		o.Wait = 30 * time.Second
+	}
+	v := &verifying{log: log, o: o, report: VerifyReport{Rows: map[string]int64{}}}
+	ends, err := v.ends(ctx)
+	if err != nil {
+		return VerifyReport{}, err
+	}
+	if err := s.await(ctx, ends, o.Wait); err != nil {
+		return VerifyReport{}, err
+	}
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		v.tx = tx
+		return v.run(ctx, ends)
+	})
+	return v.report, err
+}
+
+// ends are where the partitions end that are to be verified.
+func (v *verifying) ends(ctx context.Context) (map[events.Partition]uint64, error) {
+	id := v.log.Identity()
+	ends := map[events.Partition]uint64{}
+	for p := range events.Partition(id.Map.Partitions()) {
+		if v.o.Workflow != nil && id.Map.Partition(v.o.Workflow.Slot()) != p {
+			continue
+		}
+		b, err := v.log.Bounds(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		ends[p] = b.Last
+	}
+	return ends, nil
+}
+
+// await waits until the checkpoints have reached the ends, at most as long as
+// said; the caller sees what is missing.
+func (s *Store) await(ctx context.Context, ends map[events.Partition]uint64, wait time.Duration) error {
+	deadline := time.Now().Add(wait)
+	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0))
+	for {
+		cs, err := s.Checkpoints(ctx)
+		if err != nil {
+			return err
+		}
+		reached := map[events.Partition]uint64{}
+		for _, c := range cs {
+			reached[c.Partition] = c.Sequence
+		}
+		behind := false
+		for p, end := range ends {
+			behind = behind || reached[p] < end
+		}
+		if !behind || time.Now().After(deadline) {
+			return nil
+		}
+		select {
+		case <-time.After(delays.NextBackOff()):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// verifying is one verification under way.
+type verifying struct {
+	log    events.Log
+	o      VerifyOptions
+	tx     pgx.Tx
+	report VerifyReport
+}
+
+func (v *verifying) differs(d Difference) {
+	if len(v.report.Differences) < maxDifferences {
+		v.report.Differences = append(v.report.Differences, d)
+	}
+}
+
+func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) error {
+	cs, err := checkpoints(ctx, v.tx)
+	if err != nil {
+		return err
+	}
+	have := map[events.Partition]projection.Checkpoint{}
+	for _, c := range cs {
+		have[c.Partition] = c
+	}
+	for p := range events.Partition(v.log.Identity().Map.Partitions()) {
+		end, wanted := ends[p]
+		if !wanted {
+			continue
+		}
+		c, ok := have[p]
+		if !ok {
+			id := v.log.Identity()
+			c = projection.Checkpoint{Partition: p, LogID: id.LogID, LogEpoch: id.Epoch}
+		}
+		if c.Sequence < end {
+			v.differs(Difference{Kind: KindLag, Where: fmt.Sprintf("partition %d: the tables are at %d, the log was at %d", p, c.Sequence, end)})
+		}
+		if err := projection.Check(ctx, v.log, c); errors.Is(err, projection.ErrWrongCheckpoint) {
+			v.differs(Difference{Kind: KindCheckpoint, Where: fmt.Sprintf("partition %d: %v", p, err)})
+			continue
+		} else if err != nil {
+			return err
+		}
+		if err := v.partition(ctx, c); err != nil {
+			return fmt.Errorf("verify partition %d: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// partition folds a partition up to its checkpoint and compares.
+func (v *verifying) partition(ctx context.Context, c projection.Checkpoint) error {
+	w := newComparison(v, c)
+	stored, err := w.openEvents(ctx)
+	if err != nil {
+		return err
+	}
+	defer stored.rows.Close()
+	if err := w.foldLog(ctx, stored); err != nil {
+		return err
+	}
+	if err := stored.finish(); err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if t != eventsTable {
+			if err := w.compareTable(ctx, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// foldLog folds what the checkpoint covers, comparing events as it goes and
+// keeping the rows of the other tables.
+func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
+	if w.checkpoint.Sequence == 0 {
+		return nil
+	}
+	follow := events.FollowOptions{Until: w.checkpoint.Sequence}
+	if one := w.o.Workflow; one != nil {
+		tail, err := w.log.Tail(ctx, *one)
+		var corrupt *events.CorruptError
+		switch {
+		case errors.Is(err, events.ErrNotFound):
+			return nil
+		case errors.As(err, &corrupt):
+			follow = events.FollowOptions{Until: corrupt.Position.Sequence, Workflow: one}
+		case err != nil:
+			return err
+		default:
+			follow = events.FollowOptions{Until: tail.Position().Sequence, Workflow: one}
+		}
+	}
+	f := newFolder(w.checkpoint)
+	b := newBuilder()
+	n := 0
+	for m, err := range w.log.Follow(ctx, w.checkpoint.Partition, follow) {
+		if err != nil {
+			return err
+		}
+		if m.Position.Sequence > w.checkpoint.Sequence {
+			break
+		}
+		before := len(b.events)
+		w.foldMessage(f, b, m)
+		if err := stored.compare(m.Position.Sequence, b.events[before:]); err != nil {
+			return err
+		}
+		if n++; n%5000 == 0 {
+			if err := w.keep(b); err != nil {
+				return err
+			}
+			b = newBuilder()
+		}
+	}
+	return w.keep(b)
+}
+
+// foldMessage applies one message. A workflow whose log cannot be folded is
+// reported once and left out of the comparison from there on.
+func (w *comparison) foldMessage(f *folder, b *builder, m events.Message) {
+	c, err := projection.Decode(m)
+	if err != nil {
+		workflow, parseErr := events.ParseSubject(m.Subject)
+		if parseErr == nil && w.unfolded[workflow] {
+			return
+		}
+		w.unfold(workflow, "", m.Position, err)
+		return
+	}
+	if w.unfolded[c.Workflow] {
+		return
+	}
+	before := len(b.events)
+	if err := f.apply(b, c); err != nil {
+		b.events = b.events[:before]
+		w.unfold(c.Workflow, c.Run.Run, c.Position, err)
+		return
+	}
+	w.report.Commits++
+	w.report.Events += int64(c.Count())
+	if w.o.Progress != nil {
+		w.o.Progress(c.Count())
+	}
+}
+
+func (w *comparison) unfold(workflow events.Workflow, run events.RunID, at events.Position, err error) {
+	w.unfolded[workflow] = true
+	w.differs(Difference{Kind: KindNotFolded, Workflow: workflow, Run: run, Where: fmt.Sprintf("position %s: %v", at, err)})
+}
+
+// keep merges the rows of a builder into those that are expected.
+func (w *comparison) keep(b *builder) error {
+	rows, err := b.rows()
+	if err != nil {
+		return err
+	}
+	for t, list := range map[*table][][]row{
+		workflowsTable:  {rows.newWorkflows, rows.workflows},
+		executionsTable: {rows.newExecutions, rows.executions},
+		activitiesTable: {rows.activities},
+		timersTable:     {rows.timers},
+		childrenTable:   {rows.children},
+	} {
+		for _, part := range list {
+			for _, r := range part {
+				values, err := canonicalRow(t, r)
+				if err != nil {
+					return err
+				}
+				w.expected[t][t.keyOf(values)] = values
+			}
+		}
+	}
+	return nil
+}
