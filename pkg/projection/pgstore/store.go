@@ -37,6 +37,7 @@ func (c Config) withDefaults() Config {
 type Store struct {
 	pool   *pgxpool.Pool
 	config Config
+	fault  func(crashPoint) error // set by tests
 }
 
 var _ projection.Target = (*Store)(nil)

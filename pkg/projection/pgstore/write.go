@@ -28,9 +28,35 @@ func (b *batch) Write(ctx context.Context) error {
 		if err := b.send(ctx, tx); err != nil {
 			return err
 		}
-		return copyRows(ctx, tx, eventsTable, b.rows.events)
+		if err := b.store.crash(afterRows); err != nil {
+			return err
+		}
+		if err := copyRows(ctx, tx, eventsTable, b.rows.events); err != nil {
+			return err
+		}
+		return b.store.crash(beforeCommit)
 	})
+	if err == nil {
+		err = b.store.crash(afterCommit)
+	}
 	return b.judge(err)
+}
+
+// crashPoint is a place in a transaction where tests let it fail.
+type crashPoint int
+
+const (
+	afterRows    crashPoint = iota // the checkpoint and the rows are sent, the events are not
+	beforeCommit                   // all is sent
+	afterCommit                    // all is stored, and the reply is lost
+)
+
+// crash is what a test wants to happen here; nothing, outside tests.
+func (s *Store) crash(at crashPoint) error {
+	if s.fault == nil {
+		return nil
+	}
+	return s.fault(at)
 }
 
 // send writes everything but the events in one round trip. The compare-and-set

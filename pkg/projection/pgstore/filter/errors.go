@@ -1,17 +1,15 @@
 package filter
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/annals-io/annals/pkg/events"
 )
 
-// ErrInvalid: what was asked can never be answered as it is. Correct the
-// filter, the order or the grouping; [*Error] has the place of a filter's fault.
-var ErrInvalid = errors.New("invalid query")
-
-// Error says what is wrong with a filter, and where.
+// Error says what is wrong with a filter, and where. It is [events.ErrInvalid]:
+// correct the filter, it can never be answered as it is.
 type Error struct {
 	Query string
 	// Offset is where the offending part begins, in bytes from 0;
@@ -28,8 +26,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("invalid query: %s (at byte %d: %q)", e.Reason, e.Offset, excerpt(e.Query[e.Offset:]))
 }
 
-// Is makes it match ErrInvalid.
-func (e *Error) Is(target error) bool { return target == ErrInvalid }
+// Is makes it match events.ErrInvalid.
+func (e *Error) Is(target error) bool { return target == events.ErrInvalid }
 
 // Pointer is the line of the query that the fault is in, and a line with a
 // caret under it.
@@ -60,14 +58,3 @@ func excerpt(s string) string {
 	}
 	return s[:n] + "…"
 }
-
-// ArgumentError says what is wrong with an order or a grouping.
-type ArgumentError struct {
-	Field  string // of the request, e.g. "orderBy"
-	Reason string
-}
-
-func (e *ArgumentError) Error() string { return "invalid " + e.Field + ": " + e.Reason }
-
-// Is makes it match ErrInvalid.
-func (e *ArgumentError) Is(target error) bool { return target == ErrInvalid }

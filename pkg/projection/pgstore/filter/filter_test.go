@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
 )
 
@@ -189,7 +190,7 @@ func TestCompileRefuses(t *testing.T) {
 			if !errors.As(err, &e) {
 				t.Fatalf("got %v, want an *Error with %q", err, tc.reason)
 			}
-			if !errors.Is(err, filter.ErrInvalid) {
+			if !errors.Is(err, events.ErrInvalid) {
 				t.Error("it is not ErrInvalid")
 			}
 			if e.Offset != len(before) && !(after == "" && e.Offset == len(e.Query)) {
@@ -293,9 +294,9 @@ func checkArgument(t *testing.T, err error, want string) {
 		}
 		return
 	}
-	var e *filter.ArgumentError
-	if !errors.As(err, &e) || !errors.Is(err, filter.ErrInvalid) || !strings.Contains(e.Reason, want) {
-		t.Errorf("got %v, want an *ArgumentError with %q", err, want)
+	var e *events.InvalidError
+	if !errors.As(err, &e) || !errors.Is(err, events.ErrInvalid) || !strings.Contains(e.Reason, want) {
+		t.Errorf("got %v, want an *events.InvalidError with %q", err, want)
 	}
 }
 

@@ -2,6 +2,8 @@ package filter
 
 import (
 	"strings"
+
+	"github.com/annals-io/annals/pkg/events"
 )
 
 // Order is what a list is sorted by; ties are broken by workflow id and run id
@@ -17,13 +19,13 @@ var DefaultOrder = Order{Column: "start_time", Descending: true}
 
 // ParseOrder reads "FIELD [ASC|DESC]", as in "StartTime DESC"; ascending is
 // what a bare field means. An empty text is DefaultOrder. Every error is an
-// *ArgumentError.
+// *events.InvalidError.
 func ParseOrder(text string) (Order, error) {
 	words := strings.Fields(text)
 	if len(words) == 0 {
 		return DefaultOrder, nil
 	}
-	fail := func(reason string) (Order, error) { return Order{}, &ArgumentError{Field: "orderBy", Reason: reason} }
+	fail := func(reason string) (Order, error) { return Order{}, &events.InvalidError{Field: "orderBy", Reason: reason} }
 	f, reason := lookup(words[0])
 	if f == nil {
 		return fail(reason)
@@ -43,7 +45,7 @@ func ParseOrder(text string) (Order, error) {
 }
 
 // ParseGroups gives the columns of the fields that a count is grouped by. A
-// field may stand only once. Every error is an *ArgumentError.
+// field may stand only once. Every error is an *events.InvalidError.
 func ParseGroups(fieldNames []string) ([]string, error) {
 	seen := make(map[string]bool, len(fieldNames))
 	columns := make([]string, 0, len(fieldNames))
@@ -57,7 +59,7 @@ func ParseGroups(fieldNames []string) ([]string, error) {
 			reason = f.name + " is named twice"
 		}
 		if reason != "" {
-			return nil, &ArgumentError{Field: "groupBy", Reason: reason}
+			return nil, &events.InvalidError{Field: "groupBy", Reason: reason}
 		}
 		seen[name] = true
 		columns = append(columns, f.column)

@@ -120,11 +120,11 @@ COMMENT ON COLUMN annals.executions.last_sequence            IS 'Stream sequence
 COMMENT ON COLUMN annals.executions.state                    IS 'The fold of the run so far, for the projector to go on from; null once the run is closed.';
 
 -- list without a filter, newest first, and start-time ranges.
-CREATE INDEX executions_by_start  ON annals.executions (namespace, start_time DESC NULLS LAST, workflow_id, run_id);
+CREATE INDEX executions_by_start  ON annals.executions (namespace, start_time DESC NULLS LAST, workflow_id DESC, run_id DESC);
 -- list and count by type.
-CREATE INDEX executions_by_type   ON annals.executions (namespace, workflow_type, start_time DESC NULLS LAST, workflow_id, run_id);
+CREATE INDEX executions_by_type   ON annals.executions (namespace, workflow_type, start_time DESC NULLS LAST, workflow_id DESC, run_id DESC);
 -- list and count by status.
-CREATE INDEX executions_by_status ON annals.executions (namespace, status, start_time DESC NULLS LAST, workflow_id, run_id);
+CREATE INDEX executions_by_status ON annals.executions (namespace, status, start_time DESC NULLS LAST, workflow_id DESC, run_id DESC);
 -- list by workflow id, whatever the order.
 CREATE INDEX executions_by_workflow ON annals.executions (namespace, workflow_id);
 -- list by run id alone.

@@ -1,0 +1,118 @@
+package pgstore_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
+)
+
+// newPool is a pool on an empty database.
+func newPool(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), testenv.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// newStore is a store on a database with empty tables.
+func newStore(t *testing.T, c pgstore.Config) (*pgstore.Store, *pgxpool.Pool) {
+	t.Helper()
+	pool := newPool(t)
+	if err := pgstore.Migrate(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	s, err := pgstore.New(pool, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, pool
+}
+
+func TestMigrateTwelveAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	start := time.Now()
+	var g errgroup.Group
+	for range 12 {
+		g.Go(func() error { return pgstore.Migrate(t.Context(), pool) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("twelve migrations of one database took %v", time.Since(start))
+	s, err := pgstore.New(pool, pgstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CheckVersion(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTablesThatAreNotThisVersionsAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ name, sql string }{
+		{"no schema", `DROP SCHEMA annals CASCADE`},
+		{"no projection", `DELETE FROM annals.projections`},
+		{"an older version", `UPDATE annals.projections SET version = version + 1`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s, pool := newStore(t, pgstore.Config{})
+			if _, err := pool.Exec(t.Context(), tc.sql); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.CheckVersion(t.Context()); !errors.Is(err, projection.ErrVersion) {
+				t.Errorf("CheckVersion: %v, want ErrVersion", err)
+			}
+		})
+	}
+}
+
+// The descriptions in Go and the tables in SQL are written down twice: they must
+// say the same, and every column must say what it is.
+func TestTablesAreAsDescribed(t *testing.T) {
+	t.Parallel()
+	_, pool := newStore(t, pgstore.Config{})
+	rows, err := pool.Query(t.Context(), `
+		SELECT c.relname || '.' || a.attname || ' ' || replace(format_type(a.atttypid, a.atttypmod), 'timestamp with time zone', 'timestamptz')
+		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+		WHERE c.relnamespace = 'annals'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+		  AND c.relname NOT IN ('projections', 'checkpoints')
+		ORDER BY c.relname, a.attnum`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(pgstore.DescribedColumns(), got); diff != "" {
+		t.Errorf("columns described in Go (-) and in SQL (+):\n%s", diff)
+	}
+	var silent []string
+	rows, err = pool.Query(t.Context(), `
+		SELECT c.relname || '.' || a.attname
+		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+		WHERE c.relnamespace = 'annals'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
+		  AND col_description(c.oid, a.attnum) IS NULL`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if silent, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil || len(silent) > 0 {
+		t.Errorf("columns without a comment: %v (%v)", silent, err)
+	}
+}
+
