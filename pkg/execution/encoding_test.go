@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -157,6 +158,13 @@ func FuzzUnmarshalBinary(f *testing.F) {
 func FuzzApply(f *testing.F) {
 	for _, history := range histories(f) {
 		b, err := proto.Marshal(&historypb.History{Events: history})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	for _, c := range allCases() {
+		b, err := proto.Marshal(&historypb.History{Events: append(slices.Clone(c.before), c.event)})
 		if err != nil {
 			f.Fatal(err)
 		}

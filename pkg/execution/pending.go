@@ -44,7 +44,7 @@ func put[T any, P entity[T]](list []P, p P) []P {
 
 // open adds a new entity to what is pending and, unless nil, to what has
 // changed.
-func open[T any, P entity[T]](pending *[]P, changed *[]P, p P) {
+func open[T any, P entity[T]](pending, changed *[]P, p P) {
 	*pending = put[T](*pending, p)
 	if changed != nil {
 		*changed = put[T](*changed, p)
@@ -72,7 +72,7 @@ func change[T any, P entity[T]](pending []P, changed *[]P, i int) P {
 
 // take removes the entity at index i from what is pending and returns it for
 // its last change, or nil if nobody collects changes.
-func take[T any, P entity[T]](pending *[]P, changed *[]P, i int) P {
+func take[T any, P entity[T]](pending, changed *[]P, i int) P {
 	var last P
 	if changed != nil {
 		last = change[T](*pending, changed, i)
