@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -179,7 +180,27 @@ func (c *Cluster) AddAccount(name string) error {
 	return nil
 }
 
-// RemoveAccount ends the account on every server that runs. Its streams MUST be deleted before.
+// WaitEnded returns when no running server has the replication groups any more, which are named in the
+// information about a stream: a server deletes its replica a little after the stream is said to be
+// deleted, and cannot once its account is gone.
+func (c *Cluster) WaitEnded(ctx context.Context, groups ...string) error {
+	return poll(ctx, "replication groups", func() bool {
+		for _, s := range c.running() {
+			for _, group := range groups {
+				if r := s.nats.Raftz(&server.RaftzOptions{GroupFilter: group}); r != nil && len(*r) > 0 {
+					return false
+				}
+				if _, err := os.Stat(filepath.Join(s.store.dir, server.JetStreamStoreDir, server.DEFAULT_SYSTEM_ACCOUNT, "_js_", group)); err == nil {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
+// RemoveAccount ends the account on every server that runs. Its streams MUST be deleted before, and their
+// groups have ended ([Cluster.WaitEnded]).
 func (c *Cluster) RemoveAccount(name string) error {
 	var errs []error
 	for _, s := range c.running() {
@@ -238,8 +259,8 @@ func (c *Cluster) WaitStream(ctx context.Context, account, stream string) error 
 	})
 }
 
-// StepDown has the leader of the account's stream give up, and returns when another server leads it.
-// Appends that are in flight meanwhile have an unknown outcome.
+// StepDown has the leader of the account's stream give up, and returns when another server is elected,
+// which takes up the work a moment later. Appends that are in flight meanwhile have an unknown outcome.
 func (c *Cluster) StepDown(ctx context.Context, account, stream string) error {
 	var from int
 	if err := poll(ctx, "stream "+stream, func() bool {

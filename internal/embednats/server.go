@@ -70,9 +70,6 @@ func start(ctx context.Context, o Options, peers func(*server.Options)) (_ *Serv
 		}
 	}
 	if err := s.run(port, peers); err != nil {
-		if port != server.RANDOM_PORT && !free(o.Host, port) {
-			err = fmt.Errorf("%w: %s: %w", ErrPortTaken, net.JoinHostPort(o.Host, strconv.Itoa(port)), err)
-		}
 		return nil, err
 	}
 	return s, nil
@@ -99,7 +96,11 @@ func (s *Server) run(port int, peers func(*server.Options)) error {
 	if peers != nil {
 		peers(settings)
 	}
-	var err error
+	return s.launch(settings)
+}
+
+// launch runs the server that the settings describe until it accepts connections.
+func (s *Server) launch(settings *server.Options) (err error) {
 	if s.nats, err = server.NewServer(settings); err != nil {
 		return err
 	}
@@ -109,6 +110,10 @@ func (s *Server) run(port int, peers func(*server.Options)) error {
 	if err = s.ready(log); err != nil {
 		s.nats.Shutdown()
 		s.nats.WaitForShutdown()
+		// Only now: the server itself may have bound the port and failed for another reason.
+		if port := settings.Port; !settings.DontListen && port > 0 && !free(settings.Host, port) {
+			err = fmt.Errorf("%w: %s: %w", ErrPortTaken, net.JoinHostPort(settings.Host, strconv.Itoa(port)), err)
+		}
 	}
 	return err
 }

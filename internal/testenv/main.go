@@ -1,0 +1,56 @@
+package testenv
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// shared are the servers of this test binary, in the order of their start.
+var shared struct {
+	mu   sync.Mutex // guards stop
+	stop []func() error
+}
+
+// atEnd has [Main] call stop after the tests.
+func atEnd(stop func() error) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.stop = append(shared.stop, stop)
+}
+
+// Main runs a package's tests, stops the servers that they started, and exits: with the tests' code, or 1
+// if a server did not stop or a goroutine is left. More options for goleak each need a reason beside them.
+func Main(m *testing.M, options ...goleak.Option) {
+	if conf := os.Getenv(processEnv); conf != "" {
+		os.Exit(serveProcess(conf))
+	}
+	code := m.Run()
+	if err := stopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, "testenv:", err)
+		code = max(code, 1)
+	}
+	// A failed test may have left what a passed one would have ended: one complaint is enough.
+	if code == 0 {
+		if err := goleak.Find(options...); err != nil {
+			fmt.Fprintln(os.Stderr, "testenv:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func stopShared() error {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	var errs []error
+	for i := len(shared.stop) - 1; i >= 0; i-- {
+		errs = append(errs, shared.stop[i]())
+	}
+	shared.stop = nil
+	return errors.Join(errs...)
+}
