@@ -147,6 +147,13 @@ func nexusCases() []foldCase {
 			changes: Changes{NexusOperations: canceled(func(o *NexusOperation) { o.CancelFailure = failure("deaf") })},
 		},
 		{
+			name:    "delivered at last, the failure is forgotten",
+			before:  append(canceling[:4:4], event(5, &historypb.NexusOperationCancelRequestFailedEventAttributes{ScheduledEventId: 2, RequestedEventId: 4, Failure: failure("deaf")})),
+			event:   event(6, &historypb.NexusOperationCancelRequestCompletedEventAttributes{ScheduledEventId: 2, RequestedEventId: 4}),
+			want:    pending(canceled(func(o *NexusOperation) { o.CancelDeliveredEventID = 6 })),
+			changes: Changes{NexusOperations: canceled(func(o *NexusOperation) { o.CancelDeliveredEventID = 6 })},
+		},
+		{
 			name:   "a request that is not there",
 			before: running,
 			event:  event(4, &historypb.NexusOperationCancelRequestFailedEventAttributes{RequestedEventId: 7}),
