@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/annals-io/annals/internal/dev"
+)
+
+func devCommand(a *app) *cobra.Command {
+	var o dev.Options
+	var data string
+	c := &cobra.Command{
+		Use:   "dev [flags] [-- COMMAND ARG…]",
+		Short: "Run NATS, Postgres and the projector here, in one process",
+		Long: `Runs the whole pipeline in one process, with nothing to install: NATS with JetStream (sync_interval always),
+Postgres (found on the machine, else fetched once) and the projector. It takes the ports 4222 and 5432 if they
+are free and others if not, prints lines that export NATS_URL and DATABASE_URL, and goes on until it is
+interrupted. Commands that are started without URLs, in this folder or below it, find it.
+
+With a COMMAND: runs it with NATS_URL and DATABASE_URL set, hands on interrupts, ends with its exit code, and
+stops everything.
+
+Data is kept in ./.annals; with --ephemeral nothing is, however the process ends.`,
+		Example: `  annals dev
+  annals dev --data /var/lib/annals
+  annals dev --ephemeral -- sh -c 'annals import histories/ && annals verify'
+  annals dev -- psql`,
+		Args: func(c *cobra.Command, args []string) error {
+			if n := c.ArgsLenAtDash(); len(args) > 0 && n != 0 {
+				return usagef("unknown argument %q: the command to run comes after --", args[0])
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&data, "data", env("ANNALS_DATA", ".annals"), "`FOLDER` that keeps the data ($ANNALS_DATA)")
+	c.Flags().BoolVar(&o.Ephemeral, "ephemeral", false, "keep nothing")
+	c.MarkFlagsMutuallyExclusive("data", "ephemeral")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 && !c.Flags().Changed("log-level") && os.Getenv("ANNALS_LOG_LEVEL") == "" {
+			// Nothing else is to be seen here: tell what happens.
+			a.logLevel = "info"
+		}
+		logger, err := a.logger()
+		if err != nil {
+			return err
+		}
+		o.Logger = logger
+		if !o.Ephemeral {
+			o.DataDir = data
+		}
+		o.Command, o.In, o.Out, o.Err = args, a.in, a.out, a.err
+		code, err := dev.Run(c.Context(), o)
+		if err != nil {
+			return err
+		}
+		if code != 0 {
+			return &exitError{code}
+		}
+		return nil
+	}
+	return c
+}

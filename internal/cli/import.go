@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/annals-io/annals/internal/importer"
+)
+
+func importCommand(a *app) *cobra.Command {
+	c := importer.Config{}
+	var ids string
+	cmd := &cobra.Command{
+		Use:   "import PATH…",
+		Short: "Import Temporal histories, files or folders, into the log",
+		Long: `Takes histories in Temporal's JSON (what 'temporal workflow show -o json' and the SDKs' replay tests write)
+into the log. Of a folder, and the folders in it, all files that end in .json, .jsonl or .ndjson are taken.
+
+The workflow id is the start event's, else the file's name without its extension (--ids file: always that).
+To import again changes nothing: what is there is present, what has grown is extended. A history that cannot
+go in (the same run is there with other content, another run is open, a newer one is there, it is damaged) is
+refused by name with the reason, the others go in, and the exit code is 1. Where the log did not answer in
+time the exit code is 3: import again.
+
+Fields that this version of Temporal's API does not know are dropped and reported; --strict refuses them.`,
+		Example: `  annals import histories/
+  annals import --ids file --strict order-1.json order-2.json
+  annals import -o jsonl histories/ | jq 'select(.outcome == "refused")'`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	f := cmd.Flags()
+	f.StringVar(&ids, "ids", "event", "where workflow ids come from: event (the start event, else the file's name) or file `SOURCE`")
+	f.BoolVar(&c.Strict, "strict", false, "refuse files with fields that this version does not know")
+	f.DurationVar(&c.Timeout, "timeout", 5*time.Minute, "how long one file may take, however often the log has to be asked again")
+	f.IntVar(&c.Workflows, "concurrency", 32, "how many workflows are imported at the same time")
+	o := outputFlag(cmd, formatTable, formatJSON, formatJSONL)
+	_ = cmd.RegisterFlagCompletionFunc("ids", cobra.FixedCompletions([]string{"event", "file"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
+		switch {
+		case ids != "event" && ids != "file":
+			return usagef("--ids is %q, want event or file", ids)
+		case c.Workflows < 1:
+			return usagef("--concurrency is %d, want 1 or more", c.Workflows)
+		case c.Timeout <= 0:
+			return usagef("--timeout is %s, want more than 0", c.Timeout)
+		}
+		c.IDsFromFiles = ids == "file"
+		c.Namespace = a.namespace
+		log, err := a.open(cmd.Context())
+		if err != nil {
+			return err
+		}
+		p := a.startProgress("import", "files")
+		c.Found = p.expect
+		var results []importer.Result
+		var printed error
+		c.Report = func(r importer.Result) {
+			p.add(1, r.Appended)
+			if o.is(formatJSONL) {
+				printed = cmp.Or(printed, printLine(a.out, r))
+				return
+			}
+			results = append(results, r)
+		}
+		began := time.Now()
+		summary, err := importer.Run(cmd.Context(), log, paths, c)
+		p.finish()
+		if err == nil {
+			err = printed
+		}
+		if !o.is(formatJSONL) {
+			err = cmp.Or(err, a.printImported(o, results))
+		}
+		fmt.Fprintln(a.err, summarize(summary, time.Since(began)))
+		switch {
+		case err != nil:
+			return fmt.Errorf("import: %w", err)
+		case summary.Failed > 0:
+			return fmt.Errorf("%s not finished in time: import again", plural(int64(summary.Failed), "file"))
+		case summary.Refused > 0:
+			return nof("%s refused", plural(int64(summary.Refused), "file"))
+		}
+		return nil
+	}
+	return cmd
+}
+
+// summarize is the last line of an import.
+func summarize(s importer.Summary, took time.Duration) string {
+	text := fmt.Sprintf("%s: %d imported, %d extended, %d present, %d refused; %s in %s (%s)",
+		plural(int64(s.Files), "file"), s.Imported, s.Extended, s.Present, s.Refused,
+		plural(int64(s.Events), "event"), took.Round(time.Millisecond), rate(int64(s.Events), took))
+	if s.Dropped > 0 {
+		text += fmt.Sprintf("; fields that this version does not know were dropped from %s", plural(int64(s.Dropped), "file"))
+	}
+	return text
+}
+
+// printImported prints results in the order of their files.
+func (a *app) printImported(o *output, results []importer.Result) error {
+	slices.SortStableFunc(results, func(x, y importer.Result) int { return strings.Compare(x.File, y.File) })
+	if o.is(formatJSON) {
+		if results == nil {
+			results = []importer.Result{}
+		}
+		return printJSON(a.out, struct {
+			Files []importer.Result `json:"files"`
+		}{results})
+	}
+	t := newTable(a.out, "file", "workflow", "run", "events", "outcome", "note")
+	for _, r := range results {
+		note := r.Reason
+		if len(r.Dropped) > 0 && note == "" {
+			note = "dropped " + shortList(r.Dropped)
+		}
+		t.row(r.File, r.Workflow, r.Run, r.Events, r.Outcome, note)
+	}
+	return t.flush()
+}
+
+// shortList is the first items of a list, and how many more there are.
+func shortList(items []string) string {
+	const shown = 2
+	if len(items) <= shown {
+		return strings.Join(items, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(items[:shown], ", "), len(items)-shown)
+}

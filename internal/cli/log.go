@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"github.com/annals-io/annals/internal/wiring"
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/natslog"
+)
+
+func logCommand(a *app) *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "log",
+		Short: "Create and inspect the log",
+	}, logCreateCommand(a), logInfoCommand(a))
+}
+
+func logCreateCommand(a *app) *cobra.Command {
+	var create natslog.CreateOptions
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Create the log's streams",
+		Long: `Creates the streams of a log, or checks those that are there. It may be repeated, and done by several at
+once: all get the same log. A log that is there and not as the flags say is refused.`,
+		Example: `  annals log create
+  annals log create --streams 16 --replicas 3`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().IntVar(&create.Streams, "streams", 0, fmt.Sprintf("number of streams, 1 to %d (default 16, or as it is)", events.Slots))
+	c.Flags().IntVar(&create.Replicas, "replicas", 0, "replicas of each stream, 1 to 5 (default 1, or as it is)")
+	o := outputFlag(c, formatTable, formatJSON)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if f := c.Flags(); f.Changed("streams") && create.Streams == 0 || f.Changed("replicas") && create.Replicas == 0 {
+			return usagef("--streams and --replicas are at least 1")
+		}
+		nc, err := a.servers.NATS()
+		if err != nil {
+			return err
+		}
+		a.onClose(nc.Close)
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return err
+		}
+		id, err := natslog.Create(c.Context(), js, create)
+		if err != nil {
+			return err
+		}
+		return a.printLog(c, o, js, id)
+	}
+	return c
+}
+
+func logInfoCommand(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:     "info",
+		Short:   "Which log it is, and what its streams hold",
+		Example: `  annals log info -o json`,
+		Args:    cobra.NoArgs,
+	}
+	o := outputFlag(c, formatTable, formatJSON)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		log, err := a.log(c.Context())
+		if err != nil {
+			return err
+		}
+		return a.printLog(c, o, log.JetStream(), log.Identity())
+	}
+	return c
+}
+
+// logInfo is `log info -o json`.
+type logInfo struct {
+	LogID      string       `json:"logId"`
+	Epoch      uint32       `json:"epoch"`
+	Format     int          `json:"format"`
+	MapVersion int          `json:"mapVersion"`
+	Slots      int          `json:"slots"`
+	Replicas   int          `json:"replicas"`
+	Commits    uint64       `json:"commits"`
+	Bytes      uint64       `json:"bytes"`
+	Streams    []streamInfo `json:"streams"`
+}
+
+type streamInfo struct {
+	Name          string    `json:"name"`
+	Partition     int       `json:"partition"`
+	FirstSlot     int       `json:"firstSlot"`
+	EndSlot       int       `json:"endSlot"` // exclusive
+	Replicas      int       `json:"replicas"`
+	Leader        string    `json:"leader"`
+	Commits       uint64    `json:"commits"`
+	Bytes         uint64    `json:"bytes"`
+	Workflows     uint64    `json:"workflows"`
+	FirstSequence uint64    `json:"firstSequence"`
+	LastSequence  uint64    `json:"lastSequence"`
+	LastTime      time.Time `json:"lastTime"`
+}
+
+func describeLog(id events.Identity, streams []wiring.Stream) logInfo {
+	v := logInfo{LogID: id.LogID, Epoch: id.Epoch, Format: id.Format, MapVersion: id.Map.Version, Slots: events.Slots, Streams: []streamInfo{}}
+	for _, s := range streams {
+		state := s.Info.State
+		i := streamInfo{
+			Name: s.Info.Config.Name, Partition: int(s.Partition), FirstSlot: int(s.Slots.First), EndSlot: int(s.Slots.End),
+			Replicas: s.Info.Config.Replicas, Commits: state.Msgs, Bytes: state.Bytes, Workflows: state.NumSubjects,
+			FirstSequence: state.FirstSeq, LastSequence: state.LastSeq, LastTime: state.LastTime,
+		}
+		if s.Info.Cluster != nil {
+			i.Leader = s.Info.Cluster.Leader
+		}
+		v.Replicas = s.Info.Config.Replicas
+		v.Commits += i.Commits
+		v.Bytes += i.Bytes
+		v.Streams = append(v.Streams, i)
+	}
+	return v
+}
+
+func (a *app) printLog(c *cobra.Command, o *output, js jetstream.JetStream, id events.Identity) error {
+	streams, err := wiring.Streams(c.Context(), js, id)
+	if err != nil {
+		return err
+	}
+	v := describeLog(id, streams)
+	if o.is(formatJSON) {
+		return printJSON(a.out, v)
+	}
+	head := newTable(a.out)
+	head.row("log", v.LogID)
+	head.row("epoch", v.Epoch)
+	head.row("format", v.Format)
+	head.row("replicas", v.Replicas)
+	head.row("commits", v.Commits)
+	head.row("bytes", v.Bytes)
+	if err := head.flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	t := newTable(a.out, "stream", "slots", "workflows", "commits", "bytes", "first", "last", "last time", "leader")
+	for _, s := range v.Streams {
+		t.row(s.Name, fmt.Sprintf("%d-%d", s.FirstSlot, s.EndSlot-1), s.Workflows, s.Commits, s.Bytes, s.FirstSequence, s.LastSequence, s.LastTime, s.Leader)
+	}
+	return t.flush()
+}

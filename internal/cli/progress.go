@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+)
+
+// progressInterval lies between two log lines where there is no terminal.
+const progressInterval = 10 * time.Second
+
+// progress tells on standard error how far a long command is: by a bar on a
+// terminal, else by a log line now and then. Its methods are safe for
+// concurrent use.
+type progress struct {
+	what        string
+	done, total atomic.Int64
+	extra       atomic.Int64 // events
+	began       time.Time
+
+	bars *mpb.Progress
+	bar  *mpb.Bar
+
+	stop    chan struct{}
+	stopped sync.WaitGroup
+}
+
+// startProgress begins to tell about what, e.g. "import". The caller MUST
+// call finish.
+func (a *app) startProgress(what, unit string) *progress {
+	p := &progress{what: what, began: time.Now(), stop: make(chan struct{})}
+	if isTerminal(a.err) {
+		p.bars = mpb.New(mpb.WithOutput(a.err), mpb.WithWidth(40))
+		p.bar = p.bars.AddBar(0,
+			mpb.BarRemoveOnComplete(),
+			mpb.PrependDecorators(decor.Name(what+" "), decor.CountersNoUnit("%d/%d "+unit)),
+			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return p.rate() })),
+		)
+		return p
+	}
+	p.stopped.Go(func() {
+		tick := time.NewTicker(progressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				slog.Warn(what+" is under way", slog.Int64(unit, p.done.Load()), slog.Int64("of", p.total.Load()), slog.String("rate", p.rate()))
+			case <-p.stop:
+				return
+			}
+		}
+	})
+	return p
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}
+
+// rate is events a second since the start.
+func (p *progress) rate() string { return rate(p.extra.Load(), time.Since(p.began)) }
+
+// expect sets how much there is to do.
+func (p *progress) expect(total int) {
+	p.total.Store(int64(total))
+	if p.bar != nil {
+		p.bar.SetTotal(int64(total), false)
+	}
+}
+
+// add counts what was done.
+func (p *progress) add(done, events int) {
+	p.done.Add(int64(done))
+	p.extra.Add(int64(events))
+	if p.bar != nil && done > 0 {
+		p.bar.IncrBy(done)
+	}
+}
+
+// finish removes the bar, or ends the log lines.
+func (p *progress) finish() {
+	close(p.stop)
+	p.stopped.Wait()
+	if p.bars != nil {
+		p.bar.Abort(true)
+		p.bars.Wait()
+	}
+}

@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/replay"
+)
+
+// verified is `verify -o json`.
+type verified struct {
+	Commits     int64            `json:"commits"`
+	Events      int64            `json:"events"`
+	Runs        int64            `json:"runs"`
+	Rows        map[string]int64 `json:"rows"`
+	Differences []difference     `json:"differences"`
+}
+
+// difference is one place at which the log or the tables are not as they must be.
+type difference struct {
+	Kind      string       `json:"kind"`
+	Namespace string       `json:"namespace"`
+	Workflow  string       `json:"workflow"`
+	Run       events.RunID `json:"run"`
+	Where     string       `json:"where"`
+}
+
+func verifyCommand(a *app) *cobra.Command {
+	var workflow string
+	var wait time.Duration
+	c := &cobra.Command{
+		Use:   "verify",
+		Short: "Check the log against itself, and the tables against the log",
+		Long: `Checks that the log is whole (no gap, every commit the follower of the one before it, every body what its
+envelope says), then folds it again and compares every column of every table. It waits until the tables have
+reached the end that the log had at the start.
+
+Exit code 1 on any difference, and where nothing was compared though the log has events. A verification that
+could not be completed is exit code 3.`,
+		Example: `  annals verify
+  annals verify --workflow order-1 -o json`,
+		Args: cobra.NoArgs,
+	}
+	c.Flags().StringVarP(&workflow, "workflow", "w", "", "only this workflow `ID`")
+	c.Flags().DurationVar(&wait, "wait", 30*time.Second, "how long the tables may take to reach the log's end; lag is then a difference")
+	o := outputFlag(c, formatTable, formatJSON)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if wait < 0 {
+			return usagef("--wait is %s", wait)
+		}
+		ctx := c.Context()
+		log, err := a.log(ctx)
+		if err != nil {
+			return err
+		}
+		store, err := a.tables(ctx)
+		if err != nil {
+			return err
+		}
+		var one *events.Workflow
+		if workflow != "" {
+			w := a.workflow(workflow)
+			if _, err := log.Tail(ctx, w); err != nil && !errors.Is(err, events.ErrCorrupt) {
+				return err
+			}
+			one = &w
+		}
+		p := a.startProgress("verify", "passes")
+		p.expect(2)
+		defer p.finish()
+		count := func(n int) { p.add(0, n) }
+		var inLog replay.LogReport
+		var inTables pgstore.VerifyReport
+		g, gctx := errgroup.WithContext(ctx)
+		g.Go(func() (err error) {
+			inLog, err = replay.VerifyLog(gctx, log, replay.VerifyOptions{Workflow: one, Progress: count})
+			p.add(1, 0)
+			return err
+		})
+		g.Go(func() (err error) {
+			inTables, err = store.Verify(gctx, log, pgstore.VerifyOptions{Workflow: one, Wait: max(wait, time.Nanosecond), Progress: count})
+			p.add(1, 0)
+			return err
+		})
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		return a.printVerified(o, verification(inLog, inTables))
+	}
+	return c
+}
+
+// verification puts both reports together.
+func verification(inLog replay.LogReport, inTables pgstore.VerifyReport) verified {
+	v := verified{Commits: inLog.Commits, Events: inLog.Events, Runs: inLog.Runs, Rows: inTables.Rows, Differences: []difference{}}
+	for _, d := range inLog.Differences {
+		v.Differences = append(v.Differences, difference{
+			Kind: d.Kind, Namespace: d.Workflow.Namespace, Workflow: d.Workflow.ID, Run: d.Run, Where: fmt.Sprintf("log %s: %s", d.Position, d.Detail),
+		})
+	}
+	for _, d := range inTables.Differences {
+		v.Differences = append(v.Differences, difference{
+			Kind: d.Kind, Namespace: d.Workflow.Namespace, Workflow: d.Workflow.ID, Run: d.Run, Where: d.Where,
+		})
+	}
+	rows := int64(0)
+	for _, n := range v.Rows {
+		rows += n
+	}
+	if v.Events > 0 && rows == 0 {
+		v.Differences = append(v.Differences, difference{Kind: "nothing compared", Where: "the log has events, the tables have no row"})
+	}
+	return v
+}
+
+func (a *app) printVerified(o *output, v verified) error {
+	var err error
+	if o.is(formatJSON) {
+		err = printJSON(a.out, v)
+	} else {
+		err = a.printVerifiedTable(v)
+	}
+	if err != nil {
+		return err
+	}
+	if n := len(v.Differences); n > 0 {
+		return nof("%s", plural(int64(n), "difference"))
+	}
+	return nil
+}
+
+func (a *app) printVerifiedTable(v verified) error {
+	t := newTable(a.out)
+	t.row("commits", v.Commits)
+	t.row("events", v.Events)
+	t.row("runs", v.Runs)
+	for _, name := range slices.Sorted(maps.Keys(v.Rows)) {
+		t.row("rows of "+name, v.Rows[name])
+	}
+	t.row("differences", len(v.Differences))
+	if err := t.flush(); err != nil || len(v.Differences) == 0 {
+		return err
+	}
+	fmt.Fprintln(a.out)
+	d := newTable(a.out, "kind", "workflow", "run", "where")
+	for _, x := range v.Differences {
+		name := x.Workflow
+		if x.Namespace != a.namespace && x.Namespace != "" {
+			name = x.Namespace + "/" + name
+		}
+		d.row(x.Kind, name, x.Run, x.Where)
+	}
+	return d.flush()
+}

@@ -1,0 +1,216 @@
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/annals-io/annals/internal/embednats"
+	"github.com/annals-io/annals/internal/embedpg"
+	"github.com/annals-io/annals/internal/wiring"
+	"github.com/annals-io/annals/internal/wiring/discovery"
+	"github.com/annals-io/annals/pkg/events/natslog"
+)
+
+// Run starts everything, and stops it when the command has ended, or without
+// one when the context ends. It gives the command's exit code, 128 and the
+// signal's number if one killed it, and 0 without a command. It fails if
+// something cannot be started (*InUseError, those of embednats and embedpg) or
+// ends by itself (*EndedError).
+func Run(ctx context.Context, o Options) (code int, err error) {
+	o, err = o.validate()
+	if err != nil {
+		return 0, err
+	}
+	d := &pipeline{o: o, ended: make(chan error, 1)}
+	defer func() { err = errors.Join(err, d.stop()) }()
+	if err := d.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return 0, fmt.Errorf("interrupted while starting: %w", context.Cause(ctx))
+		}
+		return 0, err
+	}
+	if len(o.Command) > 0 {
+		return d.command()
+	}
+	fmt.Fprintf(o.Out, "export NATS_URL='%s'\nexport DATABASE_URL='%s'\n", d.natsURL(), d.databaseURL())
+	select {
+	case <-ctx.Done():
+		return 0, nil
+	case err := <-d.ended:
+		return 0, err
+	}
+}
+
+// pipeline is what runs.
+type pipeline struct {
+	o        Options
+	nats     *embednats.Server
+	postgres *embedpg.Server
+	ended    chan error // the first part that ended by itself
+	stops    []func() error
+}
+
+func (d *pipeline) natsURL() string     { return d.nats.ClientURL() }
+func (d *pipeline) databaseURL() string { return d.postgres.ConnString(database) }
+
+// onStop has f called by stop, the last first.
+func (d *pipeline) onStop(f func() error) { d.stops = append(d.stops, f) }
+
+func (d *pipeline) stop() error {
+	var errs []error
+	for i := len(d.stops) - 1; i >= 0; i-- {
+		errs = append(errs, d.stops[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// fail reports a part that has ended by itself; the first one counts.
+func (d *pipeline) fail(part string, cause error) {
+	select {
+	case d.ended <- &EndedError{Part: part, Cause: cause}:
+	default:
+	}
+}
+
+func (d *pipeline) start(ctx context.Context) error {
+	began := time.Now()
+	if err := d.startServers(ctx); err != nil {
+		return d.inUse(err)
+	}
+	nc, err := d.nats.Connect()
+	if err != nil {
+		return err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	if _, err := natslog.Create(ctx, js, natslog.CreateOptions{}); err != nil {
+		return err
+	}
+	log, err := natslog.Open(ctx, js, natslog.Config{Logger: d.o.Logger})
+	if err != nil {
+		return err
+	}
+	if err := d.postgres.CreateDatabase(ctx, database); err != nil {
+		return err
+	}
+	pool, err := pgxpool.New(ctx, d.postgres.SocketConnString(database))
+	if err != nil {
+		return err
+	}
+	d.onStop(func() error { pool.Close(); return nil })
+	if err := wiring.Migrate(ctx, pool); err != nil {
+		return err
+	}
+	d.project(log, pool)
+	go func() {
+		<-d.postgres.Done()
+		if err := d.postgres.Err(); err != nil {
+			d.fail("Postgres", err)
+		}
+	}()
+	if err := d.announce(nc.ConnectedServerId()); err != nil {
+		return err
+	}
+	d.o.Logger.Info("annals dev is ready", slog.String("nats", d.natsURL()), slog.String("database", d.databaseURL()),
+		slog.String("data", d.where()), slog.String("durability", "sync_interval always"), slog.Duration("took", time.Since(began).Round(time.Millisecond)))
+	return nil
+}
+
+func (d *pipeline) where() string {
+	if d.o.Ephemeral {
+		return "ephemeral"
+	}
+	return d.o.DataDir
+}
+
+// startServers starts both at the same time.
+func (d *pipeline) startServers(ctx context.Context) error {
+	n := embednats.Options{Port: natsPort, PortMayMove: true, SyncAlways: true, Logger: d.o.Logger}
+	p := embedpg.Options{Port: postgresPort, PortMayMove: true, Ephemeral: d.o.Ephemeral, Logger: d.o.Logger}
+	if !d.o.Ephemeral {
+		if err := makeDataDir(d.o.DataDir); err != nil {
+			return err
+		}
+		n.StoreDir, p.DataDir = filepath.Join(d.o.DataDir, "nats"), filepath.Join(d.o.DataDir, "postgres")
+	}
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		d.nats, err = embednats.Start(ctx, n)
+		return err
+	})
+	g.Go(func() (err error) {
+		d.postgres, err = embedpg.Start(ctx, p)
+		return err
+	})
+	err := g.Wait()
+	d.onStop(func() error {
+		var g errgroup.Group
+		if d.nats != nil {
+			g.Go(d.nats.Stop)
+		}
+		if d.postgres != nil {
+			g.Go(d.postgres.Stop)
+		}
+		return g.Wait()
+	})
+	return err
+}
+
+// inUse says who has the data folder.
+func (d *pipeline) inUse(err error) error {
+	if !errors.Is(err, embednats.ErrInUse) && !errors.Is(err, embedpg.ErrInUse) {
+		return err
+	}
+	e := &InUseError{DataDir: d.o.DataDir, Cause: err}
+	for _, r := range discovery.Running() {
+		if r.DataDir == d.o.DataDir {
+			e.Running = &r
+			break
+		}
+	}
+	return e
+}
+
+// project runs the projector until stop.
+func (d *pipeline) project(log *natslog.Log, pool *pgxpool.Pool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := wiring.Project(ctx, log, pool, wiring.ProjectOptions{Logger: d.o.Logger}); err != nil {
+			d.fail("the projector", err)
+		}
+	}()
+	d.onStop(func() error {
+		cancel()
+		<-done
+		return nil
+	})
+}
+
+func (d *pipeline) announce(server string) error {
+	folder, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	withdraw, err := discovery.Announce(discovery.Record{
+		PID: os.Getpid(), StartedAt: time.Now(), Folder: folder, DataDir: d.o.DataDir,
+		NATSURL: d.natsURL(), NATSServer: server, SyncAlways: d.nats.SyncAlways(), DatabaseURL: d.databaseURL(),
+	})
+	if err != nil {
+		return err
+	}
+	d.onStop(withdraw)
+	return nil
+}

@@ -1,0 +1,59 @@
+package importer
+
+// Outcome is what became of a file.
+type Outcome string
+
+// The outcomes of a file.
+const (
+	Imported Outcome = "imported" // its run was not there, and now is
+	Extended Outcome = "extended" // its run was there, and now has more events
+	Present  Outcome = "present"  // its run was there, with at least its events
+	Refused  Outcome = "refused"  // see Reason
+)
+
+// Result is what became of a file. Its JSON is a line of `import -o jsonl`.
+type Result struct {
+	File     string  `json:"file"`     // as it was named, or found in a folder that was
+	Workflow string  `json:"workflow"` // id; empty if the file could not be read so far
+	Run      string  `json:"run"`      // id; empty if the file could not be read so far
+	Events   int     `json:"events"`   // in the file
+	Outcome  Outcome `json:"outcome"`
+	Reason   string  `json:"reason"` // why it was refused
+	// Dropped lists the paths of what this version of the API does not know.
+	Dropped []string `json:"dropped"`
+
+	// Appended is how many events were appended.
+	Appended int `json:"-"`
+	// Failed says that the file is Refused for a reason that may pass: the log
+	// did not answer in time. To import it again settles it.
+	Failed bool `json:"-"`
+}
+
+// Summary counts results.
+type Summary struct {
+	Files, Imported, Extended, Present, Refused int
+	Failed                                      int // those of Refused that may go in later
+	Events                                      int // that were appended
+	Dropped                                     int // files with something dropped
+}
+
+func (s *Summary) count(r Result) {
+	s.Files++
+	s.Events += r.Appended
+	if len(r.Dropped) > 0 {
+		s.Dropped++
+	}
+	switch r.Outcome {
+	case Imported:
+		s.Imported++
+	case Extended:
+		s.Extended++
+	case Present:
+		s.Present++
+	case Refused:
+		s.Refused++
+		if r.Failed {
+			s.Failed++
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package wiring
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
+)
+
+// ProjectOptions say how a projector is run.
+type ProjectOptions struct {
+	Migrate bool         // make the tables first
+	Logger  *slog.Logger // nil: slog.Default()
+}
+
+// Migrate makes the tables, or brings them to this program's version; see
+// pgstore.Migrate.
+func Migrate(ctx context.Context, pool *pgxpool.Pool) error { return pgstore.Migrate(ctx, pool) }
+
+// Project keeps the tables up to date with the log until the context ends, and
+// then returns nil. It fails if the tables are of another version, or when
+// every partition has stopped.
+func Project(ctx context.Context, source events.Source, pool *pgxpool.Pool, o ProjectOptions) error {
+	if o.Migrate {
+		if err := pgstore.Migrate(ctx, pool); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+	}
+	store, err := pgstore.New(pool, pgstore.Config{})
+	if err != nil {
+		return err
+	}
+	p, err := projection.New(source, store, projection.Config{Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
+}

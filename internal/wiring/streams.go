@@ -1,0 +1,41 @@
+package wiring
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/natslog"
+)
+
+// Stream is one of a log's streams, as the server describes it.
+type Stream struct {
+	Partition events.Partition
+	Slots     events.SlotRange
+	Info      *jetstream.StreamInfo
+}
+
+// Streams describes all streams of a log, in the order of their partitions.
+func Streams(ctx context.Context, js jetstream.JetStream, id events.Identity) ([]Stream, error) {
+	streams := make([]Stream, id.Map.Partitions())
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for i := range streams {
+		p := events.Partition(i)
+		g.Go(func() error {
+			s, err := js.Stream(ctx, natslog.StreamName(p))
+			if err != nil {
+				return fmt.Errorf("stream %s: %w", natslog.StreamName(p), err)
+			}
+			streams[i] = Stream{Partition: p, Slots: id.Map.Ranges[i], Info: s.CachedInfo()}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return streams, nil
+}
