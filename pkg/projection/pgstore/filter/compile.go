@@ -266,6 +266,9 @@ func (c *compiler) field(expr sqlparser.Expr) (*field, error) {
 	}
 	offset := c.here()
 	name := column.Name.String()
+	if written := c.tokens[c.at].of(c.query); strings.EqualFold(written, name) {
+		name = written // the parser writes keywords in lower case
+	}
 	if !column.Qualifier.IsEmpty() {
 		return nil, c.fail(offset, "unknown field "+quoted(sqlparser.String(column)))
 	}

@@ -108,7 +108,7 @@ func TestCompileRefuses(t *testing.T) {
 		{"the same word earlier, as a value", `WorkflowType = 'Nothing' AND ⟨⟩Nothing = 1`, `unknown field "Nothing"`},
 		{"the same word earlier, as a field", `RunId = 'a' AND RunId = ⟨⟩1`, `RunId: want a text in quotes, found a whole number`},
 		{"qualified field", `⟨⟩executions.state = 'a'`, `unknown field "executions.state"`},
-		{"field that is a keyword", `⟨⟩status = 'Running'`, `unknown field "status"`},
+		{"field that is a keyword", `⟨⟩Status = 'Running'`, `unknown field "Status"`},
 		{"number for text", `WorkflowType = ⟨⟩7`, `want a text in quotes, found a whole number`},
 		{"fraction for text", `WorkflowType = ⟨⟩7.5`, `found a number with a fraction`},
 		{"forgotten quotes", `WorkflowType = ⟨⟩Order`, `did you forget to quote "Order"?`},

@@ -25,7 +25,9 @@ func ParseOrder(text string) (Order, error) {
 	if len(words) == 0 {
 		return DefaultOrder, nil
 	}
-	fail := func(reason string) (Order, error) { return Order{}, &events.InvalidError{Field: "orderBy", Reason: reason} }
+	fail := func(reason string) (Order, error) {
+		return Order{}, &events.InvalidError{Field: "orderBy", Reason: reason}
+	}
 	f, reason := lookup(words[0])
 	if f == nil {
 		return fail(reason)
