@@ -66,7 +66,12 @@ func Check(ctx context.Context, source events.Source, c Checkpoint) error {
 	}
 	commit, err := events.Decode(m)
 	if err != nil {
-		return wrong("the log has no commit there: %v", err)
+		bad := &WrongCheckpointError{Checkpoint: c, Reason: fmt.Sprintf("the log has no commit there: %v", err)}
+		var corrupt *events.CorruptError
+		if errors.As(err, &corrupt) {
+			bad.Workflow = corrupt.Workflow
+		}
+		return bad
 	}
 	if commit.Hash != c.Hash {
 		return wrong("the log has another commit there: chain hash %s, the tables have %s", commit.Hash, c.Hash)

@@ -42,6 +42,9 @@ func (e *CannotApplyError) Unwrap() error        { return e.Cause }
 type WrongCheckpointError struct {
 	Checkpoint Checkpoint
 	Reason     string
+	// Workflow is the one whose message at the checkpoint is no commit; zero
+	// where it is not about one.
+	Workflow events.Workflow
 }
 
 func (e *WrongCheckpointError) Error() string {

@@ -70,7 +70,7 @@ func (p *partition) run(ctx context.Context) error {
 			p.logger.LogAttrs(ctx, slog.LevelInfo, "the checkpoint was moved by another; beginning again from it")
 		case errors.Is(err, ErrCannotApply), errors.Is(err, ErrWrongCheckpoint), errors.Is(err, ErrVersion), errors.Is(err, events.ErrWrongLog):
 			p.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseStopped, err })
-			p.logger.LogAttrs(ctx, slog.LevelError, "the partition has stopped: nothing after its checkpoint is projected", slog.Any("error", err))
+			p.logger.LogAttrs(ctx, slog.LevelError, "the partition has stopped: nothing after its checkpoint is projected", append(place(err), slog.Any("error", err))...)
 			return fmt.Errorf("partition %d stopped: %w", p.number, err)
 		default:
 			p.logger.LogAttrs(ctx, slog.LevelWarn, "projecting was interrupted; trying again", slog.Any("error", err))
@@ -94,7 +94,21 @@ func (p *partition) becomeCareful(err error) bool {
 		return false
 	}
 	p.careful = bad.Position.Sequence
+	p.logger.LogAttrs(context.Background(), slog.LevelWarn, "a batch cannot be applied; going on commit by commit to the one that is to blame", append(place(err), slog.Any("error", err))...)
 	return true
+}
+
+// place is where a commit that cannot be applied lies, for the log.
+func place(err error) []slog.Attr {
+	var bad *CannotApplyError
+	if !errors.As(err, &bad) {
+		return nil
+	}
+	attrs := []slog.Attr{slog.String("position", bad.Position.String())}
+	if bad.Workflow != (events.Workflow{}) {
+		attrs = append(attrs, slog.String("namespace", bad.Workflow.Namespace), slog.String("workflow", bad.Workflow.ID))
+	}
+	return attrs
 }
 
 // project follows the log from the checkpoint until something fails. Three

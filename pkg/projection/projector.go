@@ -67,9 +67,10 @@ func New(source events.Source, target Target, c Config) (*Projector, error) {
 	return p, nil
 }
 
-// Run projects until the context ends, and then returns nil. A partition that
-// stops is reported at once and in the status; Run returns early, with all
-// their errors, only when every partition has stopped.
+// Run projects until the context ends, or until every partition has stopped. A
+// partition that stops is reported at once, in the log and in the status, and
+// leaves the others running; Run returns the errors of all that have stopped,
+// nil if none has. It is called once.
 func (p *Projector) Run(ctx context.Context) error {
 	errs := make([]error, len(p.parts))
 	var wg sync.WaitGroup

@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"errors"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -47,7 +48,12 @@ type Commit struct {
 func Decode(m events.Message) (Commit, error) {
 	c, err := events.Decode(m)
 	if err != nil {
-		return Commit{}, &CannotApplyError{Position: m.Position, Cause: err}
+		cannot := &CannotApplyError{Position: m.Position, Cause: err}
+		var corrupt *events.CorruptError
+		if errors.As(err, &corrupt) {
+			cannot.Workflow = corrupt.Workflow
+		}
+		return Commit{}, cannot
 	}
 	segments, err := c.Segments()
 	if err != nil {

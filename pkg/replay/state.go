@@ -12,26 +12,35 @@ import (
 
 // Point is a moment in a run. The zero Point is its end.
 type Point struct {
+	kind  pointKind
 	event events.EventID
 	time  time.Time
 }
 
+type pointKind uint8
+
+const (
+	atEnd pointKind = iota
+	atEvent
+	atTime
+)
+
 // AtEnd is after the last event.
 func AtEnd() Point { return Point{} }
 
-// AtEvent is after the event with this id, inclusive.
-func AtEvent(id events.EventID) Point { return Point{event: id} }
+// AtEvent is after the event with this id, inclusive. Ids begin at 1.
+func AtEvent(id events.EventID) Point { return Point{kind: atEvent, event: id} }
 
 // AtTime is after the longest prefix whose events are none later than t. Event
 // times run backwards in real histories: what comes after a later event is not
 // in the prefix, whatever its time.
-func AtTime(t time.Time) Point { return Point{time: t} }
+func AtTime(t time.Time) Point { return Point{kind: atTime, time: t} }
 
 // State folds a run (empty: the newest) up to a point. It fails with
 // events.ErrNotFound if the run has no such event, or had not begun at that
-// time.
+// time, and with events.ErrInvalid for an event id below 1.
 func State(ctx context.Context, log events.Reader, w events.Workflow, run events.RunID, at Point) (*execution.State, error) {
-	if at.event < 0 {
+	if at.kind == atEvent && at.event < 1 {
 		return nil, &events.InvalidError{Field: "at", Reason: fmt.Sprintf("is event %d, ids begin at 1", at.event)}
 	}
 	if run == "" {
@@ -43,7 +52,10 @@ func State(ctx context.Context, log events.Reader, w events.Workflow, run events
 	}
 	s := execution.New(w, run)
 	history := log.Read(ctx, w, events.ReadOptions{Run: run, Limit: int(at.event)})
-	if err := fold(s, prefix(history, at.time)); err != nil {
+	if at.kind == atTime {
+		history = prefix(history, at.time)
+	}
+	if err := fold(s, history); err != nil {
 		return nil, err
 	}
 	switch {
@@ -82,11 +94,8 @@ func fold(s *execution.State, history iter.Seq2[*events.Event, error]) error {
 	return nil
 }
 
-// prefix ends a history before the first event later than t; the zero t never does.
+// prefix ends a history before the first event later than t.
 func prefix(history iter.Seq2[*events.Event, error], t time.Time) iter.Seq2[*events.Event, error] {
-	if t.IsZero() {
-		return history
-	}
 	return func(yield func(*events.Event, error) bool) {
 		for e, err := range history {
 			if err == nil && execution.EndsBefore(e, t) {

@@ -1,9 +1,11 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -33,7 +35,8 @@ const (
 // LogReport is what was checked, and what was found.
 type LogReport struct {
 	Commits, Events, Runs int64
-	Differences           []Difference
+	Differences           []Difference // by position, at most 1,000
+	Unlisted              int64        // differences beyond those
 	// Ends is the sequence up to which each partition was checked, inclusive.
 	Ends []uint64
 }
@@ -79,12 +82,19 @@ func VerifyLog(ctx context.Context, log events.Log, o VerifyOptions) (LogReport,
 			report.Events += v.report.Events
 			report.Runs += v.report.Runs
 			report.Ends[p] = v.last
-			room := maxDifferences - len(report.Differences)
-			report.Differences = append(report.Differences, v.report.Differences[:min(room, len(v.report.Differences))]...)
+			report.Differences = append(report.Differences, v.report.Differences...)
+			report.Unlisted += v.report.Unlisted
 			return nil
 		})
 	}
 	err := g.Wait()
+	slices.SortStableFunc(report.Differences, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(a.Position.Partition, b.Position.Partition), cmp.Compare(a.Position.Sequence, b.Position.Sequence))
+	})
+	if n := len(report.Differences); n > maxDifferences {
+		report.Differences = report.Differences[:maxDifferences]
+		report.Unlisted += int64(n - maxDifferences)
+	}
 	return report, err
 }
 
@@ -158,7 +168,9 @@ func lastOf(ctx context.Context, log events.Reader, w events.Workflow) (uint64, 
 func (v *verifying) differs(d Difference) {
 	if len(v.report.Differences) < maxDifferences {
 		v.report.Differences = append(v.report.Differences, d)
+		return
 	}
+	v.report.Unlisted++
 }
 
 // message checks one message against what came before it on its subject.

@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -200,11 +199,11 @@ func canonical(pgType string, v any) (string, error) {
 			if err := json.Unmarshal([]byte(v), &list); err != nil {
 				return "", err
 			}
-			return strings.Join(list, "\x00"), nil
+			return canonicalList(list), nil
 		}
 		return v, nil
 	case textList:
-		return strings.Join(v, "\x00"), nil
+		return canonicalList(v), nil
 	case int16:
 		return strconv.FormatInt(int64(v), 10), nil
 	case int32:
@@ -221,6 +220,8 @@ func canonical(pgType string, v any) (string, error) {
 		return canonicalInterval(pgtype.Interval{Microseconds: v.Microseconds()}), nil
 	case pgtype.Interval:
 		return canonicalInterval(v), nil
+	case pgtype.InfinityModifier: // never written by the fold
+		return v.String(), nil
 	}
 	return "", fmt.Errorf("a %T cannot be compared", v)
 }
@@ -229,15 +230,39 @@ func canonicalInterval(i pgtype.Interval) string {
 	return fmt.Sprintf("%d months %d days %d µs", i.Months, i.Days, i.Microseconds)
 }
 
-// canonicalJSON sorts keys and writes numbers in one way.
+func canonicalList(list []string) string {
+	var b strings.Builder
+	for _, s := range list {
+		b.WriteString(strconv.Quote(s))
+	}
+	return b.String()
+}
+
+// canonicalJSON sorts keys and writes numbers in one way. Postgres has no
+// negative zero.
 func canonicalJSON(s string) (string, error) {
-	d := json.NewDecoder(bytes.NewReader([]byte(s)))
 	var v any
-	if err := d.Decode(&v); err != nil {
+	if err := json.Unmarshal([]byte(s), &v); err != nil {
 		return "", err
 	}
-	b, err := json.Marshal(v)
+	b, err := json.Marshal(withoutNegativeZero(v))
 	return string(b), err
+}
+
+func withoutNegativeZero(v any) any {
+	switch v := v.(type) {
+	case float64:
+		return v + 0 // -0 + 0 is 0
+	case map[string]any:
+		for k, x := range v {
+			v[k] = withoutNegativeZero(x)
+		}
+	case []any:
+		for i, x := range v {
+			v[i] = withoutNegativeZero(x)
+		}
+	}
+	return v
 }
 
 // storedEvents are the partition's rows of events in the order of their

@@ -1,20 +1,63 @@
 package pgstore
 
-import "slices"
+import (
+	"slices"
+	"strings"
+
+	"github.com/annals-io/annals/pkg/projection"
+)
+
+// The places where tests let a transaction fail.
+const (
+	AfterRows    = int(afterRows)
+	BeforeCommit = int(beforeCommit)
+	AfterCommit  = int(afterCommit)
+)
+
+// FailAt sets what happens at each place of each transaction. Nil: nothing.
+func (s *Store) FailAt(fault func(place int) error) {
+	if fault == nil {
+		s.fault = nil
+		return
+	}
+	s.fault = func(at crashPoint) error { return fault(int(at)) }
+}
+
+// Cached is how many workflows a folder of this package keeps in memory.
+func Cached(f projection.Folder) int { return len(f.(*folder).cache) }
+
+// Column is a column as the descriptions in Go have it.
+type Column struct {
+	Name, Type string
+	Key        bool
+}
+
+// Table is a table as the descriptions in Go have it.
+type Table struct {
+	Name    string // without the schema
+	Columns []Column
+}
+
+// Described are all tables, by name.
+func Described() []Table {
+	var out []Table
+	for _, t := range tables {
+		d := Table{Name: t.short()}
+		for i, c := range t.all() {
+			d.Columns = append(d.Columns, Column{Name: c.name, Type: c.pgType, Key: i < len(t.key)})
+		}
+		out = append(out, d)
+	}
+	slices.SortFunc(out, func(a, b Table) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
 
 // DescribedColumns are "table.column type" of all tables, by table and place.
 func DescribedColumns() []string {
 	var out []string
-	byName := slices.Clone(tables)
-	slices.SortFunc(byName, func(a, b *table) int {
-		if a.name < b.name {
-			return -1
-		}
-		return 1
-	})
-	for _, t := range byName {
-		for _, c := range t.all() {
-			out = append(out, t.short()+"."+c.name+" "+c.pgType)
+	for _, t := range Described() {
+		for _, c := range t.Columns {
+			out = append(out, t.Name+"."+c.Name+" "+c.Type)
 		}
 	}
 	return out

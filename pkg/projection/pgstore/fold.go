@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -15,9 +16,9 @@ type folder struct {
 	last  projection.Checkpoint // of the last batch that was folded
 	cache map[events.Workflow]*entry
 	round uint64 // counts batches
-	// load reads back what the cache does not have; tests and Verify have
-	// nothing to read back from.
-	load func(ctx context.Context, missing []events.Workflow) ([]*entry, error)
+	// load reads back what the cache does not have, as it was at last or before;
+	// Verify has nothing to read back from.
+	load func(ctx context.Context, last projection.Checkpoint, missing []events.Workflow) ([]*entry, error)
 }
 
 // entry is where the fold of one workflow stands.
@@ -63,7 +64,11 @@ func (f *folder) Fold(ctx context.Context, commits []projection.Commit) (project
 	last := commits[len(commits)-1]
 	f.last.Sequence, f.last.Hash, f.last.Time = last.Position.Sequence, last.Hash, last.Time
 	f.evict()
-	return &batch{store: f.store, rows: rows, from: from, to: f.last}, nil
+	b := &batch{store: f.store, rows: rows, from: from, to: f.last}
+	if len(commits) == 1 {
+		b.only = last.Workflow
+	}
+	return b, nil
 }
 
 // fold applies the commits to the cache and gives the rows that changed.
@@ -84,22 +89,28 @@ func (f *folder) fold(ctx context.Context, commits []projection.Commit) (*rowSet
 // fetch brings into the cache what the commits go on from.
 func (f *folder) fetch(ctx context.Context, commits []projection.Commit) error {
 	var missing []events.Workflow
-	seen := map[events.Workflow]bool{}
+	first := map[events.Workflow]events.Position{} // of the commits of those not cached
 	for _, c := range commits {
-		// A commit without one before it is its workflow's first.
-		if len(c.Back) == 0 || seen[c.Workflow] {
-			seen[c.Workflow] = true
+		if f.cache[c.Workflow] != nil {
 			continue
 		}
-		seen[c.Workflow] = true
-		if f.cache[c.Workflow] == nil {
+		if _, seen := first[c.Workflow]; seen {
+			continue
+		}
+		first[c.Workflow] = c.Position
+		// A commit without one before it is its workflow's first.
+		if len(c.Back) > 0 {
 			missing = append(missing, c.Workflow)
 		}
 	}
 	if len(missing) == 0 || f.load == nil {
 		return nil
 	}
-	loaded, err := f.load(ctx, missing)
+	loaded, err := f.load(ctx, f.last, missing)
+	var damaged *damagedError
+	if errors.As(err, &damaged) {
+		return &projection.CannotApplyError{Position: first[damaged.workflow], Workflow: damaged.workflow, Cause: err}
+	}
 	if err != nil {
 		return fmt.Errorf("read back %d workflows: %w", len(missing), err)
 	}

@@ -94,7 +94,8 @@ func own(id, run events.RunID) string {
 }
 
 func workflowRow(e *entry) row {
-	return key(e.workflow, string(e.runID), e.runs, int16(e.partition), int64(e.firstSequence), int64(e.lastSequence), e.lastHash[:])
+	hash := e.lastHash // the entry goes on while the row is being written
+	return key(e.workflow, string(e.runID), e.runs, int16(e.partition), int64(e.firstSequence), int64(e.lastSequence), hash[:])
 }
 
 func activityRow(w events.Workflow, run events.RunID, a *execution.Activity) row {

@@ -3,6 +3,8 @@ package pgstore
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +12,8 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"go.temporal.io/api/temporalproto"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // replacement stands for a NUL, which Postgres has in no text.
@@ -92,15 +96,35 @@ func id[T ~int64](n T) any {
 }
 
 // message is a protobuf message as Temporal's JSON, or null where there is none.
+// A duration that JSON has no form for is cut to the nearest that Go holds: the
+// log takes any, and none may keep a run out of the tables.
 func message(m proto.Message) (any, error) {
 	if m == nil || !m.ProtoReflect().IsValid() {
 		return nil, nil
 	}
 	b, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(m)
 	if err != nil {
-		return nil, err
+		if b, err = (temporalproto.CustomJSONMarshalOptions{}).Marshal(withDurationsCut(m)); err != nil {
+			return nil, err
+		}
 	}
 	return withoutNUL(b), nil
+}
+
+// withDurationsCut is a copy of m with the durations among its fields cut to
+// what Go holds.
+func withDurationsCut(m proto.Message) proto.Message {
+	m = proto.Clone(m)
+	m.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if f.Message() != nil && !f.IsList() && !f.IsMap() {
+			if d, ok := v.Message().Interface().(*durationpb.Duration); ok {
+				cut := durationpb.New(d.AsDuration())
+				d.Seconds, d.Nanos = cut.Seconds, cut.Nanos
+			}
+		}
+		return true
+	})
+	return m
 }
 
 // payloads are a map of payloads as JSON, or null where it is empty.
@@ -109,8 +133,9 @@ func payloads(m map[string]*commonpb.Payload) (any, error) {
 		return nil, nil
 	}
 	out := make(map[string]json.RawMessage, len(m))
-	for k, p := range m {
-		b, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(p)
+	// In order, since two keys may be the same once a NUL in them is replaced.
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		b, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(m[k])
 		if err != nil {
 			return nil, err
 		}

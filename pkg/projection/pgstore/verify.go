@@ -35,7 +35,8 @@ const (
 type VerifyOptions struct {
 	Workflow *events.Workflow // nil: all
 	// Wait is how long the checkpoints may take to reach the log's end as it
-	// was at the start; what is missing then is a difference. 0: 30 s.
+	// was at the start; what is missing then is a difference. 0: 30 s;
+	// negative: no wait.
 	Wait time.Duration
 	// Progress, if set, is told about events that were compared.
 	Progress func(events int)
@@ -45,7 +46,8 @@ type VerifyOptions struct {
 type VerifyReport struct {
 	Commits, Events int64            // folded again
 	Rows            map[string]int64 // compared, by table
-	Differences     []Difference
+	Differences     []Difference     // at most 1,000
+	Unlisted        int64            // differences beyond those
 }
 
 // maxDifferences bounds what a report lists.
@@ -134,7 +136,9 @@ type verifying struct {
 func (v *verifying) differs(d Difference) {
 	if len(v.report.Differences) < maxDifferences {
 		v.report.Differences = append(v.report.Differences, d)
+		return
 	}
+	v.report.Unlisted++
 }
 
 func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) error {
@@ -145,6 +149,9 @@ func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) e
 	have := map[events.Partition]projection.Checkpoint{}
 	for _, c := range cs {
 		have[c.Partition] = c
+		if n := v.log.Identity().Map.Partitions(); int(c.Partition) >= n && v.o.Workflow == nil {
+			v.differs(Difference{Kind: KindCheckpoint, Where: fmt.Sprintf("partition %d: the log has %d partitions", c.Partition, n)})
+		}
 	}
 	for p := range events.Partition(v.log.Identity().Map.Partitions()) {
 		end, wanted := ends[p]
@@ -159,17 +166,42 @@ func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) e
 		if c.Sequence < end {
 			v.differs(Difference{Kind: KindLag, Where: fmt.Sprintf("partition %d: the tables are at %d, the log was at %d", p, c.Sequence, end)})
 		}
-		if err := projection.Check(ctx, v.log, c); errors.Is(err, projection.ErrWrongCheckpoint) {
-			v.differs(Difference{Kind: KindCheckpoint, Where: fmt.Sprintf("partition %d: %v", p, err)})
-			continue
-		} else if err != nil {
+		fits, err := v.checkpoint(ctx, c)
+		if err != nil {
 			return err
+		}
+		if !fits {
+			continue // to which sequence the rows should be compared is unknown
 		}
 		if err := v.partition(ctx, c); err != nil {
 			return fmt.Errorf("verify partition %d: %w", p, err)
 		}
 	}
 	return nil
+}
+
+// checkpoint reports whether a checkpoint fits the log.
+func (v *verifying) checkpoint(ctx context.Context, c projection.Checkpoint) (bool, error) {
+	wrong := func(w events.Workflow, what any) (bool, error) {
+		v.differs(Difference{Kind: KindCheckpoint, Workflow: w, Where: fmt.Sprintf("partition %d: %v", c.Partition, what)})
+		return false, nil
+	}
+	err := projection.Check(ctx, v.log, c)
+	var bad *projection.WrongCheckpointError
+	if errors.As(err, &bad) {
+		return wrong(bad.Workflow, err)
+	}
+	if err != nil || c.Sequence == 0 {
+		return err == nil, err
+	}
+	m, err := v.log.Message(ctx, c.Position())
+	if err != nil {
+		return false, err
+	}
+	if got, want := c.Time, m.Time.UTC().Truncate(time.Microsecond); !got.Equal(want) {
+		_, _ = wrong(events.Workflow{}, fmt.Sprintf("the checkpoint says that commit %s was stored at %s, the log says %s", c.Position(), got.Format(time.RFC3339Nano), want.Format(time.RFC3339Nano)))
+	}
+	return true, nil
 }
 
 // partition folds a partition up to its checkpoint and compares.

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 )
 
@@ -17,6 +18,7 @@ type batch struct {
 	store    *Store
 	rows     *rowSet
 	from, to projection.Checkpoint
+	only     events.Workflow // of a batch of one commit
 }
 
 // Checkpoint is projection.Batch's.
@@ -110,15 +112,18 @@ func copyRows(ctx context.Context, tx pgx.Tx, t *table, rows []row) error {
 var errUnexpected = errors.New("the tables are not as they were left")
 
 // judge says whether the batch may succeed later: what Postgres says about the
-// data (classes 22 and 23) it will say again.
+// data it will say again.
 func (b *batch) judge(err error) error {
 	var pgErr *pgconn.PgError
-	refused := errors.As(err, &pgErr) && (strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23"))
-	if refused || errors.Is(err, errUnexpected) {
-		return &projection.CannotApplyError{Position: b.to.Position(), Cause: err}
+	if errors.Is(err, errUnexpected) || errors.As(err, &pgErr) && refusals[pgErr.Code[:min(2, len(pgErr.Code))]] {
+		return &projection.CannotApplyError{Position: b.to.Position(), Workflow: b.only, Cause: err}
 	}
 	return err
 }
+
+// refusals are the classes of errors that depend on the data alone: values that
+// a type does not have, constraints, and limits such as that of an index row.
+var refusals = map[string]bool{"22": true, "23": true, "54": true}
 
 // columnsOf turns rows into one array a column, as unnest takes them.
 func columnsOf(t *table, rows []row) []any {

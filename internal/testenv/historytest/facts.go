@@ -1,0 +1,206 @@
+package historytest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// Run is what the tables must say about a run, counted from its events.
+type Run struct {
+	Namespace, WorkflowID, RunID string
+	Type, TaskQueue              string // NULs replaced by U+FFFD
+	Status                       string
+	Start, Close                 *time.Time // to the microsecond; Close nil while it is open
+	Events, Signals, Unknown     int64
+	Bytes                        int64
+	Activities, Timers, Children int64 // rows: whatever was opened
+	PendingActivities            int64
+	PendingTimers                int64
+	PendingChildren              int64
+	PendingNexus                 int64
+	PendingUpdates               int64
+	First, Last                  int64 // sequences
+	Newest                       bool  // of its workflow
+	Runs                         int64 // of its workflow
+}
+
+// Facts counts the runs of workflows, in the order of the workflows and of
+// their beginnings.
+func Facts(ctx context.Context, log events.Reader, workflows []events.Workflow) ([]Run, error) {
+	var all []Run
+	for _, w := range workflows {
+		var runs []*counting
+		for c, err := range log.Commits(ctx, w) {
+			if errors.Is(err, events.ErrNotFound) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			segments, err := c.Segments()
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range segments {
+				if s.First == 1 {
+					runs = append(runs, newCounting(w, s.Run, c.Position))
+				}
+				run := runs[len(runs)-1]
+				run.Last = int64(c.Position.Sequence)
+				for _, e := range s.Events {
+					run.count(e)
+				}
+			}
+		}
+		for i, r := range runs {
+			r.Newest, r.Runs = i == len(runs)-1, int64(len(runs))
+			r.PendingActivities, r.PendingTimers, r.PendingChildren = int64(len(r.activities)), int64(len(r.timers)), int64(len(r.children))
+			r.PendingNexus, r.PendingUpdates = int64(len(r.nexus)), int64(len(r.updates))
+			all = append(all, r.Run)
+		}
+	}
+	return all, nil
+}
+
+// counting is a run and what its events have opened and not ended.
+type counting struct {
+	Run
+	activities, children, nexus map[int64]bool
+	timers                      map[int64]string
+	updates                     map[string]bool
+}
+
+func newCounting(w events.Workflow, run events.RunID, at events.Position) *counting {
+	return &counting{
+		Run:        Run{Namespace: w.Namespace, WorkflowID: w.ID, RunID: string(run), First: int64(at.Sequence)},
+		activities: map[int64]bool{}, children: map[int64]bool{}, nexus: map[int64]bool{}, timers: map[int64]string{}, updates: map[string]bool{},
+	}
+}
+
+func instant(e *events.Event) *time.Time {
+	t := e.EventTime.AsTime().Truncate(time.Microsecond)
+	return &t
+}
+
+func (r *counting) close(status string, e *events.Event) { r.Status, r.Close = status, instant(e) }
+
+// count takes an event as the comments of the tables say, and nothing more.
+func (r *counting) count(e *events.Event) {
+	r.Events++
+	r.Bytes += events.StoredSize(e)
+	if _, known := enumspb.EventType_name[int32(e.EventType)]; !known || e.EventType == 0 {
+		r.Unknown++
+	}
+	switch e.EventType {
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+		a := e.GetWorkflowExecutionStartedEventAttributes()
+		r.Status, r.Start = "Running", instant(e)
+		r.Type, r.TaskQueue = clean(a.GetWorkflowType().GetName()), clean(a.GetTaskQueue().GetName())
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED:
+		r.Status = "Paused"
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED:
+		r.Status = "Running"
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:
+		r.close("Completed", e)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:
+		r.close("Failed", e)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+		r.close("TimedOut", e)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:
+		r.close("Canceled", e)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED:
+		r.close("Terminated", e)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
+		r.close("ContinuedAsNew", e)
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+		r.Signals++
+	case enumspb.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED_EXTERNALLY:
+		if q := e.GetWorkflowPropertiesModifiedExternallyEventAttributes().GetNewTaskQueue(); q != "" {
+			r.TaskQueue = clean(q)
+		}
+
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+		r.Activities++
+		r.activities[e.EventId] = true
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+		delete(r.activities, e.GetActivityTaskCompletedEventAttributes().GetScheduledEventId())
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+		delete(r.activities, e.GetActivityTaskFailedEventAttributes().GetScheduledEventId())
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
+		delete(r.activities, e.GetActivityTaskTimedOutEventAttributes().GetScheduledEventId())
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED:
+		delete(r.activities, e.GetActivityTaskCanceledEventAttributes().GetScheduledEventId())
+
+	case enumspb.EVENT_TYPE_TIMER_STARTED:
+		r.Timers++
+		r.timers[e.EventId] = e.GetTimerStartedEventAttributes().GetTimerId()
+	case enumspb.EVENT_TYPE_TIMER_FIRED:
+		a := e.GetTimerFiredEventAttributes()
+		r.endTimer(a.GetStartedEventId(), a.GetTimerId())
+	case enumspb.EVENT_TYPE_TIMER_CANCELED:
+		a := e.GetTimerCanceledEventAttributes()
+		r.endTimer(a.GetStartedEventId(), a.GetTimerId())
+
+	case enumspb.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
+		r.Children++
+		r.children[e.EventId] = true
+	case enumspb.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED:
+		delete(r.children, e.GetStartChildWorkflowExecutionFailedEventAttributes().GetInitiatedEventId())
+	case enumspb.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_COMPLETED:
+		delete(r.children, e.GetChildWorkflowExecutionCompletedEventAttributes().GetInitiatedEventId())
+	case enumspb.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_FAILED:
+		delete(r.children, e.GetChildWorkflowExecutionFailedEventAttributes().GetInitiatedEventId())
+	case enumspb.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED:
+		delete(r.children, e.GetChildWorkflowExecutionCanceledEventAttributes().GetInitiatedEventId())
+	case enumspb.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT:
+		delete(r.children, e.GetChildWorkflowExecutionTimedOutEventAttributes().GetInitiatedEventId())
+	case enumspb.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED:
+		delete(r.children, e.GetChildWorkflowExecutionTerminatedEventAttributes().GetInitiatedEventId())
+
+	case enumspb.EVENT_TYPE_NEXUS_OPERATION_SCHEDULED:
+		r.nexus[e.EventId] = true
+	case enumspb.EVENT_TYPE_NEXUS_OPERATION_COMPLETED:
+		delete(r.nexus, e.GetNexusOperationCompletedEventAttributes().GetScheduledEventId())
+	case enumspb.EVENT_TYPE_NEXUS_OPERATION_FAILED:
+		delete(r.nexus, e.GetNexusOperationFailedEventAttributes().GetScheduledEventId())
+	case enumspb.EVENT_TYPE_NEXUS_OPERATION_CANCELED:
+		delete(r.nexus, e.GetNexusOperationCanceledEventAttributes().GetScheduledEventId())
+	case enumspb.EVENT_TYPE_NEXUS_OPERATION_TIMED_OUT:
+		delete(r.nexus, e.GetNexusOperationTimedOutEventAttributes().GetScheduledEventId())
+
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+		r.updates[e.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetProtocolInstanceId()] = true
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
+		delete(r.updates, e.GetWorkflowExecutionUpdateCompletedEventAttributes().GetMeta().GetUpdateId())
+	}
+}
+
+// endTimer goes by the event that started the timer; where it is not named, by
+// the timer's own id, the newest first.
+func (r *counting) endTimer(started int64, id string) {
+	if started == 0 && id != "" {
+		for s, name := range r.timers {
+			if name == id {
+				started = max(started, s)
+			}
+		}
+	}
+	delete(r.timers, started)
+}
+
+// clean is s as Postgres holds it.
+func clean(s string) string {
+	out := make([]rune, 0, len(s))
+	for _, c := range s {
+		if c == 0 {
+			c = '\uFFFD'
+		}
+		out = append(out, c)
+	}
+	return string(out)
+}

@@ -1,0 +1,489 @@
+package historytest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// flow is one workflow: where its newest run stands, as far as an engine must
+// know it to write events that make sense.
+type flow struct {
+	name   events.Workflow
+	tame   bool
+	cursor events.Cursor
+	runs   int
+	clock  time.Duration // since epoch
+
+	run    events.RunID // newest
+	open   bool
+	paused bool
+	next   int64 // event id
+	task   int64 // last completed workflow task
+
+	activities, timers, children, nexus, signals, cancels, updates []pending
+
+	// of the commit under way
+	*rand.Rand
+	events []*events.Event
+	starts int
+}
+
+// pending is what a later event ends.
+type pending struct {
+	opened, started int64
+	name            string
+}
+
+// commit is the next append.
+func (f *flow) commit(r *rand.Rand, moves, number int) events.Request {
+	f.Rand, f.events, f.starts = r, nil, 0
+	request := events.Request{
+		Workflow: f.name, CommitID: events.CommitID(fmt.Sprintf("commit-%d", number)),
+	}
+	if !f.cursor.IsZero() {
+		request.Expect = events.After(f.cursor)
+	}
+	if !f.open {
+		f.start()
+	}
+	for range 1 + f.IntN(moves) {
+		f.move()
+		if !f.open {
+			break
+		}
+	}
+	if !f.open && f.starts < 2 && f.IntN(3) == 0 { // continue as new, retry, cron, terminate and start
+		f.start()
+		for range f.IntN(moves) {
+			f.move()
+			if !f.open {
+				break
+			}
+		}
+	}
+	if f.starts > 0 {
+		request.RunID = f.run
+	}
+	if f.IntN(2) == 0 { // the log assigns them
+		for _, e := range f.events {
+			e.EventId = 0
+		}
+	}
+	request.Events = f.events
+	return request
+}
+
+// add writes an event of the open run and returns its id.
+func (f *flow) add(e *events.Event) int64 {
+	e.EventId = f.next
+	f.next++
+	f.clock += time.Duration(f.Int64N(int64(3 * time.Second)))
+	at := epoch.Add(f.clock)
+	switch {
+	case f.tame:
+	case f.IntN(10) == 0: // another machine's clock
+		at = at.Add(-time.Duration(f.Int64N(int64(time.Minute))))
+	case f.IntN(200) == 0:
+		at = time.Date(1+f.IntN(9999), 1, 1, 0, 0, 0, f.IntN(1e9), time.UTC)
+	}
+	if e.EventTime = timestamppb.New(at); f.IntN(20) == 0 {
+		e.EventTime = nil // the log assigns it
+	}
+	f.events = append(f.events, e)
+	return e.EventId
+}
+
+// text is a name, sometimes an odd one.
+func (f *flow) text(name string) string {
+	if f.tame || f.IntN(12) > 0 {
+		return name
+	}
+	return []string{name + "\x00", "\x00", "", "日本語", awkward[f.IntN(len(awkward))], name + `\u0000`}[f.IntN(6)]
+}
+
+func (f *flow) start() {
+	f.runs++
+	f.starts++
+	last := f.run
+	f.run = events.RunID(fmt.Sprintf("run-%d", f.runs))
+	f.open, f.paused, f.next, f.task = true, false, 1, 0
+	f.activities, f.timers, f.children, f.nexus, f.signals, f.cancels, f.updates = nil, nil, nil, nil, nil, nil, nil
+	e := events.WorkflowStarted(f.text([]string{"Order", "Payment", "Shipment"}[f.IntN(3)]), f.text("orders"), map[string]any{"order": f.runs})
+	a := e.GetWorkflowExecutionStartedEventAttributes()
+	a.OriginalExecutionRunId = string(f.run)
+	a.Identity = f.text("client-1")
+	a.Attempt = int32(f.IntN(3))
+	if f.IntN(2) == 0 {
+		a.WorkflowExecutionTimeout, a.WorkflowRunTimeout, a.WorkflowTaskTimeout = durationpb.New(time.Hour), durationpb.New(time.Minute), durationpb.New(10*time.Second)
+		a.FirstWorkflowTaskBackoff = durationpb.New(time.Duration(f.IntN(1e9)))
+		a.RetryPolicy = &commonpb.RetryPolicy{InitialInterval: durationpb.New(time.Second), BackoffCoefficient: 1.5, MaximumAttempts: 3, NonRetryableErrorTypes: []string{f.text("Fatal")}}
+		a.CronSchedule = f.text("*/5 * * * *")
+		a.Priority = &commonpb.Priority{PriorityKey: 2, FairnessKey: f.text("gold"), FairnessWeight: 0.3}
+	}
+	if last != "" {
+		a.ContinuedExecutionRunId, a.FirstExecutionRunId = string(last), "run-1"
+	}
+	if f.IntN(3) == 0 {
+		a.ParentWorkflowNamespace = f.text("default")
+		a.ParentWorkflowExecution = &commonpb.WorkflowExecution{WorkflowId: f.text("parent"), RunId: f.text("parent-run")}
+		a.RootWorkflowExecution = &commonpb.WorkflowExecution{WorkflowId: f.text("root"), RunId: f.text("root-run")}
+		a.ParentInitiatedEventId = 5
+	}
+	a.Memo = &commonpb.Memo{Fields: f.fields("note")}
+	a.SearchAttributes = &commonpb.SearchAttributes{IndexedFields: f.fields("Customer")}
+	if !f.tame && f.IntN(8) == 0 {
+		run := a.OriginalExecutionRunId
+		f.wild(a.ProtoReflect())
+		a.OriginalExecutionRunId = run
+	}
+	f.add(e)
+}
+
+// fields are some payloads by key.
+func (f *flow) fields(name string) map[string]*commonpb.Payload {
+	out := map[string]*commonpb.Payload{}
+	for range f.IntN(3) {
+		p, err := events.Payload([]any{"x", f.IntN(1000), []string{"a", "b"}, nil, map[string]any{"k": "\x00"}}[f.IntN(5)])
+		if err != nil {
+			panic(err) // of constants
+		}
+		out[f.text(fmt.Sprint(name, f.IntN(3)))] = p
+	}
+	if f.IntN(4) == 0 {
+		p, err := events.Payload([]string{"change-1", "change-2"}[:1+f.IntN(2)])
+		if err != nil {
+			panic(err)
+		}
+		out["TemporalChangeVersion"] = p
+	}
+	return out
+}
+
+// move is what happens next: 1 to 3 events.
+func (f *flow) move() {
+	if f.paused && f.IntN(2) == 0 {
+		f.paused = false
+		f.add(events.WorkflowUnpaused(f.text("go on")))
+		return
+	}
+	moves := [...]func(){
+		f.workflowTask, f.workflowTask, f.scheduleActivity, f.scheduleActivity, f.activity, f.activity, f.activity,
+		f.startTimer, f.timer, f.initiateChild, f.child, f.child, f.signal, f.marker, f.update, f.nexusOperation, f.external,
+		f.upsert, f.modify, f.pause, f.cancelRequest, f.odd, f.odd, f.close,
+	}
+	moves[f.IntN(len(moves))]()
+}
+
+func (f *flow) workflowTask() {
+	s := f.add(events.WorkflowTaskScheduled(f.text("orders")))
+	st := f.add(events.WorkflowTaskStarted(events.EventID(s), "worker-1"))
+	switch f.IntN(6) {
+	case 0:
+		f.add(events.WorkflowTaskTimedOut(events.EventID(s), events.EventID(st)))
+	case 1:
+		e := events.WorkflowTaskFailed(events.EventID(s), events.EventID(st), fmt.Errorf("non-determinism: %w", errText(f.text("boom"))))
+		if f.IntN(3) == 0 {
+			a := e.GetWorkflowTaskFailedEventAttributes()
+			a.Cause, a.BaseRunId, a.NewRunId = enumspb.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW, f.text("base"), string(f.run)
+		}
+		f.add(e)
+	default:
+		e := events.WorkflowTaskCompleted(events.EventID(s), events.EventID(st), "worker-1")
+		//nolint:staticcheck // one of the places where workers have said which code they run.
+		e.GetWorkflowTaskCompletedEventAttributes().BinaryChecksum = f.text(fmt.Sprint("build-", f.IntN(25)))
+		f.task = f.add(e)
+	}
+}
+
+// errText is an error of nothing but a text.
+type errText string
+
+func (e errText) Error() string { return string(e) }
+
+// decided marks an event as a command of the last workflow task.
+func (f *flow) decided(e *events.Event) int64 {
+	return f.add(events.DecidedBy(events.EventID(f.task), e)[0])
+}
+
+func (f *flow) scheduleActivity() {
+	name := f.text([]string{"Charge", "Ship", "Notify"}[f.IntN(3)])
+	e := events.ActivityScheduled(f.text(fmt.Sprint("activity-", f.next)), name, f.IntN(100))
+	a := e.GetActivityTaskScheduledEventAttributes()
+	a.TaskQueue = nil
+	a.StartToCloseTimeout, a.ScheduleToCloseTimeout = durationpb.New(time.Minute), durationpb.New(time.Hour+time.Nanosecond)
+	if f.IntN(2) == 0 {
+		a.HeartbeatTimeout, a.ScheduleToStartTimeout = durationpb.New(time.Second), durationpb.New(-time.Second)
+	}
+	f.activities = append(f.activities, pending{opened: f.decided(e), name: name})
+}
+
+// pick takes one of a list, or tells that there is none.
+func (f *flow) pick(list []pending) (int, bool) {
+	if len(list) == 0 {
+		return 0, false
+	}
+	return f.IntN(len(list)), true
+}
+
+func remove(list *[]pending, i int) { *list = append((*list)[:i:i], (*list)[i+1:]...) }
+
+func (f *flow) activity() {
+	i, ok := f.pick(f.activities)
+	if !ok {
+		f.scheduleActivity()
+		return
+	}
+	p := &f.activities[i]
+	scheduled, started := events.EventID(p.opened), events.EventID(p.started)
+	if p.started == 0 && f.IntN(5) > 0 {
+		e := events.ActivityStarted(scheduled, int32(1+f.IntN(3)), f.text("worker-2"))
+		if f.IntN(3) == 0 {
+			e.GetActivityTaskStartedEventAttributes().LastFailure = events.Failure(errText(f.text("earlier")))
+		}
+		p.started = f.add(e)
+		return
+	}
+	switch f.IntN(6) {
+	case 0:
+		f.decided(events.ActivityCancelRequested(scheduled))
+		return
+	case 1:
+		f.add(events.ActivityFailed(scheduled, started, fmt.Errorf("card refused: %w", errText(f.text("no money")))))
+	case 2:
+		f.add(events.ActivityTimedOut(scheduled, started, enumspb.TIMEOUT_TYPE_HEARTBEAT))
+	case 3:
+		f.add(events.ActivityCanceled(scheduled, started, "why"))
+	default:
+		f.add(events.ActivityCompleted(scheduled, started, f.IntN(100)))
+	}
+	remove(&f.activities, i)
+}
+
+func (f *flow) startTimer() {
+	id := f.text(fmt.Sprint("timer-", f.next))
+	f.timers = append(f.timers, pending{opened: f.decided(events.TimerStarted(id, time.Duration(f.Int64N(int64(time.Hour))))), name: id})
+}
+
+func (f *flow) timer() {
+	i, ok := f.pick(f.timers)
+	if !ok {
+		f.startTimer()
+		return
+	}
+	p := f.timers[i]
+	if f.IntN(3) == 0 {
+		f.decided(events.TimerCanceled(p.name, events.EventID(p.opened)))
+	} else {
+		f.add(events.TimerFired(p.name, events.EventID(p.opened)))
+	}
+	remove(&f.timers, i)
+}
+
+func (f *flow) initiateChild() {
+	c := events.Child{Workflow: events.Workflow{Namespace: f.text(""), ID: f.text(fmt.Sprint("child-", f.next))}, Type: f.text("Shipment")}
+	e := events.ChildInitiated(c)
+	e.GetStartChildWorkflowExecutionInitiatedEventAttributes().ParentClosePolicy = enumspb.ParentClosePolicy(f.IntN(4))
+	f.children = append(f.children, pending{opened: f.decided(e), name: c.Workflow.ID})
+}
+
+func (f *flow) child() {
+	i, ok := f.pick(f.children)
+	if !ok {
+		f.initiateChild()
+		return
+	}
+	p := &f.children[i]
+	c := events.Child{Workflow: events.Workflow{ID: p.name}, Type: "Shipment", Run: "child-run", Initiated: events.EventID(p.opened), Started: events.EventID(p.started)}
+	if p.started == 0 {
+		if f.IntN(5) == 0 {
+			f.add(&events.Event{
+				EventType: enumspb.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_FAILED,
+				Attributes: &historypb.HistoryEvent_StartChildWorkflowExecutionFailedEventAttributes{StartChildWorkflowExecutionFailedEventAttributes: &historypb.StartChildWorkflowExecutionFailedEventAttributes{
+					InitiatedEventId: p.opened, Cause: enumspb.START_CHILD_WORKFLOW_EXECUTION_FAILED_CAUSE_WORKFLOW_ALREADY_EXISTS,
+				}},
+			})
+			remove(&f.children, i)
+			return
+		}
+		p.started = f.add(events.ChildStarted(c))
+		return
+	}
+	switch f.IntN(5) {
+	case 0:
+		f.add(events.ChildFailed(c, errText(f.text("lost"))))
+	case 1:
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TERMINATED,
+			Attributes: &historypb.HistoryEvent_ChildWorkflowExecutionTerminatedEventAttributes{ChildWorkflowExecutionTerminatedEventAttributes: &historypb.ChildWorkflowExecutionTerminatedEventAttributes{
+				InitiatedEventId: p.opened, StartedEventId: p.started,
+			}},
+		})
+	case 2:
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_TIMED_OUT,
+			Attributes: &historypb.HistoryEvent_ChildWorkflowExecutionTimedOutEventAttributes{ChildWorkflowExecutionTimedOutEventAttributes: &historypb.ChildWorkflowExecutionTimedOutEventAttributes{
+				InitiatedEventId: p.opened, StartedEventId: p.started,
+			}},
+		})
+	case 3:
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_CANCELED,
+			Attributes: &historypb.HistoryEvent_ChildWorkflowExecutionCanceledEventAttributes{ChildWorkflowExecutionCanceledEventAttributes: &historypb.ChildWorkflowExecutionCanceledEventAttributes{
+				InitiatedEventId: p.opened, StartedEventId: p.started,
+			}},
+		})
+	default:
+		f.add(events.ChildCompleted(c, "ok"))
+	}
+	remove(&f.children, i)
+}
+
+func (f *flow) signal() { f.add(events.Signaled(f.text("payment-received"), f.IntN(100))) }
+
+func (f *flow) marker() {
+	e := events.Custom(f.text("OrderPaid"), map[string]any{"amount": f.IntN(100)})
+	if f.IntN(3) == 0 {
+		e.GetMarkerRecordedEventAttributes().Failure = events.Failure(errText(f.text("local activity")))
+	}
+	f.decided(e)
+}
+
+func (f *flow) update() {
+	if i, ok := f.pick(f.updates); ok && f.IntN(2) == 0 {
+		p := f.updates[i]
+		if f.IntN(2) == 0 {
+			f.add(events.UpdateCompleted(p.name, events.EventID(p.opened), "done"))
+		} else {
+			f.add(events.UpdateFailed(p.name, events.EventID(p.opened), errText(f.text("refused"))))
+		}
+		remove(&f.updates, i)
+		return
+	}
+	id := fmt.Sprint("update-", f.next)
+	f.updates = append(f.updates, pending{opened: f.add(events.UpdateAccepted(id, f.text("addItem"), 1)), name: id})
+}
+
+func (f *flow) nexusOperation() {
+	i, ok := f.pick(f.nexus)
+	if !ok || f.IntN(4) == 0 {
+		f.nexus = append(f.nexus, pending{opened: f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_SCHEDULED,
+			Attributes: &historypb.HistoryEvent_NexusOperationScheduledEventAttributes{NexusOperationScheduledEventAttributes: &historypb.NexusOperationScheduledEventAttributes{
+				Endpoint: "billing", Service: "invoices", Operation: f.text("issue"), WorkflowTaskCompletedEventId: f.task,
+			}},
+		})})
+		return
+	}
+	p := &f.nexus[i]
+	if p.started == 0 && f.IntN(2) == 0 {
+		p.started = f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_STARTED,
+			Attributes: &historypb.HistoryEvent_NexusOperationStartedEventAttributes{NexusOperationStartedEventAttributes: &historypb.NexusOperationStartedEventAttributes{
+				ScheduledEventId: p.opened, OperationToken: "token",
+			}},
+		})
+		return
+	}
+	if f.IntN(2) == 0 {
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_COMPLETED,
+			Attributes: &historypb.HistoryEvent_NexusOperationCompletedEventAttributes{NexusOperationCompletedEventAttributes: &historypb.NexusOperationCompletedEventAttributes{
+				ScheduledEventId: p.opened,
+			}},
+		})
+	} else {
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_FAILED,
+			Attributes: &historypb.HistoryEvent_NexusOperationFailedEventAttributes{NexusOperationFailedEventAttributes: &historypb.NexusOperationFailedEventAttributes{
+				ScheduledEventId: p.opened, Failure: events.Failure(errText(f.text("handler"))),
+			}},
+		})
+	}
+	remove(&f.nexus, i)
+}
+
+func (f *flow) external() {
+	if i, ok := f.pick(f.signals); ok {
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
+			Attributes: &historypb.HistoryEvent_ExternalWorkflowExecutionSignaledEventAttributes{ExternalWorkflowExecutionSignaledEventAttributes: &historypb.ExternalWorkflowExecutionSignaledEventAttributes{
+				InitiatedEventId: f.signals[i].opened,
+			}},
+		})
+		remove(&f.signals, i)
+		return
+	}
+	f.signals = append(f.signals, pending{opened: f.add(&events.Event{
+		EventType: enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+		Attributes: &historypb.HistoryEvent_SignalExternalWorkflowExecutionInitiatedEventAttributes{SignalExternalWorkflowExecutionInitiatedEventAttributes: &historypb.SignalExternalWorkflowExecutionInitiatedEventAttributes{
+			WorkflowTaskCompletedEventId: f.task, SignalName: f.text("wake"), WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: "other"},
+		}},
+	})})
+}
+
+func (f *flow) upsert() {
+	if f.IntN(2) == 0 {
+		f.decided(&events.Event{
+			EventType: enumspb.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+			Attributes: &historypb.HistoryEvent_UpsertWorkflowSearchAttributesEventAttributes{UpsertWorkflowSearchAttributesEventAttributes: &historypb.UpsertWorkflowSearchAttributesEventAttributes{
+				SearchAttributes: &commonpb.SearchAttributes{IndexedFields: f.fields("Customer")},
+			}},
+		})
+		return
+	}
+	f.decided(&events.Event{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED,
+		Attributes: &historypb.HistoryEvent_WorkflowPropertiesModifiedEventAttributes{WorkflowPropertiesModifiedEventAttributes: &historypb.WorkflowPropertiesModifiedEventAttributes{
+			UpsertedMemo: &commonpb.Memo{Fields: f.fields("note")},
+		}},
+	})
+}
+
+func (f *flow) modify() {
+	f.add(&events.Event{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED_EXTERNALLY,
+		Attributes: &historypb.HistoryEvent_WorkflowPropertiesModifiedExternallyEventAttributes{WorkflowPropertiesModifiedExternallyEventAttributes: &historypb.WorkflowPropertiesModifiedExternallyEventAttributes{
+			NewTaskQueue: f.text("orders-2"), NewWorkflowRunTimeout: durationpb.New(time.Duration(f.Int64N(int64(time.Hour)))),
+		}},
+	})
+}
+
+func (f *flow) pause() {
+	f.paused = true
+	f.add(events.WorkflowPaused(f.text("audit")))
+}
+
+func (f *flow) cancelRequest() { f.add(events.CancelRequested(f.text("customer"))) }
+
+func (f *flow) close() {
+	if f.IntN(2) == 0 { // most runs live longer
+		f.signal()
+		return
+	}
+	f.open = false
+	switch f.IntN(7) {
+	case 0:
+		f.decided(events.WorkflowFailed(fmt.Errorf("gave up: %w", errText(f.text("no stock")))))
+	case 1:
+		f.add(events.WorkflowTimedOut())
+	case 2:
+		f.decided(events.WorkflowCanceled("asked"))
+	case 3:
+		f.add(events.WorkflowTerminated(f.text("operator")))
+	case 4, 5:
+		e := events.ContinuedAsNew("Order", "orders")
+		e.GetWorkflowExecutionContinuedAsNewEventAttributes().NewExecutionRunId = fmt.Sprintf("run-%d", f.runs+1)
+		f.decided(e)
+	default:
+		f.decided(events.WorkflowCompleted("ok"))
+	}
+}
