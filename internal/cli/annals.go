@@ -23,7 +23,7 @@ Exit codes: 0 done; 1 the answer is no (a difference, a conflict, not found, som
   annals verify`,
 	},
 		devCommand(a), importCommand(a), appendCommand(a), historyCommand(a), stateCommand(a),
-		watchCommand(a), verifyCommand(a), logCommand(a), doctorCommand(a), versionCommand(a),
+		listCommand(a), countCommand(a), describeCommand(a), watchCommand(a), verifyCommand(a), logCommand(a), doctorCommand(a), versionCommand(a),
 	)
 	a.serverFlags(root.PersistentFlags())
 	a.logFlags(root.PersistentFlags(), "warn", "text")

@@ -262,7 +262,7 @@ func (c *compiler) field(expr sqlparser.Expr) (*field, error) {
 	}
 	column, ok := expr.(*sqlparser.ColName)
 	if !ok {
-		return nil, c.fail(c.here(), "want a field on the left of an operator; there are "+names(func(*field) bool { return true }))
+		return nil, c.fail(c.here(), "want a field on the left of an operator; there are "+names(filterable))
 	}
 	offset := c.here()
 	name := column.Name.String()
@@ -272,7 +272,7 @@ func (c *compiler) field(expr sqlparser.Expr) (*field, error) {
 	if !column.Qualifier.IsEmpty() {
 		return nil, c.fail(offset, "unknown field "+quoted(sqlparser.String(column)))
 	}
-	f, reason := lookup(name)
+	f, reason := lookup(name, filterable)
 	if f == nil {
 		return nil, c.fail(offset, reason)
 	}

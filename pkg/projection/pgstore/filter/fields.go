@@ -25,8 +25,9 @@ var fields = []*field{
 	{name: "StartTime", column: "start_time", kind: &datetime, ordered: true},
 }
 
-// lookup finds a field by its name; where there is none it gives the reason.
-func lookup(name string) (*field, string) {
+// lookup finds a field by its name; where there is none it gives the reason, and
+// names those that are wanted.
+func lookup(name string, wanted func(*field) bool) (*field, string) {
 	for _, f := range fields {
 		if f.name == name {
 			return f, ""
@@ -37,8 +38,12 @@ func lookup(name string) (*field, string) {
 			return nil, "unknown field " + quoted(name) + ", did you mean " + f.name + "?"
 		}
 	}
-	return nil, "unknown field " + quoted(name) + "; there are " + names(func(*field) bool { return true })
+	return nil, "unknown field " + quoted(name) + "; there are " + names(wanted)
 }
+
+func filterable(*field) bool  { return true }
+func isOrdered(f *field) bool { return f.ordered }
+func isGrouped(f *field) bool { return f.grouped }
 
 // names lists the fields that are wanted, for messages.
 func names(wanted func(*field) bool) string {

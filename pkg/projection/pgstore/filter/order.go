@@ -28,12 +28,12 @@ func ParseOrder(text string) (Order, error) {
 	fail := func(reason string) (Order, error) {
 		return Order{}, &events.InvalidError{Field: "orderBy", Reason: reason}
 	}
-	f, reason := lookup(words[0])
+	f, reason := lookup(words[0], isOrdered)
 	if f == nil {
 		return fail(reason)
 	}
 	if !f.ordered {
-		return fail("a list cannot be ordered by " + f.name + "; it can be by " + names(func(f *field) bool { return f.ordered }))
+		return fail("a list cannot be ordered by " + f.name + "; it can be by " + names(isOrdered))
 	}
 	o := Order{Column: f.column}
 	switch {
@@ -52,11 +52,11 @@ func ParseGroups(fieldNames []string) ([]string, error) {
 	seen := make(map[string]bool, len(fieldNames))
 	columns := make([]string, 0, len(fieldNames))
 	for _, name := range fieldNames {
-		f, reason := lookup(name)
+		f, reason := lookup(name, isGrouped)
 		switch {
 		case f == nil:
 		case !f.grouped:
-			reason = "a count cannot be grouped by " + f.name + "; it can be by " + names(func(f *field) bool { return f.grouped })
+			reason = "a count cannot be grouped by " + f.name + "; it can be by " + names(isGrouped)
 		case seen[name]:
 			reason = f.name + " is named twice"
 		}

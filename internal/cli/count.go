@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/annals-io/annals/pkg/projection/pgstore"
+)
+
+func countCommand(a *app) *cobra.Command {
+	var q pgstore.CountQuery
+	c := &cobra.Command{
+		Use:   "count",
+		Short: "Count executions in the tables",
+		Long: `Counts executions in the tables, all at one moment; with --group-by each group, the largest first.
+
+` + queryHelp + `
+
+-o json prints {"count", "groups": [{"values", "count"}]}, -o jsonl a group a line, or without --group-by the
+whole on one.`,
+		Example: `  annals count
+  annals count --query "WorkflowType = 'Order'" --group-by ExecutionStatus
+  annals count --group-by WorkflowType,ExecutionStatus -o jsonl`,
+		Args: cobra.NoArgs,
+	}
+	f := c.Flags()
+	f.StringVarP(&q.Query, "query", "q", "", "`FILTER` of the executions (default: all)")
+	f.StringSliceVar(&q.GroupBy, "group-by", nil, "count groups of the same `FIELD[,FIELD]`: ExecutionStatus, WorkflowType")
+	_ = c.RegisterFlagCompletionFunc("group-by", cobra.FixedCompletions([]string{"ExecutionStatus", "WorkflowType"}, cobra.ShellCompDirectiveNoFileComp))
+	r := waitFlags(c)
+	o := outputFlag(c, formatTable, formatJSON, formatJSONL)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		q.Namespace = a.namespace
+		store, err := a.read(c.Context(), r)
+		if err != nil {
+			return err
+		}
+		count, err := store.Count(c.Context(), q)
+		if err != nil {
+			return queryFault(err)
+		}
+		return a.printCount(o, q, count)
+	}
+	return c
+}
+
+func (a *app) printCount(o *output, q pgstore.CountQuery, count pgstore.Count) error {
+	grouped := len(q.GroupBy) > 0
+	switch {
+	case o.is(formatJSON):
+		return printJSON(a.out, count)
+	case o.is(formatJSONL) && grouped:
+		for _, g := range count.Groups {
+			if err := printLine(a.out, g); err != nil {
+				return err
+			}
+		}
+		return nil
+	case o.is(formatJSONL):
+		return printLine(a.out, count)
+	case !grouped:
+		_, err := fmt.Fprintln(a.out, count.Count)
+		return err
+	}
+	t := newTable(a.out, append(append([]string(nil), q.GroupBy...), "count")...)
+	for _, g := range count.Groups {
+		cells := make([]any, 0, len(g.Values)+1)
+		for _, v := range g.Values {
+			cells = append(cells, v)
+		}
+		t.row(append(cells, g.Count)...)
+	}
+	total := make([]any, len(q.GroupBy)+1)
+	total[0], total[len(q.GroupBy)] = "total", count.Count
+	for i := 1; i < len(q.GroupBy); i++ {
+		total[i] = " "
+	}
+	t.row(total...)
+	return t.flush()
+}

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/annals-io/annals/pkg/projection/pgstore"
+)
+
+// queryHelp is what commands with --query say about it.
+const queryHelp = `The filter is Temporal's: WorkflowType, WorkflowId, RunId (text in quotes), ExecutionStatus (a name or a
+number) and StartTime (RFC 3339 in quotes, or nanoseconds since 1970), compared by = != < <= > >=, IN, NOT IN,
+BETWEEN, and joined by AND, OR, NOT and parentheses.`
+
+func listCommand(a *app) *cobra.Command {
+	var q pgstore.ListQuery
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List executions from the tables",
+		Long: `Lists executions from the tables, one a run, the newest first.
+
+` + queryHelp + `
+
+The tables follow the log by some milliseconds. --wait-for now shows all that was appended before the command;
+--wait-for with the position that an append printed shows that append.
+
+Where more follow than --limit, the token of the next page is nextPageToken in -o json, and a line on standard
+error otherwise. Pages by token neither repeat nor skip an execution, whatever begins or closes meanwhile.`,
+		Example: `  annals list
+  annals list --query "WorkflowType = 'Order' AND ExecutionStatus = 'Running'"
+  annals list --query "StartTime >= '2026-01-31T00:00:00Z'" --order-by "StartTime ASC" --limit 1000 -o jsonl
+  annals list --wait-for now -o json`,
+		Args: cobra.NoArgs,
+	}
+	f := c.Flags()
+	f.StringVarP(&q.Query, "query", "q", "", "`FILTER` of the executions (default: all)")
+	f.StringVar(&q.OrderBy, "order-by", "", "`ORDER`: StartTime ASC or StartTime DESC (default: StartTime DESC)")
+	f.IntVar(&q.Limit, "limit", pgstore.DefaultLimit, fmt.Sprintf("list at most `N` executions, up to %d", pgstore.MaxLimit))
+	f.IntVar(&q.Offset, "offset", 0, "pass over `N` executions first")
+	f.StringVar(&q.PageToken, "page-token", "", "go on where the page that gave `TOKEN` ended; same query and order")
+	r := waitFlags(c)
+	o := outputFlag(c, formatTable, formatJSON, formatJSONL)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if q.Limit < 1 {
+			return usagef("--limit: is %d, a page has 1 to %d executions", q.Limit, pgstore.MaxLimit)
+		}
+		q.Namespace = a.namespace
+		store, err := a.read(c.Context(), r)
+		if err != nil {
+			return err
+		}
+		page, err := store.List(c.Context(), q)
+		if err != nil {
+			return queryFault(err)
+		}
+		return a.printPage(o, page)
+	}
+	return c
+}
+
+func (a *app) printPage(o *output, page pgstore.ExecutionPage) error {
+	if o.is(formatJSON) {
+		return printJSON(a.out, page)
+	}
+	t := newTable(a.out, "workflow", "run", "type", "status", "started", "closed", "events")
+	for _, e := range page.Executions {
+		if o.is(formatJSONL) {
+			if err := printLine(a.out, e); err != nil {
+				return err
+			}
+			continue
+		}
+		t.row(e.WorkflowID, e.RunID, e.WorkflowType, e.Status, orZero(e.StartTime), orZero(e.CloseTime), e.HistoryLength)
+	}
+	if o.is(formatTable) {
+		if err := t.flush(); err != nil {
+			return err
+		}
+	}
+	if page.NextPageToken != "" {
+		fmt.Fprintf(a.err, "More follow: --page-token %s\n", page.NextPageToken)
+	}
+	return nil
+}
+
+// orZero is the zero time where there is none.
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
