@@ -178,9 +178,9 @@ func env(name, otherwise string) string {
 
 // serverFlags adds the flags that say where the servers are.
 func (a *app) serverFlags(f *pflag.FlagSet) {
-	f.StringVar(&a.servers.NATSURL, "nats-url", "", "URL of NATS `URL` (default: $NATS_URL, a running annals dev, the nats context)")
+	f.StringVar(&a.servers.NATSURL, "nats-url", "", "`URL` of NATS (default: $NATS_URL, a running annals dev, the nats context)")
 	f.StringVar(&a.servers.NATSContext, "nats-context", "", "context of the nats CLI to connect by `NAME` ($NATS_CONTEXT)")
-	f.StringVar(&a.servers.DatabaseURL, "database-url", "", "URL of Postgres `URL` (default: $DATABASE_URL, any PG* variable, a running annals dev)")
+	f.StringVar(&a.servers.DatabaseURL, "database-url", "", "`URL` of Postgres (default: $DATABASE_URL, any PG* variable, a running annals dev)")
 }
 
 // logFlags adds the flags that say what is logged, and how.

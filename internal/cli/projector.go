@@ -81,6 +81,7 @@ exit code 3, when all have stopped.`,
 			}
 			return err
 		}
+		slog.Info("projecting", slog.String("log", log.Identity().LogID), slog.Int("partitions", log.Identity().Map.Partitions()))
 		return wiring.Project(ctx, log, pool, wiring.ProjectOptions{Migrate: migrate, Logger: slog.Default()})
 	}
 	return c
@@ -106,7 +107,7 @@ func (a *app) await(ctx context.Context, wait time.Duration) (events.Source, *pg
 	}
 	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(wait))
 	err = backoff.RetryNotify(attempt, backoff.WithContext(delays, ctx), func(err error, next time.Duration) {
-		slog.Warn("waiting for the servers", slog.Any("error", err), slog.Duration("again_in", next))
+		slog.Warn("waiting for the servers", slog.Any("error", err), slog.String("again_in", next.Round(time.Millisecond).String()))
 	})
 	return log, pool, err
 }
