@@ -51,6 +51,9 @@ func find(ctx context.Context, id identity, major int, logger *slog.Logger) (bin
 			return b, nil
 		}
 	}
+	if ctx.Err() != nil {
+		return binaries{}, context.Cause(ctx)
+	}
 	b, err := s.fetched(ctx)
 	if err != nil {
 		if ctx.Err() != nil {
