@@ -54,11 +54,14 @@ func BenchmarkApply(b *testing.B) {
 		for id := range int64(1000) {
 			s.Apply(activityScheduled(id+2, 0))
 		}
+		opening, closing := activityScheduled(0, 0), event(0, &historypb.ActivityTaskCompletedEventAttributes{})
+		completed := closing.GetActivityTaskCompletedEventAttributes()
 		b.ReportAllocs()
 		for i := 0; i < b.N; i += 2 {
-			id := int64(i) + 2000
-			s.Apply(activityScheduled(id, 0))
-			s.Apply(event(id+1, &historypb.ActivityTaskCompletedEventAttributes{ScheduledEventId: id}))
+			opening.EventId = int64(i) + 2000
+			completed.ScheduledEventId, closing.EventId = opening.EventId, opening.EventId+1
+			s.Apply(opening)
+			s.Apply(closing)
 		}
 	})
 }

@@ -88,7 +88,7 @@ func (s *State) nexusStarted(e *events.Event, ch *Changes) {
 	o.Status = NexusStarted
 	o.StartedEventID = events.EventID(e.EventId)
 	o.StartedTime = timeOf(e.EventTime)
-	//nolint:staticcheck // OperationId is what servers before the rename wrote.
+	// OperationId is what servers before the rename wrote.
 	o.OperationToken = firstOf(a.GetOperationToken(), a.GetOperationId())
 }
 
