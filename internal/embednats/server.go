@@ -69,7 +69,12 @@ func start(ctx context.Context, o Options, peers func(*server.Options)) (_ *Serv
 			port = server.RANDOM_PORT
 		}
 	}
-	if err := s.run(port, peers); err != nil {
+	err = s.run(port, peers)
+	if errors.Is(err, ErrPortTaken) && o.PortMayMove && port != server.RANDOM_PORT {
+		// Taken since the look at it.
+		err = s.run(server.RANDOM_PORT, peers)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s, nil
