@@ -38,6 +38,7 @@ lint: ## run the linters
 
 generate: ## make the generated code anew
 	go generate ./...
+	tools/proto generate
 
 tidy: ## mend go.mod, here and in the modules below
 	go mod tidy

@@ -31,6 +31,7 @@ var layers = []layer{
 	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/execution", "pkg/projection", "pkg/projection/pgstore/..."}},
 	{"pkg/projection/projectiontest", []string{"pkg/events", "pkg/events/eventjson", "pkg/events/memlog", "pkg/execution", "pkg/projection"}},
 	{"pkg/replay", []string{"pkg/events", "pkg/execution"}},
+	{"pkg/api/...", []string{"pkg/api/..."}},
 	{"pkg/store", []string{"pkg/events", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/replay"}},
 	{"pkg/store/storetest", []string{"pkg/events", "pkg/execution", "pkg/projection", "pkg/replay", "pkg/store"}},
 }

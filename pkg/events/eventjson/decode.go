@@ -39,6 +39,16 @@ type Options struct {
 	MaxDepth int
 }
 
+func (o Options) withDefaults() Options {
+	if o.MaxBytes == 0 {
+		o.MaxBytes = DefaultMaxBytes
+	}
+	if o.MaxDepth == 0 {
+		o.MaxDepth = DefaultMaxDepth
+	}
+	return o
+}
+
 // eventDesc describes the message that all this is about.
 var eventDesc = (*historypb.HistoryEvent)(nil).ProtoReflect().Descriptor()
 
@@ -53,14 +63,9 @@ var eventDesc = (*historypb.HistoryEvent)(nil).ProtoReflect().Descriptor()
 // or one that wraps ErrSyntax, ErrNotHistory, ErrPartial, ErrTooLarge or
 // ErrTooDeep. No events are returned with an error.
 func Decode(data []byte, opts Options) (evs []*events.Event, dropped []string, err error) {
-	if opts.MaxBytes == 0 {
-		opts.MaxBytes = DefaultMaxBytes
-	}
-	if opts.MaxDepth == 0 {
-		opts.MaxDepth = DefaultMaxDepth
-	}
+	opts = opts.withDefaults()
 	if len(data) > opts.MaxBytes {
-		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d are taken", ErrTooLarge, len(data), opts.MaxBytes)
+		return nil, nil, tooLarge(data, opts)
 	}
 	d := decoder{opts: opts}
 	switch err := d.document(bytes.TrimPrefix(data, []byte("\ufeff"))); {
@@ -102,7 +107,7 @@ func (d *decoder) report(p Problem) {
 // document decodes all JSON values of data: the first one decides the form.
 func (d *decoder) document(data []byte) error {
 	if !utf8.Valid(data) {
-		return fmt.Errorf("%w: %s: not UTF-8", ErrSyntax, place(data, invalidUTF8(data)))
+		return notUTF8(data)
 	}
 	values := json.NewDecoder(bytes.NewReader(data))
 	next := func() (text, error) {
@@ -114,10 +119,7 @@ func (d *decoder) document(data []byte) error {
 		case err != nil:
 			return nil, syntaxError(data, int(start), err)
 		}
-		if depth := text(raw).depth(); depth > d.opts.MaxDepth {
-			return nil, fmt.Errorf("%w: %d levels, at most %d are taken", ErrTooDeep, depth, d.opts.MaxDepth)
-		}
-		return text(raw), nil
+		return text(raw), checkDepth(text(raw), d.opts)
 	}
 
 	first, err := next()
@@ -279,7 +281,7 @@ func (d *decoder) event(t text) error {
 	// anything: should the two ever differ, that is an error and no loss.
 	options := temporalproto.CustomJSONUnmarshalOptions{DiscardUnknown: w.dropped > 0}
 	if err := options.Unmarshal(w.edits.apply(t), e); err != nil {
-		d.locate(t, w.at, err)
+		d.locate(t, w.at, eventDesc, err)
 		return nil
 	}
 	// Any object at all would pass for an event once its unknown fields are
@@ -290,28 +292,6 @@ func (d *decoder) event(t text) error {
 	}
 	d.events = append(d.events, e)
 	return nil
-}
-
-// locate reports which values of an event the decoder does not take, by
-// offering it each one alone.
-func (d *decoder) locate(t text, at path, cause error) {
-	found := false
-	w := walk{text: t, at: at, report: func(Problem) {}}
-	w.leaf = func(field protoreflect.FieldDescriptor, i int) {
-		if decodes(field, t[i:t.endOfValue(i)]) {
-			return
-		}
-		found = true
-		d.report(Problem{
-			Path:   string(w.at),
-			Reason: ErrInvalidValue,
-			Detail: fmt.Sprintf("want %s, have %s", typeName(field), t.excerpt(i)),
-		})
-	}
-	w.message(0, eventDesc)
-	if !found {
-		d.report(Problem{Path: string(at), Reason: ErrInvalidValue, Detail: cause.Error()})
-	}
 }
 
 // typeName names what a value of the field has to be, for messages.
