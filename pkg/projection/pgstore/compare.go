@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -303,6 +304,10 @@ func (s *storedEvents) advance() error {
 	}
 	s.w.report.Rows[eventsTable.short()]++
 	s.next = values
+	if values[sequenceColumn] == null { // which no row may have; sorted behind all others
+		s.seq = math.MaxUint64
+		return nil
+	}
 	s.seq, err = strconv.ParseUint(values[sequenceColumn], 10, 64)
 	return err
 }

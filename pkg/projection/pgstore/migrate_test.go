@@ -115,4 +115,3 @@ func TestTablesAreAsDescribed(t *testing.T) {
 		t.Errorf("columns without a comment: %v (%v)", silent, err)
 	}
 }
-
