@@ -1,11 +1,13 @@
 package events
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Cursor is the end of a workflow's log as somebody saw it, and all that the
@@ -98,12 +100,12 @@ func (c *Cursor) UnmarshalText(text []byte) error {
 	if err != nil {
 		return &InvalidError{Field: "cursor", Reason: err.Error()}
 	}
-	r := reader{b: b}
+	r := read(b)
 	if v := r.byte(); v != cursorVersion {
 		return &InvalidError{Field: "cursor", Reason: fmt.Sprintf("version %d is not known here", v)}
 	}
 	got := r.cursor()
-	if err := r.end(); err != nil {
+	if err := r.end(func() []byte { return got.append([]byte{cursorVersion}) }); err != nil {
 		return &InvalidError{Field: "cursor", Reason: err.Error()}
 	}
 	*c = got
@@ -156,9 +158,12 @@ func open(text []byte) ([]byte, error) {
 
 // reader decodes what append wrote and keeps the first error.
 type reader struct {
+	all []byte
 	b   []byte
 	err error
 }
+
+func read(b []byte) reader { return reader{all: b, b: b} }
 
 func (r *reader) fail() {
 	if r.err == nil {
@@ -228,12 +233,53 @@ func (r *reader) cursor() Cursor {
 			c.back[i] = r.uint()
 		}
 	}
+	if r.err == nil {
+		r.err = c.check()
+	}
 	return c
 }
 
-func (r *reader) end() error {
+// end says what was wrong, if anything: what was decoded must be written as it
+// was read.
+func (r *reader) end(again func() []byte) error {
 	if r.err == nil && len(r.b) != 0 {
 		r.err = errors.New("goes on where it should end")
 	}
+	if r.err == nil && !bytes.Equal(again(), r.all) {
+		r.err = errors.New("is not the text that was given out")
+	}
 	return r.err
+}
+
+// check refuses a cursor that no commit can have made: an append would write
+// what it says into the next envelope.
+func (c Cursor) check() error {
+	if c.IsZero() {
+		if !bytes.Equal(c.append(nil), Cursor{}.append(nil)) {
+			return errors.New("is at position 0 and not empty")
+		}
+		return nil
+	}
+	if err := c.workflow.Validate(); err != nil {
+		return err
+	}
+	if err := CheckID("run", string(c.run), MaxRunIDBytes); err != nil {
+		return err
+	}
+	switch {
+	case c.logID == "" || c.position.Partition < 0 || c.last < 1 || c.size < 0 || c.status == 0:
+		return errors.New("lacks what every cursor has")
+	case c.runFirst == 0 || c.runFirst > c.position.Sequence || c.prevRunFirst > c.runFirst:
+		return errors.New("has runs that begin out of order")
+	case len(c.workflowType) > MaxWorkflowTypeBytes || !utf8.ValidString(c.workflowType):
+		return errors.New("has a workflow type that is none")
+	case len(c.back) == 0 || c.back[0] != c.position.Sequence:
+		return errors.New("does not name its own commit")
+	}
+	for i, s := range c.back {
+		if s == 0 || i > 0 && s >= c.back[i-1] {
+			return errors.New("names earlier commits out of order")
+		}
+	}
+	return nil
 }

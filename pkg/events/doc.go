@@ -28,11 +28,11 @@
 //
 // # The states of a workflow
 //
-//	             start                    closing event
-//	 (nothing) ─────────▶ open ◀──┐ ─────────────────────▶ closed
-//	                       │ any  │                          │
-//	                       └──────┘ ◀────────────────────────┘
-//	                         event            start (next run)
+//	            start                    closing event
+//	(nothing) ─────────▶ open ◀──┐ ─────────────────────▶ closed
+//	                      │ any  │                          │
+//	                      └──────┘ ◀────────────────────────┘
+//	                        event            start (next run)
 //
 // The message that a commit becomes is specified, with golden vectors, in
 // docs/adr/0003-wire-format.md.

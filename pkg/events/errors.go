@@ -17,8 +17,9 @@ var (
 	// ErrInvalid: the request can never succeed as it is. Nothing was sent;
 	// *InvalidError names the field.
 	ErrInvalid = errors.New("invalid")
-	// ErrLimit: the commit or the history would be too large. Nothing was
-	// sent; split the commit, or continue as new.
+	// ErrLimit: the commit or the history would be too large, or the server has
+	// no room for it. Nothing was stored; split the commit, continue as new, or
+	// do what *LimitError says.
 	ErrLimit = errors.New("limit exceeded")
 	// ErrCommitIDReused: the commit id is stored already, with other content.
 	// It is a bug of the caller: one id was used for two appends.
@@ -95,12 +96,16 @@ func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
 // LimitError says which limit an append would exceed.
 type LimitError struct {
 	Workflow Workflow
-	What     string // e.g. "bytes of the commit"
-	Got, Max int64
+	What     string // e.g. "bytes of events in one commit"
+	Got      int64
+	Max      int64 // inclusive; 0 where it is the server that refused
 	Remedy   string
 }
 
 func (e *LimitError) Error() string {
+	if e.Max == 0 {
+		return fmt.Sprintf("append to %s: %d %s: %s", e.Workflow, e.Got, e.What, e.Remedy)
+	}
 	return fmt.Sprintf("append to %s: %d %s, at most %d are allowed: %s", e.Workflow, e.Got, e.What, e.Max, e.Remedy)
 }
 func (e *LimitError) Is(target error) bool { return target == ErrLimit }

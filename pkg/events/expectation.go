@@ -106,7 +106,11 @@ const expectationVersion = 1
 // MarshalText encodes the expectation, with its attempt if it has one, as
 // opaque URL-safe text.
 func (e Expectation) MarshalText() ([]byte, error) {
-	b := []byte{expectationVersion, byte(e.kind)}
+	return base64.RawURLEncoding.AppendEncode(nil, seal(e.append([]byte{expectationVersion}))), nil
+}
+
+func (e Expectation) append(b []byte) []byte {
+	b = append(b, byte(e.kind))
 	b = e.cursor.append(b)
 	b = appendText(b, string(e.run))
 	b = binary.AppendUvarint(b, uint64(e.event))
@@ -115,10 +119,11 @@ func (e Expectation) MarshalText() ([]byte, error) {
 	} else {
 		b = append(b, 1)
 		b = e.attempt.After.append(b)
-		b = binary.AppendVarint(b, e.attempt.Time.UnixNano())
+		b = binary.AppendVarint(b, e.attempt.Time.Unix())
+		b = binary.AppendUvarint(b, uint64(e.attempt.Time.Nanosecond()))
 		b = appendText(b, string(e.attempt.Run))
 	}
-	return base64.RawURLEncoding.AppendEncode(nil, seal(b)), nil
+	return b
 }
 
 // UnmarshalText decodes what MarshalText wrote, and refuses anything else.
@@ -127,7 +132,7 @@ func (e *Expectation) UnmarshalText(text []byte) error {
 	if err != nil {
 		return &InvalidError{Field: "expectation", Reason: err.Error()}
 	}
-	r := reader{b: b}
+	r := read(b)
 	if v := r.byte(); v != expectationVersion {
 		return &InvalidError{Field: "expectation", Reason: fmt.Sprintf("version %d is not known here", v)}
 	}
@@ -140,11 +145,12 @@ func (e *Expectation) UnmarshalText(text []byte) error {
 	got.event = EventID(r.uint())
 	if r.byte() == 1 {
 		a := &Attempt{After: r.cursor()}
-		a.Time = time.Unix(0, r.int()).UTC()
+		seconds := r.int()
+		a.Time = time.Unix(seconds, int64(r.uint()%1e9)).UTC()
 		a.Run = RunID(r.text())
 		got.attempt = a
 	}
-	if err := r.end(); err != nil {
+	if err := r.end(func() []byte { return got.append([]byte{expectationVersion}) }); err != nil {
 		return &InvalidError{Field: "expectation", Reason: err.Error()}
 	}
 	*e = got

@@ -31,10 +31,12 @@ type Request struct {
 	// Expect is what the workflow is taken to be; the zero value starts a run.
 	Expect Expectation
 	// CommitID makes the append recognisable when it is repeated. Empty: a
-	// UUIDv7 is made. A repeat without the expectation of an
-	// OutcomeUnknownError is looked for as far back as CommitID's time less a
-	// minute if it is a UUIDv7, else through the last 1,000 commits (run
-	// starts, for NewRun): older ones are not recognised.
+	// UUIDv7 is made. A repeat with the expectation of an OutcomeUnknownError,
+	// or with After and the same cursor, is always recognised. Any other is
+	// looked for as far back as CommitID's time less a minute if it is a
+	// UUIDv7, else through the last 1,000 commits (run starts, for NewRun):
+	// older ones are not. After with a later cursor does not look: it says
+	// that exactly this history is known.
 	CommitID CommitID
 	// RunID names the run that a start event in Events opens. Empty: what the
 	// events say (the closing event's new run id, else the start's original

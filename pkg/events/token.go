@@ -2,7 +2,6 @@ package events
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,13 +15,17 @@ const (
 	MaxCommitIDBytes = 255
 	// MaxWorkflowTypeBytes is Temporal's limit on the name of a type.
 	MaxWorkflowTypeBytes = 1000
-	// MaxSubjectBytes is the longest encoded subject that is accepted. A
-	// server closes the connection at a protocol line of 4,096 bytes, and with
-	// it every other append in flight.
+	// MaxSubjectBytes bounds an encoded subject. A server closes the
+	// connection at a protocol line of 4,096 bytes, and with it every other
+	// append in flight.
 	MaxSubjectBytes = 3900
 )
 
 const subjectPrefix = "annals"
+
+// Ids within their limits cannot make a longer subject, even where every byte
+// takes three: this does not compile if they can.
+const _ = uint(MaxSubjectBytes - len(subjectPrefix+".1023..") - 3*MaxNamespaceBytes - 3*MaxWorkflowIDBytes)
 
 // SubjectFilter matches every workflow of one slot.
 func SubjectFilter(s Slot) string { return subjectPrefix + "." + s.String() + ".*.*" }
@@ -30,7 +33,7 @@ func SubjectFilter(s Slot) string { return subjectPrefix + "." + s.String() + ".
 // Subject is where all commits of the workflow lie: annals.<slot>.<namespace>.<id>,
 // with both ids encoded into one token each.
 func (w Workflow) Subject() string {
-	return subjectPrefix + "." + w.Slot().String() + "." + encodeToken(w.Namespace) + "." + encodeToken(w.ID)
+	return subjectPrefix + "." + w.Slot().String() + "." + tokenAlphabet.escape(w.Namespace) + "." + tokenAlphabet.escape(w.ID)
 }
 
 // ParseSubject is the inverse of Workflow.Subject. It refuses a subject that
@@ -41,11 +44,11 @@ func ParseSubject(subject string) (Workflow, error) {
 	if len(parts) != 4 || parts[0] != subjectPrefix {
 		return Workflow{}, fmt.Errorf("subject %q is not of the form %s.<slot>.<namespace>.<workflow>", subject, subjectPrefix)
 	}
-	ns, err := decodeToken(parts[2])
+	ns, err := tokenAlphabet.unescape(parts[2])
 	if err != nil {
 		return Workflow{}, fmt.Errorf("namespace of subject %q: %w", subject, err)
 	}
-	id, err := decodeToken(parts[3])
+	id, err := tokenAlphabet.unescape(parts[3])
 	if err != nil {
 		return Workflow{}, fmt.Errorf("workflow of subject %q: %w", subject, err)
 	}
@@ -64,14 +67,7 @@ func (w Workflow) Validate() error {
 	if err := CheckID("namespace", w.Namespace, MaxNamespaceBytes); err != nil {
 		return err
 	}
-	if err := CheckID("workflowId", w.ID, MaxWorkflowIDBytes); err != nil {
-		return err
-	}
-	if n := len(w.Subject()); n > MaxSubjectBytes {
-		return &InvalidError{Field: "workflowId", Reason: fmt.Sprintf(
-			"namespace and workflow id take %d bytes as a subject, at most %d fit: bytes outside ASCII, white space and . * > %% count three each", n, MaxSubjectBytes)}
-	}
-	return nil
+	return CheckID("workflowId", w.ID, MaxWorkflowIDBytes)
 }
 
 // CheckID refuses, as *InvalidError naming the field, an id that is empty, too long, not UTF-8 or holds a NUL.
@@ -87,73 +83,4 @@ func CheckID(field, s string, limit int) error {
 		return &InvalidError{Field: field, Reason: "holds a NUL byte"}
 	}
 	return nil
-}
-
-// plain reports whether a token holds the byte as it is. Escaped are what NATS
-// gives a meaning (. * >), the escape itself, white space, control bytes and
-// everything outside ASCII.
-func plain(c byte) bool {
-	return c > ' ' && c < 0x7f && c != '.' && c != '*' && c != '>' && c != '%'
-}
-
-const hexDigits = "0123456789ABCDEF"
-
-// encodeToken writes s as one subject token, each byte that is not plain as
-// %XX.
-func encodeToken(s string) string {
-	escapes := 0
-	for i := range len(s) {
-		if !plain(s[i]) {
-			escapes++
-		}
-	}
-	if escapes == 0 {
-		return s
-	}
-	b := make([]byte, 0, len(s)+2*escapes)
-	for i := range len(s) {
-		if c := s[i]; plain(c) {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return string(b)
-}
-
-// decodeToken is the inverse of encodeToken. It refuses whatever encodeToken
-// would not have written, so that a workflow has one subject only.
-func decodeToken(t string) (string, error) {
-	if strings.IndexByte(t, '%') < 0 {
-		for i := range len(t) {
-			if !plain(t[i]) {
-				return "", fmt.Errorf("byte %#02x at %d is not escaped", t[i], i)
-			}
-		}
-		return t, nil
-	}
-	b := make([]byte, 0, len(t))
-	for i := 0; i < len(t); i++ {
-		c := t[i]
-		if c != '%' {
-			if !plain(c) {
-				return "", fmt.Errorf("byte %#02x at %d is not escaped", c, i)
-			}
-			b = append(b, c)
-			continue
-		}
-		if i+2 >= len(t) {
-			return "", fmt.Errorf("escape at %d is cut short", i)
-		}
-		v, err := strconv.ParseUint(t[i+1:i+3], 16, 8)
-		if err != nil || t[i+1:i+3] != strings.ToUpper(t[i+1:i+3]) {
-			return "", fmt.Errorf("escape %q at %d is not two upper-case hexadecimal digits", t[i:i+3], i)
-		}
-		if plain(byte(v)) {
-			return "", fmt.Errorf("escape %q at %d stands for a byte that needs none", t[i:i+3], i)
-		}
-		b = append(b, byte(v))
-		i += 2
-	}
-	return string(b), nil
 }

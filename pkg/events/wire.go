@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
+
+// headerPrefix begins the headers that are the envelope's alone.
+const headerPrefix = "A-"
 
 // The headers of a commit. docs/adr/0003-wire-format.md is their specification.
 const (
@@ -19,23 +23,29 @@ const (
 	headerDigest      = "A-Digest"
 	headerChain       = "A-Chain"
 	headerTraceparent = "traceparent"
+	// headerExpected is the server's own: it stores a message that carries it
+	// only if the last one of the subject has this sequence. So a stored commit
+	// proves that nothing lies between it and the one that it follows, and a
+	// message that was published without it is not a log's.
+	headerExpected = "Nats-Expected-Last-Subject-Sequence"
 )
 
-// EncodeHeader writes the commit's envelope. Position and Time are the
-// server's and not part of it: RunFirst 0 means that the run begins in this
-// commit.
+// EncodeHeader writes the commit's envelope, with the header by which the
+// server compares and sets. Position and Time are the server's and not part of
+// it: RunFirst 0 means that the run begins in this commit.
 func EncodeHeader(c *Commit) Header {
-	h := make(Header, 10)
+	h := make(Header, 12)
+	h[headerExpected] = []string{strconv.FormatUint(c.previous(), 10)}
 	h[headerFormat] = []string{strconv.Itoa(Format) + " " + c.Kind.String()}
-	h[headerCommit] = []string{encodeValue(string(c.ID))}
+	h[headerCommit] = []string{valueAlphabet.escape(string(c.ID))}
 	h[headerRun] = []string{c.Run.encode(c.Closed != nil)}
 	if c.Run.Type != "" {
-		h[headerType] = []string{encodeValue(c.Run.Type)}
+		h[headerType] = []string{valueAlphabet.escape(c.Run.Type)}
 	}
 	if c.Closed != nil {
 		h[headerClosed] = []string{c.Closed.encode(false)}
 		if c.Closed.Type != c.Run.Type {
-			h[headerClosedType] = []string{encodeValue(c.Closed.Type)}
+			h[headerClosedType] = []string{valueAlphabet.escape(c.Closed.Type)}
 		}
 	}
 	if len(c.Back) > 0 {
@@ -49,10 +59,18 @@ func EncodeHeader(c *Commit) Header {
 	return h
 }
 
+// known are the headers that a format 1 commit of events may carry. Readers
+// refuse others of the prefix: they change what a commit means.
+var known = map[string]bool{
+	headerCommit: true, headerRun: true, headerClosed: true, headerType: true, headerClosedType: true,
+	headerBack: true, headerDigest: true, headerChain: true,
+}
+
 // Decode reads a stored message as a commit. It fails with *CorruptError if the
 // message is none: written past the library, damaged, or of a format or kind
-// that this version does not know. It does not look into the body and cannot
-// know the chain: see Commit.Segments and Commit.ChainHash.
+// that this version does not know. What it accepts has exactly one form:
+// EncodeHeader writes the same envelope again. It does not look into the body
+// and cannot know the chain: see Commit.Segments and Commit.ChainHash.
 func Decode(m Message) (*Commit, error) {
 	c := &Commit{Position: m.Position, Time: m.Time, Body: m.Body}
 	w, err := ParseSubject(m.Subject)
@@ -62,26 +80,40 @@ func Decode(m Message) (*Commit, error) {
 	c.Workflow = w
 	d := decoder{header: m.Header}
 	c.Kind = d.kind()
-	c.ID = CommitID(d.text(headerCommit))
-	c.Run = d.segment(headerRun, m.Position.Sequence)
-	if _, ok := m.Header[headerType]; ok {
-		c.Run.Type = d.text(headerType)
+	for name := range m.Header {
+		if strings.HasPrefix(name, headerPrefix) && !known[name] {
+			d.fail(name, "is not known here")
+		}
 	}
-	if _, ok := m.Header[headerClosed]; ok {
-		s := d.segment(headerClosed, m.Position.Sequence)
+	c.ID = CommitID(d.text(headerCommit))
+	c.Run = d.segment(headerRun, m.Position.Sequence, d.has(headerClosed))
+	if d.has(headerType) {
+		if c.Run.Type = d.text(headerType); c.Run.Type == "" {
+			d.fail(headerType, "is empty")
+		}
+	}
+	if d.has(headerClosed) {
+		s := d.segment(headerClosed, m.Position.Sequence, false)
 		s.Type = c.Run.Type
-		if _, ok := m.Header[headerClosedType]; ok {
-			s.Type = d.text(headerClosedType)
+		if d.has(headerClosedType) {
+			if s.Type = d.text(headerClosedType); s.Type == c.Run.Type {
+				d.fail(headerClosedType, "repeats %s", headerType)
+			}
 		}
 		c.Closed = &s
 		c.Run.PrevRunFirst = s.RunFirst
+	} else if d.has(headerClosedType) {
+		d.fail(headerClosedType, "stands without %s", headerClosed)
 	}
-	if _, ok := m.Header[headerBack]; ok {
+	if d.has(headerBack) {
 		c.Back = d.back(m.Position.Sequence)
+	}
+	if v := d.one(headerExpected); v != strconv.FormatUint(c.previous(), 10) {
+		d.fail(headerExpected, "is %q, and the commit before this one is %d", v, c.previous())
 	}
 	d.bytes(headerDigest, c.Digest[:])
 	d.bytes(headerChain, c.Hash[:])
-	if v := m.Header[headerTraceparent]; len(v) == 1 {
+	if v := m.Header[headerTraceparent]; len(v) == 1 && ValidTraceparent(v[0]) {
 		c.Traceparent = v[0]
 	}
 	if d.err == nil {
@@ -93,36 +125,63 @@ func Decode(m Message) (*Commit, error) {
 	return c, nil
 }
 
+// previous is the sequence of the workflow's commit before this one, 0 if there
+// is none.
+func (c *Commit) previous() uint64 {
+	if len(c.Back) == 0 {
+		return 0
+	}
+	return c.Back[0]
+}
+
 // checkEnvelope holds the rules between the fields of an envelope.
 func (c *Commit) checkEnvelope() error {
 	if err := CheckID(headerCommit, string(c.ID), MaxCommitIDBytes); err != nil {
 		return err
 	}
-	segments := []*Segment{&c.Run}
-	if c.Closed != nil {
-		segments = append(segments, c.Closed)
-		if IsOpen(c.Closed.After) {
-			return fmt.Errorf("%s leaves its run open", headerClosed)
-		}
-		if !c.Run.Opens() {
-			return fmt.Errorf("%s beside a run that does not begin here", headerClosed)
-		}
+	if err := c.checkSegment(&c.Run, c.Closed != nil); err != nil {
+		return err
 	}
-	for _, s := range segments {
-		switch {
-		case CheckID("run", string(s.Run), MaxRunIDBytes) != nil:
-			return CheckID("run", string(s.Run), MaxRunIDBytes)
-		case s.First < 1 || s.Last < s.First:
-			return fmt.Errorf("run %s has events %d to %d", s.Run, s.First, s.Last)
-		case s.After == 0:
-			return fmt.Errorf("run %s has no status", s.Run)
-		case s.Before != 0 && !IsOpen(s.Before):
-			return fmt.Errorf("run %s goes on after it was closed", s.Run)
-		case s.Opens() && s.RunFirst != c.Position.Sequence:
-			return fmt.Errorf("run %s begins here and at %d", s.Run, s.RunFirst)
-		case s.RunFirst > c.Position.Sequence || s.PrevRunFirst > s.RunFirst:
-			return fmt.Errorf("run %s began at %d and the run before it at %d", s.Run, s.RunFirst, s.PrevRunFirst)
-		}
+	if c.Closed == nil {
+		return nil
+	}
+	switch {
+	case IsOpen(c.Closed.After):
+		return fmt.Errorf("%s leaves its run open", headerClosed)
+	case !c.Run.Opens():
+		return fmt.Errorf("%s beside a run that does not begin here", headerClosed)
+	case c.Closed.Run == c.Run.Run:
+		return fmt.Errorf("run %s is closed and begins", c.Run.Run)
+	}
+	return c.checkSegment(c.Closed, false)
+}
+
+// checkSegment holds the rules between a segment's fields, and between them and
+// the earlier commits that the envelope names.
+func (c *Commit) checkSegment(s *Segment, behindClosed bool) error {
+	if err := CheckID("run", string(s.Run), MaxRunIDBytes); err != nil {
+		return err
+	}
+	switch {
+	case len(s.Type) > MaxWorkflowTypeBytes || !utf8.ValidString(s.Type):
+		return fmt.Errorf("the workflow type of run %s is no text of at most %d bytes", s.Run, MaxWorkflowTypeBytes)
+	case s.First < 1 || s.Last < s.First:
+		return fmt.Errorf("run %s has events %d to %d", s.Run, s.First, s.Last)
+	case s.Opens() != (s.First == 1):
+		return fmt.Errorf("run %s has event %d first and status %d before it", s.Run, s.First, s.Before)
+	case s.After == 0:
+		return fmt.Errorf("run %s has no status", s.Run)
+	case s.Before != 0 && !IsOpen(s.Before):
+		return fmt.Errorf("run %s goes on after it was closed", s.Run)
+	case behindClosed:
+		return nil // where it and the run before it begin is said by that one
+	case s.PrevRunFirst > s.RunFirst || s.Opens() && s.PrevRunFirst == s.RunFirst:
+		return fmt.Errorf("run %s began at %d and the run before it at %d", s.Run, s.RunFirst, s.PrevRunFirst)
+	case s.Opens() && (s.PrevRunFirst == 0) != (len(c.Back) == 0):
+		return fmt.Errorf("run %s begins at %d with %d commits before it and the run before it at %d", s.Run, s.RunFirst, len(c.Back), s.PrevRunFirst)
+	case s.Opens() && len(c.Back) > 0 && s.PrevRunFirst > c.Back[0],
+		!s.Opens() && (len(c.Back) == 0 || s.RunFirst > c.Back[0]):
+		return fmt.Errorf("run %s began at %d, the run before it at %d, and the commits before this one are %d", s.Run, s.RunFirst, s.PrevRunFirst, c.Back)
 	}
 	return nil
 }
@@ -132,7 +191,7 @@ func (c *Commit) checkEnvelope() error {
 // behind a closed one has that one as its previous, so it says neither.
 func (s *Segment) encode(behindClosed bool) string {
 	b := make([]byte, 0, 96)
-	b = append(b, encodeValue(string(s.Run))...)
+	b = append(b, valueAlphabet.escape(string(s.Run))...)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(s.First), 10)
 	b = append(b, '-')
@@ -172,54 +231,6 @@ func encodeBack(back []uint64) string {
 	return string(b)
 }
 
-// encodeValue writes a text as a header value without spaces: as encodeToken
-// does, but for the bytes that only a subject gives a meaning.
-func encodeValue(s string) string {
-	escapes := 0
-	for i := range len(s) {
-		if !plainValue(s[i]) {
-			escapes++
-		}
-	}
-	if escapes == 0 {
-		return s
-	}
-	b := make([]byte, 0, len(s)+2*escapes)
-	for i := range len(s) {
-		if c := s[i]; plainValue(c) {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', hexDigits[c>>4], hexDigits[c&15])
-		}
-	}
-	return string(b)
-}
-
-func plainValue(c byte) bool { return c > ' ' && c < 0x7f && c != '%' }
-
-func decodeValue(v string) (string, error) {
-	if strings.IndexByte(v, '%') < 0 {
-		return v, nil
-	}
-	b := make([]byte, 0, len(v))
-	for i := 0; i < len(v); i++ {
-		if v[i] != '%' {
-			b = append(b, v[i])
-			continue
-		}
-		if i+2 >= len(v) {
-			return "", fmt.Errorf("escape at %d is cut short", i)
-		}
-		x, err := strconv.ParseUint(v[i+1:i+3], 16, 8)
-		if err != nil {
-			return "", fmt.Errorf("escape %q is not hexadecimal", v[i:i+3])
-		}
-		b = append(b, byte(x))
-		i += 2
-	}
-	return string(b), nil
-}
-
 // decoder reads headers and keeps the first error.
 type decoder struct {
 	header Header
@@ -247,7 +258,7 @@ func (d *decoder) one(name string) string {
 }
 
 func (d *decoder) text(name string) string {
-	s, err := decodeValue(d.one(name))
+	s, err := valueAlphabet.unescape(d.one(name))
 	if err != nil {
 		d.fail(name, "%v", err)
 	}
@@ -260,7 +271,7 @@ func (d *decoder) kind() Kind {
 	if d.err == nil && format != strconv.Itoa(Format) {
 		d.fail(headerFormat, "format %q is not known here, only %d", format, Format)
 	}
-	if kind != KindEvents.String() {
+	if d.err == nil && kind != KindEvents.String() {
 		d.fail(headerFormat, "kind %q is not known here", kind)
 	}
 	return KindEvents
@@ -274,7 +285,21 @@ func (d *decoder) number(name, s string) uint64 {
 	return n
 }
 
-func (d *decoder) segment(name string, sequence uint64) Segment {
+func (d *decoder) has(name string) bool {
+	_, ok := d.header[name]
+	return ok
+}
+
+func (d *decoder) status(name, s string) Status {
+	n := d.number(name, s)
+	if n > 255 {
+		d.fail(name, "%q is no status", s)
+	}
+	return Status(n)
+}
+
+// segment reads what Segment.encode wrote into the message at sequence.
+func (d *decoder) segment(name string, sequence uint64, behindClosed bool) Segment {
 	v := d.one(name)
 	if d.err != nil {
 		return Segment{}
@@ -284,7 +309,7 @@ func (d *decoder) segment(name string, sequence uint64) Segment {
 		d.fail(name, "%q has %d fields, not 4 to 6", v, len(f))
 		return Segment{}
 	}
-	run, err := decodeValue(f[0])
+	run, err := valueAlphabet.unescape(f[0])
 	if err != nil {
 		d.fail(name, "%v", err)
 	}
@@ -292,14 +317,23 @@ func (d *decoder) segment(name string, sequence uint64) Segment {
 	before, after, _ := strings.Cut(f[2], ">")
 	s := Segment{
 		Run: RunID(run), First: EventID(d.number(name, first)), Last: EventID(d.number(name, last)),
-		Before: Status(d.number(name, before) & 0xff), After: Status(d.number(name, after) & 0xff),
+		Before: d.status(name, before), After: d.status(name, after),
 		Size: int64(d.number(name, f[3])), RunFirst: sequence,
 	}
-	if len(f) > 4 && f[4] != "-" {
-		s.RunFirst = d.number(name, f[4])
+	switch {
+	case s.Opens() && (behindClosed && len(f) > 4 || len(f) == 5 || len(f) == 6 && f[4] != "-"),
+		!s.Opens() && len(f) == 4:
+		d.fail(name, "%q has %d fields, which is not how a run with status %d before is written", v, len(f), s.Before)
+		return Segment{}
+	case !s.Opens():
+		if s.RunFirst = d.number(name, f[4]); s.RunFirst == 0 || s.RunFirst >= sequence {
+			d.fail(name, "the run began at %d, which is not before %d", s.RunFirst, sequence)
+		}
 	}
-	if len(f) > 5 {
-		s.PrevRunFirst = d.number(name, f[5])
+	if len(f) == 6 {
+		if s.PrevRunFirst = d.number(name, f[5]); s.PrevRunFirst == 0 {
+			d.fail(name, "the run before it began at 0")
+		}
 	}
 	return s
 }

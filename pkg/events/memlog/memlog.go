@@ -5,7 +5,6 @@ package memlog
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"time"
 
@@ -64,49 +63,58 @@ func New(c Config) (*Log, error) {
 	}, nil
 }
 
+// Open is another handle on what l holds, configured anew but for its streams
+// and its clock, as a program that is started again has it.
+func (l *Log) Open(c Config) *Log {
+	s := &store{now: l.store.now, hook: c.Hook, parts: l.store.parts}
+	return &Log{
+		Log:   subjectlog.New(s, l.Identity(), subjectlog.Config{Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Now: l.store.now}),
+		store: s,
+	}
+}
+
 // Put stores a message past the library, as anybody with a client could: for
 // tests of what a reader makes of it. It returns its sequence.
 func (l *Log) Put(p events.Partition, subject string, h events.Header, body []byte) uint64 {
 	return l.store.put(p, subject, h, body)
 }
 
+// Alter replaces a stored message in place, as a damaged disk could: for tests
+// of what a reader makes of it. The position must hold one.
+func (l *Log) Alter(p events.Position, change func(*events.Message)) {
+	l.store.alter(p, change)
+}
+
 // Bounds gives the sequences that a partition holds.
 func (l *Log) Bounds(_ context.Context, p events.Partition) (events.Bounds, error) {
-	if err := l.checkPartition(p); err != nil {
+	if err := l.CheckPartition(p); err != nil {
 		return events.Bounds{}, err
 	}
 	return events.Bounds{First: 1, Last: l.store.last(p)}, nil
 }
 
-func (l *Log) checkPartition(p events.Partition) error {
-	if p < 0 || int(p) >= l.Identity().Map.Partitions() {
-		return &events.InvalidError{Field: "partition", Reason: fmt.Sprintf("is %d, the log has 0 to %d", p, l.Identity().Map.Partitions()-1)}
-	}
-	return nil
-}
-
 // Follow yields a partition's messages, and waits for more.
 func (l *Log) Follow(ctx context.Context, p events.Partition, o events.FollowOptions) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {
-		if err := l.checkPartition(p); err != nil {
+		if err := l.CheckPartition(p); err != nil {
 			yield(events.Message{}, err)
 			return
 		}
 		after := o.After
-		for {
+		for o.Until == 0 || after < o.Until {
 			m, err := l.store.await(ctx, p, after)
 			if err != nil {
 				yield(events.Message{}, err)
 				return
 			}
 			after = m.Position.Sequence
+			if o.Until != 0 && after > o.Until {
+				return
+			}
 			if o.Workflow == nil || m.Subject == o.Workflow.Subject() {
 				if !yield(m, nil) {
 					return
 				}
-			}
-			if o.Until != 0 && after >= o.Until {
-				return
 			}
 		}
 	}

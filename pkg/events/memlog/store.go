@@ -7,16 +7,12 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
 )
-
-// expectedHeader is stored with each message, as JetStream stores it.
-const expectedHeader = "Nats-Expected-Last-Subject-Sequence"
 
 // store is subjectlog.Store in memory.
 type store struct {
@@ -42,16 +38,12 @@ func newStore(n int, now func() time.Time, hook func(Op) (bool, error)) *store {
 }
 
 func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
-	if err := ctx.Err(); err != nil {
-		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, err)
+	if ctx.Err() != nil {
+		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, context.Cause(ctx))
 	}
 	apply, hookErr := true, error(nil)
 	if s.hook != nil {
-		id := ""
-		if v := m.Header["A-Commit"]; len(v) == 1 {
-			id = v[0]
-		}
-		apply, hookErr = s.hook(Op{Subject: m.Subject, CommitID: events.CommitID(id), Expected: m.Expected})
+		apply, hookErr = s.hook(Op{Subject: m.Subject, CommitID: m.CommitID, Expected: m.Expected})
 	}
 	if !apply {
 		if hookErr == nil {
@@ -72,9 +64,7 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 		}
 		return 0, subjectlog.ErrMoved
 	}
-	h := maps.Clone(m.Header)
-	h[expectedHeader] = []string{strconv.FormatUint(m.Expected, 10)}
-	seq := p.append(m.Partition, m.Subject, h, slices.Clone(m.Body), s.now())
+	seq := p.append(m.Partition, m.Subject, maps.Clone(m.Header), slices.Clone(m.Body), s.now())
 	return seq, hookErr
 }
 
@@ -97,6 +87,16 @@ func (s *store) put(n events.Partition, subject string, h events.Header, body []
 	return p.append(n, subject, maps.Clone(h), slices.Clone(body), s.now())
 }
 
+func (s *store) alter(at events.Position, change func(*events.Message)) {
+	p := s.parts[at.Partition]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := p.messages[at.Sequence-1]
+	m.Header, m.Body = maps.Clone(m.Header), slices.Clone(m.Body)
+	change(&m)
+	p.messages[at.Sequence-1] = m
+}
+
 func (s *store) last(n events.Partition) uint64 {
 	p := s.parts[n]
 	p.mu.Lock()
@@ -104,7 +104,10 @@ func (s *store) last(n events.Partition) uint64 {
 	return uint64(len(p.messages))
 }
 
-func (s *store) Last(_ context.Context, n events.Partition, subject string) (events.Message, error) {
+func (s *store) Last(ctx context.Context, n events.Partition, subject string) (events.Message, error) {
+	if ctx.Err() != nil {
+		return events.Message{}, context.Cause(ctx)
+	}
 	p := s.parts[n]
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -115,7 +118,10 @@ func (s *store) Last(_ context.Context, n events.Partition, subject string) (eve
 	return p.messages[seqs[len(seqs)-1]-1], nil
 }
 
-func (s *store) Next(_ context.Context, n events.Partition, subject string, from uint64) (events.Message, error) {
+func (s *store) Next(ctx context.Context, n events.Partition, subject string, from uint64) (events.Message, error) {
+	if ctx.Err() != nil {
+		return events.Message{}, context.Cause(ctx)
+	}
 	p := s.parts[n]
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,7 +133,10 @@ func (s *store) Next(_ context.Context, n events.Partition, subject string, from
 	return p.messages[seqs[i]-1], nil
 }
 
-func (s *store) Get(_ context.Context, at events.Position) (events.Message, error) {
+func (s *store) Get(ctx context.Context, at events.Position) (events.Message, error) {
+	if ctx.Err() != nil {
+		return events.Message{}, context.Cause(ctx)
+	}
 	p := s.parts[at.Partition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -140,10 +149,6 @@ func (s *store) Get(_ context.Context, at events.Position) (events.Message, erro
 func (s *store) Scan(ctx context.Context, n events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {
 		for from <= to {
-			if err := ctx.Err(); err != nil {
-				yield(events.Message{}, err)
-				return
-			}
 			m, err := s.Next(ctx, n, subject, from)
 			if err == nil && m.Position.Sequence > to {
 				return
@@ -164,7 +169,7 @@ func (s *store) await(ctx context.Context, n events.Partition, after uint64) (ev
 		if after < uint64(len(p.messages)) {
 			m := p.messages[after]
 			p.mu.Unlock()
-			return m, ctx.Err()
+			return m, context.Cause(ctx)
 		}
 		grown := p.grown
 		p.mu.Unlock()

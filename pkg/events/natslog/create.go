@@ -96,7 +96,7 @@ func identify(ctx context.Context, js jetstream.JetStream) (events.Identity, err
 		return events.Identity{}, &events.WrongLogError{What: "stream " + StreamName(0), Want: "there", Got: "not found: create the log first (annals log create)"}
 	}
 	if err != nil {
-		return events.Identity{}, fmt.Errorf("stream %s: %w", StreamName(0), err)
+		return events.Identity{}, unavailable(StreamName(0), err)
 	}
 	base, err := parseMetadata(StreamName(0), first.CachedInfo().Config.Metadata)
 	if err != nil {
@@ -119,7 +119,7 @@ func identify(ctx context.Context, js jetstream.JetStream) (events.Identity, err
 				return &events.WrongLogError{What: "stream " + name, Want: "there", Got: "not found: the log is incomplete (annals log create completes a new one)"}
 			}
 			if err != nil {
-				return fmt.Errorf("stream %s: %w", name, err)
+				return unavailable(name, err)
 			}
 			c := s.CachedInfo().Config
 			got, err := parseMetadata(name, c.Metadata)
@@ -143,4 +143,12 @@ func identify(ctx context.Context, js jetstream.JetStream) (events.Identity, err
 		return events.Identity{}, &events.WrongLogError{What: "map of slots", Want: "every slot in one stream", Got: err.Error()}
 	}
 	return id, nil
+}
+
+// unavailable says that a stream could not be asked.
+func unavailable(stream string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("stream %s: %w", stream, err)
+	}
+	return fmt.Errorf("%w: stream %s: %w", events.ErrUnavailable, stream, err)
 }

@@ -127,6 +127,8 @@ func checkSettings(c jetstream.StreamConfig, want []string) error {
 		return bad("max_age", "none", c.MaxAge.String())
 	case c.MaxMsgsPerSubject > 0:
 		return bad("max_msgs_per_subject", "none", strconv.FormatInt(c.MaxMsgsPerSubject, 10))
+	case c.MaxMsgSize > 0:
+		return bad("max_msg_size", "none", strconv.Itoa(int(c.MaxMsgSize)))
 	case (c.MaxMsgs > 0 || c.MaxBytes > 0) && c.Discard != jetstream.DiscardNew:
 		return bad("discard", "new, since the stream is limited", c.Discard.String())
 	case c.PersistMode == jetstream.AsyncPersistMode:

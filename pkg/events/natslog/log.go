@@ -2,7 +2,6 @@ package natslog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -85,25 +84,27 @@ func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Log, error) {
 	}
 	s := &store{js: js, nc: nc, config: c, identity: id}
 	s.checked.Store(generation)
-	return &Log{
-		Log: subjectlog.New(s, id, subjectlog.Config{
-			Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Logger: c.Logger,
-		}),
-		store: s,
-	}, nil
+	return &Log{Log: c.over(s, id), store: s}, nil
+}
+
+// over is the algorithm over a store, as configured.
+func (c Config) over(s subjectlog.Store, id events.Identity) *subjectlog.Log {
+	return subjectlog.New(s, id, subjectlog.Config{
+		Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Logger: c.Logger,
+	})
 }
 
 // Bounds gives the sequences that a partition holds, as its leader knows them.
 func (l *Log) Bounds(ctx context.Context, p events.Partition) (events.Bounds, error) {
+	if err := l.CheckPartition(p); err != nil {
+		return events.Bounds{}, err
+	}
 	if err := l.store.sameLog(ctx); err != nil {
 		return events.Bounds{}, err
 	}
 	s, err := l.store.js.Stream(ctx, StreamName(p))
 	if err != nil {
-		if errors.Is(err, context.Canceled) {
-			return events.Bounds{}, err
-		}
-		return events.Bounds{}, fmt.Errorf("%w: stream %s: %w", events.ErrUnavailable, StreamName(p), err)
+		return events.Bounds{}, unavailable(StreamName(p), err)
 	}
 	state := s.CachedInfo().State
 	if state.FirstSeq == 0 {

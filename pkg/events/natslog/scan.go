@@ -31,15 +31,24 @@ type pageRequest struct {
 }
 
 // Scan yields the messages of a subject in [from, to] by pages of direct gets.
-// A replica that is behind and does not reach to is asked again.
+// Where a page gives nothing (a replica that is behind, an answer that was
+// lost), the leader is asked for one message.
 func (s *store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {
 		next := from
 		for next <= to {
-			page, err := s.pageAgain(ctx, p, subject, next, to)
-			if err != nil {
-				yield(events.Message{}, err)
-				return
+			page, err := s.page(ctx, p, subject, next)
+			if len(page) == 0 { // else what came, before an error or without, is whole and in order
+				if errors.Is(err, events.ErrWrongLog) {
+					yield(events.Message{}, err)
+					return
+				}
+				m, err := s.Next(ctx, p, subject, next)
+				if err != nil {
+					yield(events.Message{}, err)
+					return
+				}
+				page = []events.Message{m}
 			}
 			for _, m := range page {
 				if m.Position.Sequence > to {
@@ -54,96 +63,99 @@ func (s *store) Scan(ctx context.Context, p events.Partition, subject string, fr
 	}
 }
 
-// pageAgain reads a page until it holds something: to is known to be there.
-func (s *store) pageAgain(ctx context.Context, p events.Partition, subject string, from, to uint64) ([]events.Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.ReadTimeout)
-	defer cancel()
-	delays := retry(ctx)
-	for {
-		if s.nc.IsClosed() {
-			return nil, nats.ErrConnectionClosed
-		}
-		err := s.sameLog(ctx)
-		if errors.Is(err, events.ErrWrongLog) {
-			return nil, err
-		}
-		var page []events.Message
-		if err == nil {
-			if page, err = s.page(ctx, p, subject, from); len(page) > 0 {
-				return page, nil // what came before a lost answer is whole and in order
-			}
-		}
-		if err == nil {
-			err = fmt.Errorf("a replica has nothing of %s from %d on, though it holds %d", subject, from, to)
-		}
-		t := time.NewTimer(delays.NextBackOff())
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return nil, errors.Join(context.Cause(ctx), err)
-		}
-	}
-}
-
 // page reads one page. Without an error it is what the server had; with one it
 // may be cut short, but has no gap.
+//
+// The server writes into every message of a page, and into its end, the
+// sequence of the message that it sent before in that page, 0 in the first
+// (nats-server 2.15.2, stream.go, getDirectRequest): a message lost on the way
+// is noticed.
 func (s *store) page(ctx context.Context, p events.Partition, subject string, from uint64) ([]events.Message, error) {
 	body, err := json.Marshal(pageRequest{Seq: from, NextFor: subject, Batch: pageMessages, MaxBytes: pageBytes})
 	if err != nil {
 		return nil, err
 	}
-	inbox := s.nc.NewInbox()
-	sub, err := s.nc.SubscribeSync(inbox)
+	if err := s.sameLog(ctx); err != nil {
+		return nil, err
+	}
+	in, err := s.subscribe(pageMessages + 1)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
-	if err := sub.SetPendingLimits(-1, -1); err != nil {
+	defer in.close()
+	if err := s.nc.PublishRequest("$JS.API.DIRECT.GET."+StreamName(p), in.subject, body); err != nil {
 		return nil, err
 	}
-	if err := s.nc.PublishRequest("$JS.API.DIRECT.GET."+StreamName(p), inbox, body); err != nil {
-		return nil, err
-	}
+	silence := time.NewTimer(s.config.AttemptTimeout)
+	defer silence.Stop()
 	var page []events.Message
-	last := from - 1
+	var last uint64
 	for {
-		attempt, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
-		msg, err := sub.NextMsgWithContext(attempt)
-		cancel()
-		if err != nil {
-			return page, err
+		var msg *nats.Msg
+		select {
+		case msg = <-in.messages:
+		case <-silence.C:
+			return page, errors.New("direct get: the server is silent")
+		case <-ctx.Done():
+			return page, context.Cause(ctx)
 		}
-		switch status := msg.Header.Get("Status"); status {
-		case "":
-		case "204", "404": // end of the page; nothing there
-			return page, nil
-		default:
-			return page, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
+		// What is no message of the stream is a status of the server's.
+		if _, ok := msg.Header[jetstream.SequenceHeader]; !ok {
+			switch status := msg.Header.Get("Status"); status {
+			case "404": // nothing there
+				return page, nil
+			case "204": // the page's end
+				return page, sentBefore(msg, last)
+			default:
+				return page, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
+			}
+		}
+		if err := sentBefore(msg, last); err != nil {
+			return page, err
 		}
 		m, err := directMessage(p, msg)
 		if err != nil {
 			return page, err
-		}
-		if before, err := strconv.ParseUint(msg.Header.Get("Nats-Last-Sequence"), 10, 64); err == nil && len(page) > 0 && before != last {
-			return page, fmt.Errorf("direct get: message %d follows %d, the one before it is %d", m.Position.Sequence, last, before)
 		}
 		page = append(page, m)
 		last = m.Position.Sequence
 	}
 }
 
+// sentBefore checks that the server sent the message with this sequence before
+// msg, in the same page.
+func sentBefore(msg *nats.Msg, last uint64) error {
+	before, err := strconv.ParseUint(added(msg, "Nats-Last-Sequence"), 10, 64)
+	if err != nil {
+		return fmt.Errorf("direct get: no sequence of the message before: %w", err)
+	}
+	if before != last {
+		return fmt.Errorf("direct get: a message was lost: the server sent %d before, %d came", before, last)
+	}
+	return nil
+}
+
+// added is the value of a header that the server adds to a stored message: the
+// last one, since a publisher may have stored others of the name.
+func added(msg *nats.Msg, name string) string {
+	v := msg.Header[name]
+	if len(v) == 0 {
+		return ""
+	}
+	return v[len(v)-1]
+}
+
 func directMessage(p events.Partition, msg *nats.Msg) (events.Message, error) {
-	seq, err := strconv.ParseUint(msg.Header.Get(jetstream.SequenceHeader), 10, 64)
+	seq, err := strconv.ParseUint(added(msg, jetstream.SequenceHeader), 10, 64)
 	if err != nil {
 		return events.Message{}, fmt.Errorf("direct get: no sequence: %w", err)
 	}
-	t, err := time.Parse(time.RFC3339Nano, msg.Header.Get(jetstream.TimeStampHeaer))
+	t, err := time.Parse(time.RFC3339Nano, added(msg, jetstream.TimeStampHeaer))
 	if err != nil {
 		return events.Message{}, fmt.Errorf("direct get: no time: %w", err)
 	}
 	return events.Message{
-		Position: events.Position{Partition: p, Sequence: seq}, Subject: msg.Header.Get(jetstream.SubjectHeader),
+		Position: events.Position{Partition: p, Sequence: seq}, Subject: added(msg, jetstream.SubjectHeader),
 		Time: t, Header: events.Header(msg.Header), Body: msg.Data,
 	}, nil
 }

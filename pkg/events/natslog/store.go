@@ -87,7 +87,11 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("%s (%d, %d)", e.Description, e.Code, e.ErrCode)
 }
 
+// Publish relies on the envelope, which holds the expectation for the server.
 func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
+	if ctx.Err() != nil {
+		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, context.Cause(ctx))
+	}
 	if s.nc.IsClosed() {
 		return 0, fmt.Errorf("%w: the connection to NATS is closed", subjectlog.ErrClosed)
 	}
@@ -99,7 +103,6 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 	}
 	generation := s.checked.Load()
 	msg := &nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Body}
-	msg.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(m.Expected, 10)}
 
 	attempt, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
 	defer cancel()
@@ -113,20 +116,22 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 		}
 		return 0, fmt.Errorf("no answer: %w", err)
 	}
-	seq, err := parseAck(answer.Data)
+	seq, err := parseAck(answer.Data, StreamName(m.Partition))
 	if err != nil {
 		return 0, err
 	}
 	if s.nc.Stats().Reconnects != generation {
-		// The answer may come from another log than the one that was checked.
+		// The answer may come from another log than the one that was checked,
+		// and then nothing is known of this one.
 		if err := s.sameLog(ctx); err != nil {
-			return 0, fmt.Errorf("acknowledged after a reconnect: %w", err)
+			return 0, fmt.Errorf("acknowledged before or after a reconnect: %v", err) //nolint:errorlint // it must not read as ErrWrongLog, which says that nothing was stored
 		}
 	}
 	return seq, nil
 }
 
-func parseAck(data []byte) (uint64, error) {
+// parseAck reads what a stream answered to an append.
+func parseAck(data []byte, stream string) (uint64, error) {
 	var ack struct {
 		Stream string    `json:"stream"`
 		Seq    uint64    `json:"seq"`
@@ -136,8 +141,8 @@ func parseAck(data []byte) (uint64, error) {
 		return 0, fmt.Errorf("answer is no acknowledgement: %w", err)
 	}
 	if ack.Error == nil {
-		if ack.Seq == 0 || ack.Stream == "" {
-			return 0, errors.New("answer is no acknowledgement of a stream")
+		if ack.Seq == 0 || ack.Stream != stream {
+			return 0, fmt.Errorf("answer is no acknowledgement of %s: %.200q", stream, data)
 		}
 		return ack.Seq, nil
 	}
@@ -200,7 +205,8 @@ func (s *store) get(ctx context.Context, p events.Partition, r getRequest) (even
 			return events.Message{}, err
 		}
 		m, err := parseStored(p, answer.Data)
-		if errors.Is(err, subjectlog.ErrNone) {
+		var refused *apiError
+		if errors.Is(err, subjectlog.ErrNone) || errors.As(err, &refused) && refused.Code == 400 {
 			return events.Message{}, backoff.Permanent(err)
 		}
 		return m, err

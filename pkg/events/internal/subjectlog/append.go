@@ -152,9 +152,15 @@ func (a *appending) atEndFrom(ctx context.Context, last *events.Commit) (events.
 			return res, err
 		}
 		// Settled: the expectation was met by another commit, so no attempt
-		// with it is stored or ever will be. Only now may it move.
+		// with it is stored or ever will be. Only now may it move, and not past
+		// a commit that another repetition of this append has stored.
 		if last, err = a.tail(ctx, a.p.Workflow); err != nil {
 			return events.Result{}, err
+		}
+		if a.p.given {
+			if found, err := a.findAfter(ctx, last, tail.Position().Sequence); found != nil || err != nil {
+				return a.existing(found, err)
+			}
 		}
 	}
 }
@@ -186,14 +192,19 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 	if err != nil {
 		return events.Result{}, err
 	}
-	switch _, atEnd := a.p.Expect.IsAtEnd(); {
-	case atEnd:
-		return a.atEndFrom(ctx, last)
-	case a.p.Expect.IsNewRun():
-		return a.newRun(ctx)
-	default:
+	_, atEnd := a.p.Expect.IsAtEnd()
+	if !atEnd && !a.p.Expect.IsNewRun() {
 		return events.Result{}, a.conflict(last.Cursor(a.identity))
 	}
+	// This attempt is settled, but an earlier repetition may have gone on from
+	// it: then the commit lies further on.
+	if found, err := a.findAfter(ctx, last, attempt.After.Position().Sequence); found != nil || err != nil {
+		return a.existing(found, err)
+	}
+	if atEnd {
+		return a.atEndFrom(ctx, last)
+	}
+	return a.newRun(ctx)
 }
 
 func (a *appending) conflict(actual events.Cursor) error {
@@ -212,11 +223,12 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 		return events.Result{}, nil, err
 	}
 	out := Outgoing{
-		Partition: a.Partition(a.p.Workflow), Subject: a.p.Workflow.Subject(),
+		CommitID: a.p.CommitID, Partition: a.Partition(a.p.Workflow), Subject: a.p.Workflow.Subject(),
 		Header: events.EncodeHeader(c), Body: c.Body, Expected: tail.Position().Sequence,
 	}
 	wait := retryDelays()
-	unsettled := false // an attempt with this expectation may be stored
+	// unsettled: an attempt with this expectation may be stored, or may yet be.
+	_, unsettled := a.p.Expect.Attempted()
 	for {
 		seq, err := a.store.Publish(ctx, out)
 		var rejected *RejectedError
@@ -247,7 +259,9 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 			res, err := a.existing(next, nil)
 			return res, nil, err
 		case errors.As(err, &rejected) && !unsettled:
-			return events.Result{}, nil, &events.LimitError{Workflow: a.p.Workflow, What: "bytes of a commit: " + rejected.Reason, Got: int64(len(c.Body)), Remedy: "see the server's limits"}
+			return events.Result{}, nil, &events.LimitError{
+				Workflow: a.p.Workflow, What: "bytes of events in one commit", Got: int64(len(c.Body)), Remedy: "the server " + rejected.Error(),
+			}
 		case errors.Is(err, events.ErrWrongLog) && !unsettled:
 			return events.Result{}, nil, err
 		case errors.Is(err, ErrClosed) && !unsettled:
@@ -280,7 +294,7 @@ func (a *appending) fits(tail events.Cursor) error {
 		return &events.InvalidError{Field: field(0, "eventType"), Reason: "is a start, and run " + string(tail.Run()) + " is open"}
 	case !opens && !events.IsOpen(tail.Status()):
 		return &events.ClosedError{Workflow: a.p.Workflow, Actual: tail}
-	case a.p.opens >= 0 && a.p.RunID == tail.Run():
+	case a.p.opens >= 0 && (a.p.RunID == tail.Run() || a.p.firstRun == tail.Run()):
 		return &events.InvalidError{Field: "runId", Reason: "is the id of the run before"}
 	}
 	return nil

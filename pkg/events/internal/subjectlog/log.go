@@ -3,6 +3,7 @@ package subjectlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -67,14 +68,25 @@ func (l *Log) Partition(w events.Workflow) events.Partition { return l.owner[w.S
 
 // Message is the one stored at a position, or events.ErrNotFound.
 func (l *Log) Message(ctx context.Context, p events.Position) (events.Message, error) {
-	if p.Partition < 0 || int(p.Partition) >= l.identity.Map.Partitions() {
-		return events.Message{}, &events.InvalidError{Field: "position", Reason: "names no partition of this log"}
+	if err := l.CheckPartition(p.Partition); err != nil {
+		return events.Message{}, err
+	}
+	if p.Sequence == 0 {
+		return events.Message{}, fmt.Errorf("message at %s: %w", p, events.ErrNotFound)
 	}
 	m, err := l.store.Get(ctx, p)
 	if errors.Is(err, ErrNone) {
-		return events.Message{}, events.ErrNotFound
+		return events.Message{}, fmt.Errorf("message at %s: %w", p, events.ErrNotFound)
 	}
 	return m, unavailable(err)
+}
+
+// CheckPartition refuses, as *events.InvalidError, a partition that the log does not have.
+func (l *Log) CheckPartition(p events.Partition) error {
+	if n := l.identity.Map.Partitions(); p < 0 || int(p) >= n {
+		return &events.InvalidError{Field: "partition", Reason: fmt.Sprintf("is %d, the log has 0 to %d", p, n-1)}
+	}
+	return nil
 }
 
 // Tail is the end of a workflow as its stream's leader knows it.
@@ -129,6 +141,8 @@ func unavailable(err error) error {
 
 type unavailableError struct{ cause error }
 
-func (e *unavailableError) Error() string        { return events.ErrUnavailable.Error() + ": " + e.cause.Error() }
+func (e *unavailableError) Error() string {
+	return events.ErrUnavailable.Error() + ": " + e.cause.Error()
+}
 func (e *unavailableError) Is(target error) bool { return target == events.ErrUnavailable }
 func (e *unavailableError) Unwrap() error        { return e.cause }

@@ -44,11 +44,32 @@ func (a *appending) findCommit(ctx context.Context, last *events.Commit) (*event
 		if err != nil {
 			return nil, err
 		}
+		if !h.take(c) {
+			return nil, nil
+		}
 		if c.ID == a.p.CommitID {
 			return c, nil
 		}
-		if !h.take(c) {
+	}
+	return nil, nil
+}
+
+// findAfter looks for the append's commit id among all commits after a
+// sequence; among those that start runs, if that is what the append does.
+func (a *appending) findAfter(ctx context.Context, last *events.Commit, after uint64) (*events.Commit, error) {
+	commits := a.backwards(ctx, last, after+1)
+	if a.p.Expect.IsNewRun() {
+		commits = a.starts(ctx, last)
+	}
+	for c, err := range commits {
+		if err != nil {
+			return nil, err
+		}
+		if c.Position.Sequence <= after {
 			return nil, nil
+		}
+		if c.ID == a.p.CommitID {
+			return c, nil
 		}
 	}
 	return nil, nil
@@ -62,11 +83,11 @@ func (a *appending) findStart(ctx context.Context, last *events.Commit) (*events
 		if err != nil {
 			return nil, err
 		}
-		if start.ID == a.p.CommitID {
-			return start, nil
-		}
 		if !h.take(start) {
 			return nil, nil
+		}
+		if start.ID == a.p.CommitID {
+			return start, nil
 		}
 	}
 	return nil, nil

@@ -21,12 +21,13 @@ import (
 // all that does not depend on the end of the workflow, done once.
 type prepared struct {
 	events.Request
-	given   bool // the caller named the commit id
-	digest  events.Digest
-	encoded [][]byte // each event as given, deterministic protobuf
-	opens   int      // index of the last start event, -1 if there is none
-	closes  int      // index of the last closing event, -1 if there is none
-	time    time.Time
+	given    bool // the caller named the commit id
+	digest   events.Digest
+	encoded  [][]byte     // each event as given, deterministic protobuf
+	firstRun events.RunID // of a run that begins before the one that RunID names
+	opens    int          // index of the last start event, -1 if there is none
+	closes   int          // index of the last closing event, -1 if there is none
+	time     time.Time
 }
 
 // prepare refuses what no workflow could take, before anything is sent.
@@ -45,6 +46,9 @@ func prepare(r events.Request, limits events.Limits, now time.Time) (*prepared, 
 			return nil, err
 		}
 	}
+	if r.Traceparent != "" && !events.ValidTraceparent(r.Traceparent) {
+		return nil, &events.InvalidError{Field: "traceparent", Reason: fmt.Sprintf("%.80q is none as W3C writes it", r.Traceparent)}
+	}
 	if err := p.checkOrder(); err != nil {
 		return nil, err
 	}
@@ -59,10 +63,13 @@ func prepare(r events.Request, limits events.Limits, now time.Time) (*prepared, 
 			p.time = a.Time
 		}
 		if a.Run != "" && p.opens >= 0 {
+			if r.RunID != "" && r.RunID != a.Run {
+				return nil, &events.InvalidError{Field: "runId", Reason: fmt.Sprintf("is %s, and the attempt that the expectation carries started %s", r.RunID, a.Run)}
+			}
 			p.RunID = a.Run
 		}
 	}
-	return p, nil
+	return p, p.nameFirstRun()
 }
 
 func newUUID() string { return uuid.Must(uuid.NewV7()).String() }
@@ -263,14 +270,10 @@ func (p *prepared) segment(i int, e *events.Event, tail events.Cursor, before []
 		}
 	}
 	s := &events.Segment{First: 1, Type: e.GetWorkflowExecutionStartedEventAttributes().GetWorkflowType().GetName()}
-	switch {
-	case i == p.opens:
+	if i == p.opens {
 		s.Run = p.RunID
-	default: // a run that begins and ends in this commit, before the one that RunID names
-		s.Run = events.RunID(e.GetWorkflowExecutionStartedEventAttributes().GetOriginalExecutionRunId())
-		if s.Run == "" {
-			s.Run = p.firstRun()
-		}
+	} else {
+		s.Run = p.firstRun
 	}
 	if len(before) == 0 {
 		s.PrevRunFirst = tail.RunFirst()
@@ -280,9 +283,21 @@ func (p *prepared) segment(i int, e *events.Event, tail events.Cursor, before []
 	return s
 }
 
-// firstRun names a run that nothing names: the same at every attempt.
-func (p *prepared) firstRun() events.RunID {
-	return events.RunID(uuid.NewSHA1(uuid.NameSpaceOID, []byte(p.CommitID)).String())
+// nameFirstRun decides the id of a run that begins and ends in this commit,
+// before the one that RunID names: what its start says, else one that is the
+// same at every attempt.
+func (p *prepared) nameFirstRun() error {
+	if p.opens <= 0 || !events.Opens(p.Events[0]) {
+		return nil
+	}
+	p.firstRun = events.RunID(p.Events[0].GetWorkflowExecutionStartedEventAttributes().GetOriginalExecutionRunId())
+	if p.firstRun == "" {
+		p.firstRun = events.RunID(uuid.NewSHA1(uuid.NameSpaceOID, []byte(p.CommitID)).String())
+	}
+	if p.firstRun == p.RunID {
+		return &events.InvalidError{Field: field(p.opens, "runId"), Reason: fmt.Sprintf("is %s, as that of the run before it", p.RunID)}
+	}
+	return events.CheckID(field(0, "runId"), string(p.firstRun), events.MaxRunIDBytes)
 }
 
 func (p *prepared) bodySize() int {
@@ -350,7 +365,7 @@ func (p *prepared) checkReferences(i int, e *events.Event, first events.EventID)
 }
 
 // outside lists references that point into another workflow's history.
-var outside = map[protoreflect.Name]bool{"parent_initiated_event_id": true}
+var outside = map[protoreflect.Name]bool{"parent_initiated_event_id": true, "external_initiated_event_id": true}
 
 // checkHistory holds the limits of a history. A run at its limit may still be
 // closed: refusing that would leave it open for ever.
@@ -368,9 +383,10 @@ func (p *prepared) checkHistory(s *events.Segment, limits events.Limits) error {
 	return nil
 }
 
-// warning says that a run nears the limits, empty if it does not.
+// warning says that an open run nears the limits, empty if it does not.
 func warning(s *events.Segment, limits events.Limits) string {
 	switch {
+	case !events.IsOpen(s.After):
 	case int64(s.Last) >= limits.WarnEvents:
 		return fmt.Sprintf("run %s has %d events, at most %d are allowed: continue as new", s.Run, s.Last, limits.MaxEvents)
 	case s.Size >= limits.WarnBytes:

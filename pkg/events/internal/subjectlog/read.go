@@ -30,7 +30,7 @@ func (l *Log) Read(ctx context.Context, w events.Workflow, o events.ReadOptions)
 		if o.Reverse {
 			err = r.reverse(ctx, last)
 		} else {
-			err = r.forward(ctx)
+			err = r.forward(ctx, last)
 		}
 		if err != nil {
 			yield(nil, err)
@@ -70,10 +70,10 @@ func (r *reading) give(e *events.Event) bool {
 	return r.left != 0
 }
 
-func (r *reading) forward(ctx context.Context) error {
+func (r *reading) forward(ctx context.Context, last *events.Commit) error {
 	from := max(r.o.From, 1)
 	var seen events.EventID
-	for c, err := range r.chained(ctx, r.w, r.span.first, r.span.last) {
+	for c, err := range r.chained(ctx, r.w, before(last, r.span.first), r.span.first, r.span.last) {
 		if err != nil {
 			return err
 		}
@@ -104,6 +104,17 @@ func (r *reading) forward(ctx context.Context) error {
 	return nil
 }
 
+// before is the sequence of the commit before the one at seq, if last names it,
+// else seq.
+func before(last *events.Commit, seq uint64) uint64 {
+	for _, b := range last.Back {
+		if b < seq {
+			return b
+		}
+	}
+	return seq
+}
+
 func (r *reading) reverse(ctx context.Context, last *events.Commit) error {
 	if last.Position.Sequence != r.span.last {
 		c, err := r.commitAt(ctx, r.w, r.span.last)
@@ -111,51 +122,75 @@ func (r *reading) reverse(ctx context.Context, last *events.Commit) error {
 			return err
 		}
 		if c == nil {
-			return &events.CorruptError{Workflow: r.w, Position: events.Position{Partition: r.Partition(r.w), Sequence: r.span.last}, Reason: "the commit that a run ends before is not there"}
+			return r.corruptAt(r.w, r.span.last, "the commit that a run ends before is not there")
 		}
 		last = c
 	}
-	var next events.EventID // the one before the last that was seen
-	for c, err := range r.backwards(ctx, last, r.span.first) {
+	// A commit is given once the one before it is known to be the one that it
+	// follows from: c is one behind.
+	var c *events.Commit
+	next := events.EventID(-1) // the event before those that were seen
+	for b, err := range r.backwards(ctx, last, r.span.first) {
 		if err != nil {
 			return err
 		}
-		seg := c.Segment(r.span.run)
-		if seg == nil {
-			continue
-		}
-		if next != 0 && seg.Last != next {
-			return corrupt(c, "run %s has event %d before %d", seg.Run, seg.Last, next+1)
-		}
-		if next == 0 && r.o.From > seg.Last {
-			return r.noEvent(seg.Last)
-		}
-		next = seg.First - 1
-		if r.o.From != 0 && seg.First > r.o.From {
-			continue
-		}
-		events, err := eventsOf(c, seg)
-		if err != nil {
-			return err
-		}
-		if r.o.From != 0 && r.o.From < seg.Last {
-			events = events[:r.o.From-seg.First+1]
-		}
-		for _, e := range slices.Backward(events) {
-			if !r.give(e) {
-				return nil
+		if c != nil {
+			if more, err := r.giveReversed(c, &next); err != nil || !more {
+				return err
 			}
 		}
+		c = b
 	}
-	if next != 0 {
-		return &events.CorruptError{Workflow: r.w, Position: events.Position{Partition: r.Partition(r.w), Sequence: r.span.first}, Reason: fmt.Sprintf("run %s begins with event %d", r.span.run, next+1)}
+	if err := r.checkFirst(ctx, c); err != nil {
+		return err
+	}
+	if more, err := r.giveReversed(c, &next); err != nil || !more {
+		return err
+	}
+	switch {
+	case next < 0:
+		return r.noEvent(0)
+	case next > 0:
+		return r.corruptAt(r.w, r.span.first, "run %s begins with event %d", r.span.run, next+1)
 	}
 	return nil
 }
 
+// giveReversed yields what is asked for of one commit, the last event first,
+// and reports whether there is more to give.
+func (r *reading) giveReversed(c *events.Commit, next *events.EventID) (more bool, err error) {
+	seg := c.Segment(r.span.run)
+	if seg == nil {
+		return true, nil // the start of the run that comes next, in a commit of its own
+	}
+	if *next >= 0 && seg.Last != *next {
+		return false, corrupt(c, "run %s has event %d before %d", seg.Run, seg.Last, *next+1)
+	}
+	if *next < 0 && r.o.From > seg.Last {
+		return false, r.noEvent(seg.Last)
+	}
+	*next = seg.First - 1
+	if r.o.From != 0 && seg.First > r.o.From {
+		return true, nil
+	}
+	events, err := eventsOf(c, seg)
+	if err != nil {
+		return false, err
+	}
+	if r.o.From != 0 && r.o.From < seg.Last {
+		events = events[:r.o.From-seg.First+1]
+	}
+	for _, e := range slices.Backward(events) {
+		if !r.give(e) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 func (r *reading) noEvent(last events.EventID) error {
 	if last == 0 {
-		return &events.CorruptError{Workflow: r.w, Position: events.Position{Partition: r.Partition(r.w), Sequence: r.span.first}, Reason: fmt.Sprintf("run %s has no event", r.span.run)}
+		return r.corruptAt(r.w, r.span.first, "run %s has no event", r.span.run)
 	}
 	return &events.NotFoundError{Workflow: r.w, Run: r.span.run, Event: r.o.From}
 }
@@ -174,13 +209,10 @@ func eventsOf(c *events.Commit, seg *events.Segment) ([]*events.Event, error) {
 	return nil, corrupt(c, "has no run %s", seg.Run)
 }
 
-func corrupt(c *events.Commit, format string, args ...any) error {
-	return &events.CorruptError{Workflow: c.Workflow, Position: c.Position, Reason: fmt.Sprintf(format, args...)}
-}
-
-// chained yields the commits of a subject in [from, to], both of which it has,
-// and checks that each follows from the one before.
-func (l *Log) chained(ctx context.Context, w events.Workflow, from, to uint64) iter.Seq2[*events.Commit, error] {
+// chained yields the commits of a subject in [first, to], both of which it has,
+// and checks that each follows from the one before. It begins to read at from,
+// which is first or the commit before it.
+func (l *Log) chained(ctx context.Context, w events.Workflow, from, first, to uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
 		var prev *events.Commit
 		for m, err := range l.store.Scan(ctx, l.Partition(w), w.Subject(), from, to) {
@@ -189,30 +221,30 @@ func (l *Log) chained(ctx context.Context, w events.Workflow, from, to uint64) i
 				return
 			}
 			c, err := decode(w, m)
-			if err == nil {
+			if err == nil && m.Position.Sequence < first {
+				prev = c
+				continue
+			}
+			switch {
+			case err != nil:
+			case prev == nil:
+				err = l.checkFirst(ctx, c)
+			default:
 				err = follows(prev, c)
 			}
-			if !yield(c, err) || err != nil {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(c, nil) {
 				return
 			}
 			prev = c
 		}
 		if prev == nil || prev.Position.Sequence != to {
-			yield(nil, &events.CorruptError{Workflow: w, Position: events.Position{Partition: l.Partition(w), Sequence: to}, Reason: "the history does not reach the commit that is its end"})
+			yield(nil, l.corruptAt(w, to, "the history does not reach the commit that is its end"))
 		}
 	}
-}
-
-// follows checks the chain between a commit and the one before it on its
-// subject; prev is nil where that one was not read.
-func follows(prev, c *events.Commit) error {
-	switch {
-	case prev != nil && c.Hash != c.ChainHash(prev.Hash):
-		return corrupt(c, "its hash does not follow from the commit before it at %s", prev.Position)
-	case prev == nil && len(c.Back) == 0 && c.Hash != c.ChainHash(events.Hash{}):
-		return corrupt(c, "its hash is not that of a first commit")
-	}
-	return nil
 }
 
 // Commits is events.Reader's.
@@ -227,15 +259,10 @@ func (l *Log) Commits(ctx context.Context, w events.Workflow) iter.Seq2[*events.
 			yield(nil, err)
 			return
 		}
-		var seen uint64
-		for c, err := range l.chained(ctx, w, 1, last.Position.Sequence) {
-			if err == nil && seen == 0 && len(c.Back) != 0 {
-				err = corrupt(c, "it names an earlier commit at sequence %d, and there is none", c.Back[0])
-			}
-			if !yield(c, err) || err != nil {
+		for c, err := range l.chained(ctx, w, 1, 1, last.Position.Sequence) {
+			if !yield(c, err) {
 				return
 			}
-			seen = c.Position.Sequence
 		}
 	}
 }

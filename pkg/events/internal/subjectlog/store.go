@@ -17,9 +17,9 @@ import (
 type Store interface {
 	// Publish stores the message if the last one of its subject has the
 	// expected sequence (0: there is none), and returns its sequence. Its
-	// errors say what is known: ErrMoved, ErrBusy, *RejectedError,
-	// ErrNotSent, ErrClosed, events.ErrWrongLog; any other one means that the message may have been stored
-	// or may yet be.
+	// errors say what is known: ErrMoved, ErrBusy, *RejectedError, ErrNotSent,
+	// ErrClosed and events.ErrWrongLog mean that this attempt was not stored
+	// and never will be; any other one, that it may have been or may yet be.
 	Publish(ctx context.Context, m Outgoing) (uint64, error)
 	// Last is the last message of a subject, as the leader knows it, or ErrNone.
 	Last(ctx context.Context, p events.Partition, subject string) (events.Message, error)
@@ -35,11 +35,12 @@ type Store interface {
 
 // Outgoing is a message to be stored.
 type Outgoing struct {
+	CommitID  events.CommitID
 	Partition events.Partition
 	Subject   string
 	Header    events.Header
 	Body      []byte
-	Expected  uint64 // the sequence of the subject's last message, 0 for none
+	Expected  uint64 // the sequence of the subject's last message, 0 for none; Header says it too
 }
 
 var (

@@ -2,6 +2,7 @@ package subjectlog
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"sync"
 
@@ -9,9 +10,9 @@ import (
 )
 
 // backwards yields the workflow's commits from c to the one at sequence first,
-// newest first. It follows the envelopes' back links, the commits that one
-// envelope names at a time, and falls back to a read by subject where a link
-// does not hold.
+// newest first, each once it is known that the one yielded before follows from
+// it. It reads the commits that one envelope names together, and falls back to
+// a read by subject where a name does not hold.
 func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
 		if !yield(c, nil) {
@@ -23,15 +24,11 @@ func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) ite
 				yield(nil, err)
 				return
 			}
-			if group == nil {
+			if len(group) == 0 {
 				l.backwardsByScan(ctx, c, first, yield)
 				return
 			}
 			for _, b := range group {
-				if c.Hash != c.ChainHash(b.Hash) {
-					yield(nil, &events.CorruptError{Workflow: c.Workflow, Position: c.Position, Reason: "its hash does not follow from the commit before it at " + b.Position.String()})
-					return
-				}
 				if !yield(b, nil) {
 					return
 				}
@@ -41,8 +38,8 @@ func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) ite
 	}
 }
 
-// commitsAt reads the commits that c names, those from first on, together. It
-// is nil if one is not there.
+// commitsAt reads the commits that c names, those from first on, together: the
+// newest of them, as many as are there and follow from each other up to c.
 func (l *Log) commitsAt(ctx context.Context, c *events.Commit, first uint64) ([]*events.Commit, error) {
 	n := 0
 	for n < len(c.Back) && c.Back[n] >= first {
@@ -55,19 +52,21 @@ func (l *Log) commitsAt(ctx context.Context, c *events.Commit, first uint64) ([]
 		wg.Go(func() { group[i], errs[i] = l.commitAt(ctx, c.Workflow, seq) })
 	}
 	wg.Wait()
-	for i := range n {
+	for i, b := range group {
 		if errs[i] != nil {
 			return nil, errs[i]
 		}
-		if group[i] == nil {
-			return nil, nil
+		if b == nil || follows(b, c) != nil {
+			return group[:i], nil
 		}
+		c = b
 	}
 	return group, nil
 }
 
-// backwardsByScan goes on from c without its links: it reads the subject
-// forwards, keeping the positions only, and then the commits one by one.
+// backwardsByScan goes on from c without the commits that it names: it reads
+// the subject forwards, keeping the positions only, and then the commits one by
+// one.
 func (l *Log) backwardsByScan(ctx context.Context, c *events.Commit, first uint64, yield func(*events.Commit, error) bool) {
 	var sequences []uint64
 	for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), first, c.Position.Sequence) {
@@ -80,16 +79,69 @@ func (l *Log) backwardsByScan(ctx context.Context, c *events.Commit, first uint6
 	for i := len(sequences) - 2; i >= 0; i-- {
 		b, err := l.commitAt(ctx, c.Workflow, sequences[i])
 		if err == nil && b == nil {
-			err = &events.CorruptError{Workflow: c.Workflow, Position: events.Position{Partition: c.Position.Partition, Sequence: sequences[i]}, Reason: "the commit was there and is gone"}
+			err = l.corruptAt(c.Workflow, sequences[i], "the commit was there and is gone")
 		}
-		if err == nil && c.Hash != c.ChainHash(b.Hash) {
-			err = &events.CorruptError{Workflow: c.Workflow, Position: c.Position, Reason: "its hash does not follow from the commit before it at " + b.Position.String()}
+		if err == nil {
+			err = follows(b, c)
 		}
-		if !yield(b, err) || err != nil {
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		if !yield(b, nil) {
 			return
 		}
 		c = b
 	}
+}
+
+// checkFirst checks that c, the first commit of a read, follows from the one
+// before it on its subject, which was not read.
+func (l *Log) checkFirst(ctx context.Context, c *events.Commit) error {
+	if len(c.Back) == 0 {
+		return follows(nil, c)
+	}
+	b, err := l.commitAt(ctx, c.Workflow, c.Back[0])
+	if err != nil {
+		return err
+	}
+	if b == nil || follows(b, c) != nil { // it may have moved: the one before it by subject
+		for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), 1, c.Position.Sequence) {
+			if err != nil {
+				return unavailable(err)
+			}
+			if m.Position.Sequence == c.Position.Sequence {
+				break
+			}
+			if b, err = decode(c.Workflow, m); err != nil {
+				return err
+			}
+		}
+	}
+	if b == nil {
+		return corrupt(c, "it names an earlier commit at sequence %d, and there is none", c.Back[0])
+	}
+	return follows(b, c)
+}
+
+// follows checks the chain between a commit and the one before it on its
+// subject; prev is nil where there is none.
+func follows(prev, c *events.Commit) error {
+	switch {
+	case prev == nil && (len(c.Back) != 0 || c.Hash != c.ChainHash(events.Hash{})):
+		return corrupt(c, "its hash is not that of a first commit")
+	case prev != nil && c.Hash != c.ChainHash(prev.Hash):
+		return corrupt(c, "its hash does not follow from the commit before it at %s", prev.Position)
+	}
+	return nil
+}
+
+func corrupt(c *events.Commit, format string, args ...any) error {
+	return &events.CorruptError{Workflow: c.Workflow, Position: c.Position, Reason: fmt.Sprintf(format, args...)}
+}
+
+func (l *Log) corruptAt(w events.Workflow, seq uint64, format string, args ...any) error {
+	return &events.CorruptError{Workflow: w, Position: events.Position{Partition: l.Partition(w), Sequence: seq}, Reason: fmt.Sprintf(format, args...)}
 }
 
 // starts yields the commits in which the workflow's runs began, the newest
@@ -100,7 +152,7 @@ func (l *Log) starts(ctx context.Context, last *events.Commit) iter.Seq2[*events
 		for seq != 0 {
 			c, err := l.commitAt(ctx, last.Workflow, seq)
 			if err == nil && (c == nil || !c.Run.Opens()) {
-				err = &events.CorruptError{Workflow: last.Workflow, Position: events.Position{Partition: last.Position.Partition, Sequence: seq}, Reason: "a later commit says that a run began here"}
+				err = l.corruptAt(last.Workflow, seq, "a later commit says that a run began here")
 			}
 			if !yield(c, err) || err != nil {
 				return

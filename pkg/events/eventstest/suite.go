@@ -1,0 +1,121 @@
+// Package eventstest is the suite that every events.Log passes.
+package eventstest
+
+import (
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// Harness is one log under test. The suite keeps its workflows in namespaces of
+// its own, a new one for each case, so that the log may be shared.
+type Harness struct {
+	// Open gives a new handle on the log, configured as the options say. It is
+	// what a program that is started again has.
+	Open func(t testing.TB, o Options) events.Log
+	// Put stores a message past the library, as anybody with a client could,
+	// and returns its sequence.
+	Put      func(t testing.TB, p events.Partition, subject string, h events.Header, body []byte) uint64
+	Features Features
+}
+
+// Options are what the suite asks of a handle. Zero fields mean the default.
+type Options struct {
+	Limits   events.Limits
+	LookBack int
+	// Fault, if set, decides what happens to each attempt to store a message.
+	// It is called from many goroutines.
+	Fault func(events.CommitID) Fault
+}
+
+// Fault is what becomes of an attempt.
+type Fault int
+
+const (
+	// Deliver: nothing happens to it.
+	Deliver Fault = iota
+	// LoseMessage: it does not arrive, and the appender is not told.
+	LoseMessage
+	// LoseAck: it arrives, and the appender does not hear of it.
+	LoseAck
+)
+
+// Features are what a log's harness can do beyond what each can. Cases that
+// need what is absent are not part of the suite for that log.
+type Features struct {
+	// Faults says that Options.Fault is honoured.
+	Faults bool
+	// Alter changes a stored message in place.
+	Alter func(t testing.TB, p events.Position, change func(*events.Message))
+}
+
+// Run runs every case on the log as a subtest.
+func Run(t *testing.T, h Harness) {
+	groups := []struct {
+		name  string
+		cases []testCase
+	}{
+		{"start", startCases()},
+		{"append", appendCases()},
+		{"at end", atEndCases()},
+		{"commit id", commitIDCases()},
+		{"event id", eventIDCases()},
+		{"awkward ids", awkwardCases()},
+		{"runs", runCases()},
+		{"missing", missingCases()},
+		{"input", inputCases()},
+		{"limits", limitCases()},
+		{"foreign", foreignCases()},
+		{"tokens", tokenCases()},
+		{"source", sourceCases()},
+		{"races", raceCases()},
+	}
+	if h.Features.Faults {
+		groups = append(groups, struct {
+			name  string
+			cases []testCase
+		}{"outcome", outcomeCases()})
+	}
+	if h.Features.Alter != nil {
+		groups = append(groups, struct {
+			name  string
+			cases []testCase
+		}{"altered", alteredCases()})
+	}
+	for _, g := range groups {
+		t.Run(g.name, func(t *testing.T) {
+			for _, c := range g.cases {
+				t.Run(c.name, func(t *testing.T) { c.run(newCase(t, h)) })
+			}
+		})
+	}
+}
+
+// testCase is one case: a name that says what is shown.
+type testCase struct {
+	name string
+	run  func(c *scene)
+}
+
+// named makes cases of functions that are named for what they show:
+// startsBrandNew is "starts brand new".
+func named(functions ...func(*scene)) []testCase {
+	cases := make([]testCase, len(functions))
+	for i, f := range functions {
+		full := runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Name()
+		name := full[strings.LastIndexByte(full, '.')+1:]
+		var b strings.Builder
+		for _, r := range name {
+			if r >= 'A' && r <= 'Z' {
+				b.WriteByte(' ')
+				r += 'a' - 'A'
+			}
+			b.WriteRune(r)
+		}
+		cases[i] = testCase{b.String(), f}
+	}
+	return cases
+}

@@ -1,0 +1,56 @@
+package memlog_test
+
+import (
+	"errors"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/eventstest"
+	"github.com/annals-io/annals/pkg/events/memlog"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var errLost = errors.New("lost")
+
+// harness is the suite's harness on a log in memory.
+func harness(t testing.TB, c memlog.Config) eventstest.Harness {
+	t.Helper()
+	log, err := memlog.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return eventstest.Harness{
+		Open: func(_ testing.TB, o eventstest.Options) events.Log {
+			c := memlog.Config{Limits: o.Limits, LookBack: o.LookBack}
+			if o.Fault != nil {
+				c.Hook = func(op memlog.Op) (bool, error) {
+					switch o.Fault(op.CommitID) {
+					case eventstest.LoseMessage:
+						return false, errLost
+					case eventstest.LoseAck:
+						return true, errLost
+					default:
+						return true, nil
+					}
+				}
+			}
+			return log.Open(c)
+		},
+		Put: func(_ testing.TB, p events.Partition, subject string, h events.Header, body []byte) uint64 {
+			return log.Put(p, subject, h, body)
+		},
+		Features: eventstest.Features{
+			Faults: true,
+			Alter:  func(_ testing.TB, p events.Position, change func(*events.Message)) { log.Alter(p, change) },
+		},
+	}
+}
+
+func TestLog(t *testing.T) {
+	for name, c := range map[string]memlog.Config{"default": {}, "one stream": {Streams: 1}} {
+		t.Run(name, func(t *testing.T) { eventstest.Run(t, harness(t, c)) })
+	}
+}

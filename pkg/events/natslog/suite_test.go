@@ -1,0 +1,172 @@
+package natslog_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/eventstest"
+	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
+	"github.com/annals-io/annals/pkg/events/natslog"
+)
+
+// patience ends what should never take as long.
+const patience = time.Minute
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// create makes a log on the connection.
+func create(t testing.TB, nc *nats.Conn, o natslog.CreateOptions) events.Identity {
+	t.Helper()
+	id, err := natslog.Create(context.Background(), jetStream(t, nc), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func open(t testing.TB, nc *nats.Conn, c natslog.Config) *natslog.Log {
+	t.Helper()
+	log, err := natslog.Open(context.Background(), jetStream(t, nc), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+// harness is the suite's harness on the log that the connection reaches.
+func harness(nc *nats.Conn) eventstest.Harness {
+	return eventstest.Harness{
+		Open: func(t testing.TB, o eventstest.Options) events.Log {
+			t.Helper()
+			log := open(t, nc, natslog.Config{Limits: o.Limits, LookBack: o.LookBack})
+			if o.Fault == nil {
+				return log
+			}
+			return log.Through(func(s subjectlog.Store) subjectlog.Store { return faulty{s, o.Fault} })
+		},
+		Put: func(t testing.TB, _ events.Partition, subject string, h events.Header, body []byte) uint64 {
+			return put(t, nc, subject, h, body)
+		},
+		Features: eventstest.Features{Faults: true},
+	}
+}
+
+// faulty loses messages and acknowledgements on their way to the server.
+type faulty struct {
+	subjectlog.Store
+	fault func(events.CommitID) eventstest.Fault
+}
+
+var errLost = errors.New("lost on the way")
+
+func (f faulty) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
+	switch f.fault(m.CommitID) {
+	case eventstest.LoseMessage:
+		return 0, errLost
+	case eventstest.LoseAck:
+		if _, err := f.Store.Publish(ctx, m); err != nil {
+			return 0, err
+		}
+		return 0, errLost
+	default:
+		return f.Store.Publish(ctx, m)
+	}
+}
+
+// put publishes a message as any client could.
+func put(t testing.TB, nc *nats.Conn, subject string, h events.Header, body []byte) uint64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	answer, err := nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: nats.Header(h), Data: body})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ack struct {
+		Seq   uint64
+		Error any
+	}
+	if err := json.Unmarshal(answer.Data, &ack); err != nil || ack.Seq == 0 {
+		t.Fatalf("put: %s", answer.Data)
+	}
+	return ack.Seq
+}
+
+// reopened opens the log anew for each call, as a program does that is started
+// again after each step.
+type reopened struct {
+	t testing.TB
+	h eventstest.Harness
+	o eventstest.Options
+}
+
+func (r reopened) open() events.Log { return r.h.Open(r.t, r.o) }
+
+func (r reopened) Append(ctx context.Context, q events.Request) (events.Result, error) {
+	return r.open().Append(ctx, q)
+}
+
+func (r reopened) Tail(ctx context.Context, w events.Workflow) (events.Cursor, error) {
+	return r.open().Tail(ctx, w)
+}
+
+func (r reopened) Read(ctx context.Context, w events.Workflow, o events.ReadOptions) iter.Seq2[*events.Event, error] {
+	return r.open().Read(ctx, w, o)
+}
+
+func (r reopened) Commits(ctx context.Context, w events.Workflow) iter.Seq2[*events.Commit, error] {
+	return r.open().Commits(ctx, w)
+}
+
+func (r reopened) Identity() events.Identity { return r.open().Identity() }
+
+func (r reopened) Bounds(ctx context.Context, p events.Partition) (events.Bounds, error) {
+	return r.open().Bounds(ctx, p)
+}
+
+func (r reopened) Message(ctx context.Context, p events.Position) (events.Message, error) {
+	return r.open().Message(ctx, p)
+}
+
+func (r reopened) Follow(ctx context.Context, p events.Partition, o events.FollowOptions) iter.Seq2[events.Message, error] {
+	return r.open().Follow(ctx, p, o)
+}
+
+func TestLogR1(t *testing.T) {
+	nc := testenv.NATS(t)
+	create(t, nc, natslog.CreateOptions{Streams: 4})
+	eventstest.Run(t, harness(nc))
+}
+
+func TestLogR3(t *testing.T) {
+	nc := testenv.NATSCluster(t)
+	create(t, nc, natslog.CreateOptions{Streams: 2, Replicas: 3})
+	eventstest.Run(t, harness(nc))
+}
+
+func TestLogReopenedBetweenSteps(t *testing.T) {
+	nc := testenv.NATS(t)
+	create(t, nc, natslog.CreateOptions{Streams: 2})
+	h := harness(nc)
+	each := h
+	each.Open = func(t testing.TB, o eventstest.Options) events.Log { return reopened{t, h, o} }
+	eventstest.Run(t, each)
+}
