@@ -17,6 +17,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/annals-io/annals/internal/scratch"
 	"github.com/annals-io/annals/internal/testenv"
 )
 
@@ -28,15 +29,16 @@ func TestMain(m *testing.M) {
 	testenv.Main(m)
 }
 
-// programs builds the programs once and gives the folder that they lie in.
-var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "annals-e2e-*")
+// programs builds the programs once and gives the folder that they lie in. It
+// vanishes with the test binary.
+var programs = sync.OnceValues(func() (*scratch.Folder, error) {
+	dir, err := scratch.New("programs", scratch.Options{})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	out, err := exec.Command("go", "build", "-o", dir, "../cmd/annals", "../cmd/projector").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", dir.Path+"/", "../cmd/annals", "../cmd/projector").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
+		return nil, fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return dir, nil
 })
@@ -54,7 +56,7 @@ func (e environment) command(ctx context.Context, program string, args ...string
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	c := exec.CommandContext(ctx, filepath.Join(dir, program), args...)
+	c := exec.CommandContext(ctx, filepath.Join(dir.Path, program), args...)
 	c.Env = append(os.Environ(), "NATS_URL="+e.nats, "DATABASE_URL="+e.database)
 	return c
 }

@@ -12,8 +12,9 @@ import (
 	"syscall"
 )
 
-// prefix begins the name of every folder, so that a sweep knows its own.
-const prefix = "annals-"
+// prefix begins the name of every folder, so that a sweep knows its own and takes no folder of somebody
+// who named it after the product.
+const prefix = "annals-scratch-"
 
 // minMemory is the free space, in bytes, below which a memory file system is not used.
 const minMemory = 1 << 30
@@ -55,7 +56,8 @@ type Folder struct {
 }
 
 // New makes an empty folder named after kind, this process's id and a random number, and starts its
-// guardian. It first removes what dead processes of this user have left in the same place.
+// guardian. It first removes what dead processes of this user have left in the same place. The folder
+// goes when the Folder is collected: keep it for as long as its path is used.
 func New(kind string, o Options) (*Folder, error) {
 	base, err := place(o)
 	if err != nil {
