@@ -210,20 +210,20 @@ func (c *Cluster) RemoveAccount(name string) error {
 }
 
 // WaitReady returns when the running servers are connected with each other, one of them leads the
-// cluster, and the others have its state.
+// cluster, the others have its state, and it knows of all that they can take streams.
 func (c *Cluster) WaitReady(ctx context.Context) error {
 	return poll(ctx, "cluster "+c.opts.Name, func() bool {
 		leaders := 0
 		running := c.running()
 		for _, s := range running {
-			if s.nats.NumRemotes() != len(running)-1 {
+			if s.nats.NumRemotes() != len(running)-1 || !s.nats.JetStreamIsCurrent() {
 				return false
 			}
 			if s.nats.JetStreamIsLeader() {
+				if len(s.nats.JetStreamClusterPeers()) != len(running) {
+					return false
+				}
 				leaders++
-			}
-			if !s.nats.JetStreamIsCurrent() {
-				return false
 			}
 		}
 		return leaders == 1
