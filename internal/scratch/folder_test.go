@@ -143,14 +143,14 @@ func TestSweep(t *testing.T) {
 	base := t.TempDir()
 	t.Setenv("TMPDIR", base)
 	living := newFolder(t, Options{})
-	dead := filepath.Join(base, "annals-test-1-1") // a name with the id of a process that lives: the lock counts
+	dead := filepath.Join(base, prefix+"test-1-1") // a name with the id of a process that lives: the lock counts
 	foreign := filepath.Join(base, "others")
 	for _, dir := range []string{dead, foreign} {
 		if err := os.MkdirAll(filepath.Join(dir, "a", "b"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	link := filepath.Join(base, "annals-link")
+	link := filepath.Join(base, prefix+"link")
 	if err := os.Symlink(foreign, link); err != nil {
 		t.Fatal(err)
 	}
