@@ -3,12 +3,15 @@ package dev
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
 	"runtime"
 	"syscall"
+
+	"github.com/vbauerster/mpb/v8/cwriter"
 )
 
 // command runs the command to its end and gives its exit code. Signals that ask
@@ -71,11 +74,7 @@ func exitCode(err error) (int, error) {
 	return exit.ExitCode(), nil
 }
 
-func terminal(in any) bool {
+func terminal(in io.Reader) bool {
 	f, ok := in.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Name() != "null"
+	return ok && cwriter.IsTerminal(int(f.Fd()))
 }

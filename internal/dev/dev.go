@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -55,7 +56,8 @@ type pipeline struct {
 	o        Options
 	nats     *embednats.Server
 	postgres *embedpg.Server
-	ended    chan error // the first part that ended by itself
+	ended    chan error  // the first part that ended by itself
+	stopping atomic.Bool // from here on the servers' complaints are about us
 	stops    []func() error
 }
 
@@ -66,6 +68,7 @@ func (d *pipeline) databaseURL() string { return d.postgres.ConnString(database)
 func (d *pipeline) onStop(f func() error) { d.stops = append(d.stops, f) }
 
 func (d *pipeline) stop() error {
+	d.stopping.Store(true)
 	var errs []error
 	for i := len(d.stops) - 1; i >= 0; i-- {
 		errs = append(errs, d.stops[i]())
@@ -136,8 +139,9 @@ func (d *pipeline) where() string {
 
 // startServers starts both at the same time.
 func (d *pipeline) startServers(ctx context.Context) error {
-	n := embednats.Options{Port: natsPort, PortMayMove: true, SyncAlways: true, Logger: d.o.Logger}
-	p := embedpg.Options{Port: postgresPort, PortMayMove: true, Ephemeral: d.o.Ephemeral, Logger: d.o.Logger}
+	logger := slog.New(quiet{d.o.Logger.Handler(), &d.stopping})
+	n := embednats.Options{Port: natsPort, PortMayMove: true, SyncAlways: true, Logger: logger}
+	p := embedpg.Options{Port: postgresPort, PortMayMove: true, Ephemeral: d.o.Ephemeral, Logger: logger}
 	if !d.o.Ephemeral {
 		if err := makeDataDir(d.o.DataDir); err != nil {
 			return err
@@ -147,6 +151,11 @@ func (d *pipeline) startServers(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() (err error) {
 		d.nats, err = embednats.Start(ctx, n)
+		if errors.Is(err, embednats.ErrPortTaken) {
+			// Taken between the look at it and the start: any will do.
+			n.Port, n.PortMayMove = 0, false
+			d.nats, err = embednats.Start(ctx, n)
+		}
 		return err
 	})
 	g.Go(func() (err error) {

@@ -75,18 +75,29 @@ func pgVariable() string {
 // there is none.
 func (c Config) Running() (*discovery.Record, error) { return discovery.Find(".") }
 
-// redact hides the password of a URL in messages.
-func redact(url string) string {
-	scheme, rest, ok := strings.Cut(url, "://")
-	if !ok {
-		return url
+// redact hides the passwords of URLs, of which there may be several with commas
+// between them, in messages.
+func redact(urls string) string {
+	all := strings.Split(urls, ",")
+	for i, url := range all {
+		scheme, rest, ok := strings.Cut(url, "://")
+		if !ok {
+			scheme, rest = "", url
+		}
+		at := strings.LastIndexByte(rest, '@')
+		if at < 0 {
+			continue
+		}
+		user := rest[:at]
+		if name, _, secret := strings.Cut(user, ":"); secret {
+			user = name + ":xxxxx"
+		} else {
+			user = "xxxxx" // a token
+		}
+		all[i] = user + rest[at:]
+		if ok {
+			all[i] = scheme + "://" + all[i]
+		}
 	}
-	user, host, ok := strings.Cut(rest, "@")
-	if !ok {
-		return url
-	}
-	if name, _, secret := strings.Cut(user, ":"); secret {
-		user = name + ":xxxxx"
-	}
-	return scheme + "://" + user + "@" + host
+	return strings.Join(all, ",")
 }

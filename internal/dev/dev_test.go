@@ -1,0 +1,111 @@
+package dev
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/annals-io/annals/internal/wiring/discovery"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestOptions(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		o    Options
+		ok   bool
+	}{
+		{"neither kept nor ephemeral", Options{}, false},
+		{"both", Options{DataDir: "d", Ephemeral: true}, false},
+		{"kept", Options{DataDir: "d"}, true},
+		{"ephemeral", Options{Ephemeral: true}, true},
+	} {
+		if _, err := tc.o.validate(); (err == nil) != tc.ok {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+}
+
+// Interrupted before it is ready, it stops what it has started and says so.
+func TestInterruptedWhileStarting(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Run(ctx, Options{Ephemeral: true, Out: &bytes.Buffer{}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that it was interrupted", err)
+	}
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	cause := errors.New("locked")
+	unknown := &InUseError{DataDir: "/d", Cause: cause}
+	known := &InUseError{DataDir: "/d", Cause: cause, Running: &discovery.Record{PID: 42, Folder: "/work", StartedAt: time.Now()}}
+	for _, tc := range []struct {
+		err   error
+		words []string
+	}{
+		{unknown, []string{"/d", "--data", "locked"}},
+		{known, []string{"/d", "process 42", "/work", "--data"}},
+		{&EndedError{Part: "Postgres", Cause: cause}, []string{"Postgres has ended", "locked"}},
+	} {
+		if !errors.Is(tc.err, cause) {
+			t.Errorf("%v does not wrap its cause", tc.err)
+		}
+		for _, w := range tc.words {
+			if !strings.Contains(tc.err.Error(), w) {
+				t.Errorf("%v lacks %q", tc.err, w)
+			}
+		}
+	}
+}
+
+func TestExitCodesOfCommands(t *testing.T) {
+	for _, tc := range []struct {
+		script string
+		want   int
+	}{
+		{"exit 0", 0},
+		{"exit 200", 200},
+		{"kill -TERM $$", 128 + 15},
+	} {
+		got, err := exitCode(exec.Command("sh", "-c", tc.script).Run())
+		if err != nil || got != tc.want {
+			t.Errorf("%s: %d, %v; want %d", tc.script, got, err, tc.want)
+		}
+	}
+	if _, err := exitCode(errors.New("no such program")); err == nil {
+		t.Error("a command that did not run has an exit code")
+	}
+}
+
+func TestOnlyATerminalIsOne(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	if terminal(null) || terminal(strings.NewReader("")) {
+		t.Error("taken for a terminal")
+	}
+}
+
+func TestServersAreQuietWhileTheyAreStopped(t *testing.T) {
+	var out bytes.Buffer
+	var stopping atomic.Bool
+	logger := slog.New(quiet{slog.NewTextHandler(&out, nil), &stopping}).With("part", "nats").WithGroup("g")
+	logger.Warn("before", "k", 1)
+	stopping.Store(true)
+	logger.Error("after")
+	if s := out.String(); !strings.Contains(s, "part=nats g.k=1") || strings.Contains(s, "after") {
+		t.Errorf("logged %q", s)
+	}
+}
