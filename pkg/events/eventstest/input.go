@@ -52,6 +52,9 @@ var badInput = []struct {
 	{"a nil event", "events[1]", func(w events.Workflow) events.Request {
 		return events.Request{Workflow: w, Events: list(started("T"), nil)}
 	}},
+	{"a value that a constructor could not encode", "events[1].input[0]", func(w events.Workflow) events.Request {
+		return events.Request{Workflow: w, Events: list(started("T"), events.Signaled("s", make(chan int)))}
+	}},
 	{"a run that begins with another event", "events[0].eventType", func(w events.Workflow) events.Request {
 		return events.Request{Workflow: w, Events: signals(1, "s")}
 	}},

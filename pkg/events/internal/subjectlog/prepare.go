@@ -3,6 +3,7 @@ package subjectlog
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -91,6 +92,8 @@ func (p *prepared) checkOrder() error {
 		switch {
 		case e == nil:
 			return &events.InvalidError{Field: field(i, ""), Reason: "is nil"}
+		case events.ValueError(e) != nil:
+			return unmade(i, events.ValueError(e))
 		case e.EventId < 0:
 			return &events.InvalidError{Field: field(i, "eventId"), Reason: fmt.Sprintf("is %d, ids begin at 1", e.EventId)}
 		}
@@ -121,6 +124,15 @@ func (p *prepared) checkOrder() error {
 		return &events.InvalidError{Field: field(0, "eventType"), Reason: "is a start: at the end of an open run no other may begin"}
 	}
 	return nil
+}
+
+// unmade says which event a constructor could not make, and why.
+func unmade(i int, err error) error {
+	var invalid *events.InvalidError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	return &events.InvalidError{Field: field(i, invalid.Field), Reason: invalid.Reason}
 }
 
 // nameRun decides the id of the run that the commit opens last.
