@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -75,17 +78,47 @@ func Create(ctx context.Context, js jetstream.JetStream, o CreateOptions) (event
 	return identify(ctx, js)
 }
 
-// ensureStream creates a stream, or gives the configuration of the one that has
-// the name.
+const (
+	// createPatience ends the creation of one stream: in a cluster it waits for
+	// a leader, and for others who create it.
+	createPatience = time.Minute
+	// createAttempt ends one request of it. A cluster leaves some requests
+	// without an answer where several create one stream.
+	createAttempt = 3 * time.Second
+)
+
+// ensureStream gives the configuration of the stream that has the name, and
+// creates it if there is none.
 func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (jetstream.StreamConfig, error) {
-	s, err := js.CreateStream(ctx, c)
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		s, err = js.Stream(ctx, c.Name)
-	}
+	ctx, cancel := context.WithTimeout(ctx, createPatience)
+	defer cancel()
+	got, err := backoff.RetryWithData(func() (jetstream.StreamConfig, error) {
+		attempt, cancel := context.WithTimeout(ctx, createAttempt)
+		defer cancel()
+		s, err := js.Stream(attempt, c.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			s, err = js.CreateStream(attempt, c)
+		}
+		if err != nil {
+			if !passes(err) {
+				err = backoff.Permanent(err)
+			}
+			return jetstream.StreamConfig{}, err
+		}
+		return s.CachedInfo().Config, nil
+	}, retry(ctx))
 	if err != nil {
 		return jetstream.StreamConfig{}, fmt.Errorf("create stream %s: %w", c.Name, err)
 	}
-	return s.CachedInfo().Config, nil
+	return got, nil
+}
+
+// passes reports whether the creation of a stream that failed may succeed when
+// it is tried again: somebody else was quicker, or a cluster is not ready.
+func passes(err error) bool {
+	var api *jetstream.APIError
+	return errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.As(err, &api) && api.Code == 503
 }
 
 // identify reads which log the streams are, and refuses streams that do not
