@@ -101,8 +101,8 @@ func TestOnlyATerminalIsOne(t *testing.T) {
 func TestServersAreQuietWhileTheyAreStopped(t *testing.T) {
 	var out bytes.Buffer
 	var stopping atomic.Bool
-	logger := slog.New(quiet{slog.NewTextHandler(&out, nil), &stopping}).With("part", "nats").WithGroup("g")
-	logger.Warn("before", "k", 1)
+	logger := slog.New(quiet{slog.NewTextHandler(&out, nil), &stopping}).With(slog.String("part", "nats")).WithGroup("g")
+	logger.Warn("before", slog.Int("k", 1))
 	stopping.Store(true)
 	logger.Error("after")
 	if s := out.String(); !strings.Contains(s, "part=nats g.k=1") || strings.Contains(s, "after") {

@@ -78,7 +78,7 @@ func reset(base []*events.Event, n int, baseRun, run string, more ...*events.Eve
 
 // changed is a history with another content at one event.
 func changed(evs []*events.Event, id int) []*events.Event {
-	out := (proto.CloneOf(&historypb.History{Events: evs})).Events
+	out := proto.CloneOf(&historypb.History{Events: evs}).Events
 	e := events.Signaled("something else")
 	e.EventId, e.EventTime = out[id-1].EventId, out[id-1].EventTime
 	out[id-1] = e

@@ -110,7 +110,8 @@ func Find(folder string) (*Record, error) {
 
 // Running lists this user's running `annals dev`, the newest first.
 func Running() []Record {
-	found, err := filepath.Glob(filepath.Join(os.TempDir(), "annals-"+kind+"-*", name))
+	// As package scratch names its folders; what else matches is told apart by its content.
+	found, err := filepath.Glob(filepath.Join(os.TempDir(), "annals*-"+kind+"-*", name))
 	if err != nil {
 		return nil
 	}

@@ -108,7 +108,7 @@ func TestRecordsOfTheDead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("annals-dev-1-1", discovery.Record{PID: os.Getpid(), Folder: tmp})
+	write("annals-scratch-dev-1-1", discovery.Record{PID: os.Getpid(), Folder: tmp})
 	if r := found(t, tmp); r != nil {
 		t.Errorf("a record that nobody holds is found: %+v", r)
 	}
@@ -130,7 +130,7 @@ func TestDamagedRecord(t *testing.T) {
 	t.Setenv("TMPDIR", tmp)
 	withdraw := announce(t, discovery.Record{PID: os.Getpid(), Folder: tmp})
 	defer withdraw()
-	files, err := filepath.Glob(filepath.Join(tmp, "annals-dev-*", "running.json"))
+	files, err := filepath.Glob(filepath.Join(tmp, "annals*-dev-*", "running.json"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("%v, %v", files, err)
 	}
