@@ -14,7 +14,8 @@ import (
 type child struct {
 	process *os.Process
 	done    chan struct{}
-	err     error // of Wait; to be read after done
+	err     error  // of Wait; to be read after done
+	end     string // how it ended; to be read after done
 }
 
 // startChild starts cmd as the identity, tied to this process's life.
@@ -42,6 +43,7 @@ func startChild(cmd *exec.Cmd, id identity, folder *scratch.Folder) (*child, err
 		c.process = cmd.Process
 		started <- nil
 		c.err = cmd.Wait()
+		c.end = cmd.ProcessState.String()
 		close(c.done)
 	}()
 	if err := <-started; err != nil {

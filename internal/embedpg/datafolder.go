@@ -163,7 +163,7 @@ func (d dataFolder) settle(ctx context.Context, logger *slog.Logger) error {
 			return nil
 		}
 		if first {
-			logger.InfoContext(ctx, "waiting for an earlier PostgreSQL to shut down", "pid", pid, "folder", d.cluster())
+			logger.InfoContext(ctx, "waiting for an earlier PostgreSQL to shut down", slog.Int("pid", pid), slog.String("folder", d.cluster()))
 		}
 		select {
 		case <-tick.C:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -73,7 +74,7 @@ func (s *search) fill(ctx context.Context, cache string) error {
 			continue
 		}
 		start := time.Now()
-		s.logger.InfoContext(ctx, "fetching PostgreSQL, once", "into", cache, "what", source.name)
+		s.logger.InfoContext(ctx, "fetching PostgreSQL, once", slog.String("into", cache), slog.String("what", source.name))
 		if err := s.fillFrom(ctx, cache, source); err != nil {
 			errs = append(errs, fmt.Errorf("fetch %s: %w", source.name, err))
 			if ctx.Err() != nil {
@@ -81,7 +82,7 @@ func (s *search) fill(ctx context.Context, cache string) error {
 			}
 			continue
 		}
-		s.logger.InfoContext(ctx, "fetched PostgreSQL", "what", source.name, "took", time.Since(start).Round(time.Millisecond))
+		s.logger.InfoContext(ctx, "fetched PostgreSQL", slog.String("what", source.name), slog.Duration("took", time.Since(start).Round(time.Millisecond)))
 		return nil
 	}
 	return errors.Join(errs...)

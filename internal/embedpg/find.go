@@ -75,7 +75,7 @@ func (s *search) accept(ctx context.Context, place, dir string) (binaries, bool)
 		s.note(fmt.Sprintf("%s: %v", place, err))
 		return binaries{}, false
 	}
-	s.logger.DebugContext(ctx, "found PostgreSQL", "folder", b.dir, "version", b.version)
+	s.logger.DebugContext(ctx, "found PostgreSQL", slog.String("folder", b.dir), slog.String("version", b.version))
 	return b, true
 }
 

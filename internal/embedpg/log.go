@@ -50,7 +50,7 @@ func (w *logWriter) line(line string) {
 		w.tail = w.tail[1:]
 	}
 	w.tail = append(w.tail, text)
-	w.logger.Log(context.Background(), level(state, text), text, "sqlstate", state)
+	w.logger.Log(context.Background(), level(state, text), text, slog.String("sqlstate", state))
 }
 
 // lines gives the last lines, joined.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -47,8 +48,9 @@ type Server struct {
 	done chan struct{}
 	err  error // to be read after done
 
-	stop    sync.Once
-	stopped error
+	stopping atomic.Bool
+	stop     sync.Once
+	stopped  error
 }
 
 // Start runs a server and returns when it accepts connections: in about half a second on an empty
@@ -194,9 +196,9 @@ func (s *Server) ready(ctx context.Context, c *child) error {
 		}
 		select {
 		case <-c.done:
-			return fmt.Errorf("%w while it started (%v):\n%s", ErrExited, c.err, s.log.lines())
+			return fmt.Errorf("%w while it started: %s; its last lines:\n%s", ErrExited, c.end, s.log.lines())
 		case <-ctx.Done():
-			return fmt.Errorf("wait for PostgreSQL to accept connections: %w (%v); its last lines:\n%s", context.Cause(ctx), err, s.log.lines())
+			return fmt.Errorf("wait for PostgreSQL to accept connections: %w: %w; its last lines:\n%s", context.Cause(ctx), err, s.log.lines())
 		case <-tick.C:
 		}
 	}
@@ -314,8 +316,8 @@ func (s *Server) Err() error {
 
 func (s *Server) wait() {
 	<-s.child.done
-	if s.child.err != nil {
-		s.err = fmt.Errorf("%w (%v):\n%s", ErrExited, s.child.err, s.log.lines())
+	if s.child.err != nil || !s.stopping.Load() {
+		s.err = fmt.Errorf("%w: %s; its last lines:\n%s", ErrExited, s.child.end, s.log.lines())
 	}
 	close(s.done)
 }
@@ -325,6 +327,7 @@ func (s *Server) wait() {
 // first and give its error.
 func (s *Server) Stop() error {
 	s.stop.Do(func() {
+		s.stopping.Store(true)
 		err := halt(s.child)
 		<-s.done
 		s.stopped = errors.Join(err, s.release())

@@ -195,18 +195,29 @@ func TestPortTaken(t *testing.T) {
 }
 
 func TestServerEndsByItself(t *testing.T) {
-	s := start(t, Options{Ephemeral: true})
-	if s.Err() != nil {
-		t.Fatalf("Err() of a running server: %v", s.Err())
-	}
-	s.child.signal(syscall.SIGKILL)
-	select {
-	case <-s.Done():
-	case <-within(t).Done():
-		t.Fatal("Done was not closed")
-	}
-	if !errors.Is(s.Err(), ErrExited) {
-		t.Errorf("Err() = %v, want ErrExited", s.Err())
+	for _, tt := range []struct {
+		name   string
+		signal syscall.Signal
+		end    string
+	}{
+		{"killed", syscall.SIGKILL, "signal: killed"},
+		{"shut down by somebody else", syscall.SIGINT, "exit status 0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := start(t, Options{Ephemeral: true})
+			if s.Err() != nil {
+				t.Fatalf("Err() of a running server: %v", s.Err())
+			}
+			s.child.signal(tt.signal)
+			select {
+			case <-s.Done():
+			case <-within(t).Done():
+				t.Fatal("Done was not closed")
+			}
+			if !errors.Is(s.Err(), ErrExited) || !strings.Contains(s.Err().Error(), tt.end) {
+				t.Errorf("Err() = %v, want ErrExited by %s", s.Err(), tt.end)
+			}
+		})
 	}
 }
 
