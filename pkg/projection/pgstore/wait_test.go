@@ -74,7 +74,7 @@ func TestWaitForWhatDoesNotCome(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err := s.WaitFor(ctx, []events.Position{
-		{Partition: 2, Sequence: 1}, {Partition: 1, Sequence: 6}, {Partition: 0, Sequence: 5}, {Partition: 1, Sequence: 9},
+		{Partition: 2, Sequence: 1}, {Partition: 1, Sequence: 9}, {Partition: 0, Sequence: 5}, {Partition: 1, Sequence: 6},
 	})
 	var behind *pgstore.BehindError
 	if !errors.As(err, &behind) || !errors.Is(err, pgstore.ErrBehind) || !errors.Is(err, context.DeadlineExceeded) {
