@@ -1,0 +1,36 @@
+// Package telemetry measures what programs do, by OpenTelemetry.
+//
+// Start makes the providers of a program as the environment says (OTEL_*); Log
+// and Target wrap a log and a projection's tables so that what passes through
+// them is measured. What is not wrapped costs nothing, and no package under pkg
+// knows of this one.
+//
+// # Traces
+//
+// An append is a span, a child of the call that it is part of, and its context is
+// stored with the commit as W3C's traceparent. A projection's batch is a span of
+// its own, linked to the spans of its producers. A read is a span. Where no
+// exporter is configured there are no spans, and a traceparent that came in with
+// a call is stored with the commit all the same.
+//
+// # Metrics
+//
+//	annals.appends               {append}  by outcome
+//	annals.append.duration       s         by outcome
+//	annals.append.events         {event}   stored
+//	annals.projection.events     {event}   by partition
+//	annals.projection.batch.duration  s         by outcome; folding and writing
+//	annals.projection.batch.commits   {commit}
+//	annals.projection.lag.commits     {commit}  by partition
+//	annals.projection.lag             s         by partition; age of the oldest commit not projected
+//	annals.projection.stopped              by partition; 1 if it has stopped
+//	annals.log.durability                  by mode; 1
+//
+// Outcomes of an append: stored, existed, conflict, closed, not_found, invalid,
+// limit, commit_id_reused, unknown, unavailable, corrupt, wrong_log, error. Those
+// of a batch: written, fenced, failed. No label holds a workflow, a run, a commit
+// or a namespace.
+//
+// On /metrics, dots are underscores, counters end in _total and times in
+// _seconds.
+package telemetry
