@@ -114,8 +114,11 @@ func TestListOffsetFromToken(t *testing.T) {
 	t.Parallel()
 	s, pool := newQueries(t)
 	runs := []storedRun{
-		{"a", "1", "Order", "Running", at(3)}, {"b", "1", "Order", "Running", at(2)}, {"c", "1", "Order", "Running", at(1)},
-		{"d", "1", "Order", "Running", nil}, {"e", "1", "Order", "Running", nil},
+		{"a", "1", "Order", "Running", at(3)},
+		{"b", "1", "Order", "Running", at(2)},
+		{"c", "1", "Order", "Running", at(1)},
+		{"d", "1", "Order", "Running", nil},
+		{"e", "1", "Order", "Running", nil},
 	}
 	insertRuns(t, pool, "default", runs...)
 	for _, descending := range []bool{true, false} {
