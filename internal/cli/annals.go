@@ -26,7 +26,7 @@ Exit codes: 0 done; 1 the answer is no (a difference, a conflict, not found, som
 		listCommand(a), countCommand(a), describeCommand(a), watchCommand(a), verifyCommand(a), logCommand(a), doctorCommand(a), versionCommand(a),
 	)
 	a.serverFlags(root.PersistentFlags())
-	a.logFlags(root.PersistentFlags(), "warn", "text")
+	a.logFlags(root.PersistentFlags(), "info", "text")
 	root.PersistentFlags().StringVarP(&a.namespace, "namespace", "n", env("ANNALS_NAMESPACE", "default"), "namespace of the workflows ($ANNALS_NAMESPACE)")
 	return root
 }

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/annals-io/annals/internal/dev"
@@ -38,15 +36,6 @@ Data is kept in ./.annals; with --ephemeral nothing is, however the process ends
 	c.Flags().BoolVar(&o.Ephemeral, "ephemeral", false, "keep nothing")
 	c.MarkFlagsMutuallyExclusive("data", "ephemeral")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 && !c.Flags().Changed("log-level") && os.Getenv("ANNALS_LOG_LEVEL") == "" {
-			// Nothing else is to be seen here: tell what happens.
-			a.logLevel = "info"
-		}
-		logger, err := a.logger()
-		if err != nil {
-			return err
-		}
-		o.Logger = logger
 		if !o.Ephemeral {
 			o.DataDir = data
 		}

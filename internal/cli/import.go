@@ -55,8 +55,9 @@ Fields that this version of Temporal's API does not know are dropped and reporte
 		if err != nil {
 			return err
 		}
-		p := a.startProgress("import", "files")
-		c.Found = p.expect
+		p := a.startProgress("import")
+		c.Found = func(files int) { p.expect(2 * files) } // each is read, and then filed
+		c.Looked = func() { p.add(1, 0) }
 		var results []importer.Result
 		var printed error
 		c.Report = func(r importer.Result) {

@@ -21,8 +21,8 @@ const progressInterval = 10 * time.Second
 // concurrent use.
 type progress struct {
 	what        string
-	done, total atomic.Int64
-	extra       atomic.Int64 // events
+	done, total atomic.Int64 // steps
+	events      atomic.Int64
 	began       time.Time
 
 	bars *mpb.Progress
@@ -34,14 +34,14 @@ type progress struct {
 
 // startProgress begins to tell about what, e.g. "import". The caller MUST
 // call finish.
-func (a *app) startProgress(what, unit string) *progress {
+func (a *app) startProgress(what string) *progress {
 	p := &progress{what: what, began: time.Now(), stop: make(chan struct{})}
 	if isTerminal(a.err) {
 		p.bars = mpb.New(mpb.WithOutput(a.err), mpb.WithWidth(40))
 		p.bar = p.bars.AddBar(0,
 			mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(what+" "), decor.CountersNoUnit("%d/%d "+unit)),
-			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return p.rate() })),
+			mpb.PrependDecorators(decor.Name(what+" "), decor.Percentage()),
+			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return plural(p.events.Load(), "event") + ", " + p.rate() })),
 		)
 		return p
 	}
@@ -51,7 +51,7 @@ func (a *app) startProgress(what, unit string) *progress {
 		for {
 			select {
 			case <-tick.C:
-				slog.Warn(what+" is under way", slog.Int64(unit, p.done.Load()), slog.Int64("of", p.total.Load()), slog.String("rate", p.rate()))
+				slog.Info(what+" is under way", slog.Int64("percent", 100*p.done.Load()/max(p.total.Load(), 1)), slog.Int64("events", p.events.Load()), slog.String("rate", p.rate()))
 			case <-p.stop:
 				return
 			}
@@ -66,9 +66,9 @@ func isTerminal(w io.Writer) bool {
 }
 
 // rate is events a second since the start.
-func (p *progress) rate() string { return rate(p.extra.Load(), time.Since(p.began)) }
+func (p *progress) rate() string { return rate(p.events.Load(), time.Since(p.began)) }
 
-// expect sets how much there is to do.
+// expect sets how many steps there are.
 func (p *progress) expect(total int) {
 	p.total.Store(int64(total))
 	if p.bar != nil {
@@ -77,11 +77,11 @@ func (p *progress) expect(total int) {
 }
 
 // add counts what was done.
-func (p *progress) add(done, events int) {
-	p.done.Add(int64(done))
-	p.extra.Add(int64(events))
-	if p.bar != nil && done > 0 {
-		p.bar.IncrBy(done)
+func (p *progress) add(steps, events int) {
+	p.done.Add(int64(steps))
+	p.events.Add(int64(events))
+	if p.bar != nil && steps > 0 {
+		p.bar.IncrBy(steps)
 	}
 }
 

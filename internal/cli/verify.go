@@ -73,7 +73,7 @@ could not be completed is exit code 3.`,
 			}
 			one = &w
 		}
-		p := a.startProgress("verify", "passes")
+		p := a.startProgress("verify")
 		p.expect(2)
 		defer p.finish()
 		count := func(n int) { p.add(0, n) }

@@ -36,6 +36,9 @@ type Config struct {
 
 	// Found, if set, is told how many files there are.
 	Found func(files int)
+	// Looked, if set, is called once for each of them when it was read, or could
+	// not be, from several goroutines.
+	Looked func()
 	// Report, if set, is told each file's result as it comes. It is called by
 	// one goroutine at a time.
 	Report func(Result)
@@ -62,6 +65,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Found == nil {
 		c.Found = func(int) {}
+	}
+	if c.Looked == nil {
+		c.Looked = func() {}
 	}
 	if c.Report == nil {
 		c.Report = func(Result) {}

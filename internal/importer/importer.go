@@ -25,6 +25,7 @@ func Run(ctx context.Context, log Log, paths []string, c Config) (Summary, error
 	found := list(paths)
 	c.Found(len(found.files) + len(found.refused))
 	for _, r := range found.refused {
+		c.Looked()
 		im.report(r)
 	}
 	groups, err := im.look(ctx, found.files)
@@ -90,6 +91,7 @@ func (im *importing) look(ctx context.Context, files []string) ([][]*history, er
 				return context.Cause(gctx)
 			}
 			h, err := im.config.read(file)
+			im.config.Looked()
 			if err != nil {
 				im.refused(h, err, false)
 				return nil

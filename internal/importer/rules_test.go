@@ -2,6 +2,7 @@ package importer_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,7 +243,10 @@ func TestPathsThatNameNoHistory(t *testing.T) {
 	f.history("in/a.json", open("a", "A", noon, 2))
 	f.history("odd.name", open("b", "B", noon, 2))
 	in, odd := f.path("in"), f.path("odd.name")
-	got, s := f.run(log, importer.Config{}, f.path("gone"), f.path("empty"), in, in+"/a.json", in+"/../in/a.json", odd)
+	var found int
+	var looked atomic.Int64
+	c := importer.Config{Found: func(n int) { found = n }, Looked: func() { looked.Add(1) }}
+	got, s := f.run(log, c, f.path("gone"), f.path("empty"), in, in+"/a.json", in+"/../in/a.json", odd)
 	want := map[string]string{
 		"gone":      "refused: no such file or directory",
 		"empty":     "refused: no file in it ends in .json, .jsonl, .ndjson",
@@ -251,6 +255,9 @@ func TestPathsThatNameNoHistory(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	if found != 4 || looked.Load() != 4 {
+		t.Errorf("%d found, %d looked at, want 4", found, looked.Load())
 	}
 	if diff := cmp.Diff(importer.Summary{Files: 4, Imported: 2, Refused: 2, Events: 4}, s); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
