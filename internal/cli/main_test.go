@@ -16,6 +16,7 @@ import (
 var programs = map[string]func(context.Context, []string, cli.Streams) int{
 	"annals":    cli.Annals,
 	"projector": cli.Projector,
+	"ingest":    cli.Ingest,
 }
 
 func TestMain(m *testing.M) {

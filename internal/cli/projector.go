@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
+	"github.com/annals-io/annals/internal/telemetry"
 	"github.com/annals-io/annals/internal/wiring"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
@@ -60,6 +61,7 @@ several at once.`,
 func runCommand(a *app) *cobra.Command {
 	var migrate bool
 	var wait time.Duration
+	var address string
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Project until it is interrupted",
@@ -72,6 +74,7 @@ exit code 3, when all have stopped.`,
 	}
 	c.Flags().BoolVar(&migrate, "migrate", true, "make the tables first if they are not there")
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the servers and the log at the start")
+	c.Flags().StringVar(&address, "http", env("ANNALS_HTTP", ""), "`ADDRESS` to serve /metrics and /healthz on, e.g. :9464; none by default ($ANNALS_HTTP)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		ctx := c.Context()
 		log, pool, err := a.await(ctx, wait)
@@ -82,19 +85,33 @@ exit code 3, when all have stopped.`,
 			return err
 		}
 		slog.Info("projecting", slog.String("log", log.Identity().LogID), slog.Int("partitions", log.Identity().Map.Partitions()))
-		return wiring.Project(ctx, log, pool, wiring.ProjectOptions{Migrate: migrate, Logger: slog.Default()})
+		o := wiring.ProjectOptions{Migrate: migrate, Logger: slog.Default()}
+		if address == "" {
+			return wiring.Project(ctx, log, pool, o)
+		}
+		return a.measure(ctx, log, "annals-projector", func(ctx context.Context, t *telemetry.Telemetry) error {
+			l, err := a.listen(ctx, address)
+			if err != nil {
+				return err
+			}
+			slog.Info("serving metrics", slog.String("url", "http://"+l.Addr().String()))
+			o.Telemetry = t
+			return together(ctx,
+				func(ctx context.Context) error { return wiring.ServeMetrics(ctx, l, t) },
+				func(ctx context.Context) error { return wiring.Project(ctx, log, pool, o) })
+		})
 	}
 	return c
 }
 
 // await connects to both servers, which may start at the same time as this
 // program, and opens the log.
-func (a *app) await(ctx context.Context, wait time.Duration) (events.Source, *pgxpool.Pool, error) {
+func (a *app) await(ctx context.Context, wait time.Duration) (*wiring.Log, *pgxpool.Pool, error) {
 	pool, err := a.postgres(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	var log events.Source
+	var log *wiring.Log
 	attempt := func() error {
 		if log == nil {
 			l, err := a.log(ctx)

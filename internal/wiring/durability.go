@@ -37,6 +37,18 @@ func (d Durability) String() string {
 	}
 }
 
+// Mode is the mode as metrics name it: "always", "interval" or "unknown".
+func (d Durability) Mode() string {
+	switch {
+	case !d.Known():
+		return "unknown"
+	case d.Always:
+		return "always"
+	default:
+		return "interval"
+	}
+}
+
 // weakest is the one of several servers that promises least.
 func weakest(all []Durability) Durability {
 	var w Durability

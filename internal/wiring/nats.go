@@ -115,6 +115,9 @@ func (c Config) OpenLog(ctx context.Context, o natslog.Config) (*Log, error) {
 	return &Log{Log: l, nc: nc, js: js}, nil
 }
 
+// Conn is the connection.
+func (l *Log) Conn() *nats.Conn { return l.nc }
+
 // JetStream is for what the contract of a log does not say: settings, sizes.
 func (l *Log) JetStream() jetstream.JetStream { return l.js }
 

@@ -2,10 +2,12 @@ package wiring
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/annals-io/annals/internal/telemetry"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
@@ -13,8 +15,11 @@ import (
 
 // ProjectOptions say how a projector is run.
 type ProjectOptions struct {
-	Migrate bool         // make the tables first
-	Logger  *slog.Logger // nil: slog.Default()
+	Migrate bool // make the tables first
+	// Telemetry measures batches, the lag, and what has stopped. Nil: nothing is
+	// measured.
+	Telemetry *telemetry.Telemetry
+	Logger    *slog.Logger // nil: slog.Default()
 }
 
 // Migrate makes the tables, or brings them to this program's version; see
@@ -37,9 +42,31 @@ func Project(ctx context.Context, source events.Source, pool *pgxpool.Pool, o Pr
 	if err != nil {
 		return err
 	}
-	p, err := projection.New(source, store, projection.Config{Logger: o.Logger})
+	if o.Telemetry == nil {
+		return project(ctx, source, store, o)
+	}
+	target, err := telemetry.Target(store, o.Telemetry.Providers)
 	if err != nil {
 		return err
 	}
-	return p.Run(ctx)
+	stop, err := telemetry.Lag(o.Telemetry.Providers, source, store.Checkpoints)
+	if err != nil {
+		return err
+	}
+	return errors.Join(project(ctx, source, target, o), stop())
+}
+
+func project(ctx context.Context, source events.Source, target projection.Target, o ProjectOptions) error {
+	p, err := projection.New(source, target, projection.Config{Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	if o.Telemetry == nil {
+		return p.Run(ctx)
+	}
+	stop, err := telemetry.Projector(o.Telemetry.Providers, p.Status)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.Run(ctx), stop())
 }

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/annals-io/annals/internal/telemetry"
+	"github.com/annals-io/annals/internal/wiring"
+)
+
+// Ingest runs the program ingest and returns its exit code.
+func Ingest(ctx context.Context, args []string, s Streams) int {
+	return newApp(s).main(ctx, ingest, args)
+}
+
+// ingest is the program that serves the API.
+func ingest(a *app) *cobra.Command {
+	var address string
+	var wait time.Duration
+	var o wiring.ServeOptions
+	c := &cobra.Command{
+		Use:   "ingest",
+		Short: "Serve appends, histories and queries to workers in any language",
+		Long: `Serves the API of proto/annals/v1 on one port: Connect, gRPC and gRPC-Web, and JSON by HTTP POST. Beside it
+are /healthz, /readyz (every condition by its name, and each alone at /readyz/NAME) and /metrics.
+
+It keeps nothing itself: any number may run, and what one of them did not answer is settled through another.
+Asked to end (SIGTERM, SIGINT), it finishes the calls that are under way.
+
+Servers are found by NATS_URL (or a context of the nats CLI) and DATABASE_URL (or any PG* variable). Traces
+and metrics are exported as the variables OTEL_* say. Logs go to standard error.`,
+		Example: `  ingest
+  ingest --http 127.0.0.1:7070
+  curl -H 'Content-Type: application/json' 127.0.0.1:7070/annals.v1.QueryService/CountExecutions -d '{}'`,
+		Args: cobra.NoArgs,
+	}
+	a.serverFlags(c.PersistentFlags())
+	a.logFlags(c.PersistentFlags(), "info", "json")
+	f := c.Flags()
+	f.StringVar(&address, "http", env("ANNALS_HTTP", ":7070"), "`ADDRESS` to serve on ($ANNALS_HTTP)")
+	f.DurationVar(&wait, "wait", time.Minute, "how long to wait for the servers and the log at the start")
+	f.DurationVar(&o.CallTimeout, "call-timeout", 30*time.Second, "what ends a call whose client names no deadline")
+	f.IntVar(&o.MaxRequestBytes, "max-request-bytes", 8<<20, "the largest request, uncompressed")
+	f.DurationVar(&o.DrainDelay, "drain-delay", 0, "how long to go on as before when asked to end, but for /readyz: time for load balancers to notice")
+	f.DurationVar(&o.DrainTimeout, "drain-timeout", 30*time.Second, "how long calls under way have to end after that")
+	c.AddCommand(versionCommand(a))
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if o.CallTimeout <= 0 || o.MaxRequestBytes <= 0 || o.DrainTimeout <= 0 || o.DrainDelay < 0 || wait <= 0 {
+			return usagef("times and sizes are more than 0")
+		}
+		ctx := c.Context()
+		l, err := a.listen(ctx, address)
+		if err != nil {
+			return err
+		}
+		a.onClose(func() { _ = l.Close() })
+		log, pool, err := a.await(ctx, wait)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		return a.measure(ctx, log, "annals-ingest", func(ctx context.Context, t *telemetry.Telemetry) error {
+			o.Telemetry, o.Logger = t, slog.Default()
+			slog.Info("serving", slog.String("url", "http://"+l.Addr().String()))
+			return wiring.Serve(ctx, l, log, pool, o)
+		})
+	}
+	return c
+}
+
+// listen opens a port for HTTP.
+func (a *app) listen(ctx context.Context, address string) (net.Listener, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return l, nil
+}
+
+// measure runs a long-running program with its telemetry, and says in which mode
+// the log is durable.
+func (a *app) measure(ctx context.Context, log *wiring.Log, service string, run func(context.Context, *telemetry.Telemetry) error) error {
+	t, err := telemetry.Start(ctx, telemetry.Config{Service: service, Version: thisBuild().Version, Logger: slog.Default()})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := t.Shutdown(ctx); err != nil {
+			slog.Warn("telemetry: not all was exported", slog.Any("error", err))
+		}
+	}()
+	return together(ctx,
+		func(ctx context.Context) error { return a.sayDurability(ctx, log, t) },
+		func(ctx context.Context) error { return run(ctx, t) })
+}
+
+func (a *app) sayDurability(ctx context.Context, log *wiring.Log, t *telemetry.Telemetry) error {
+	d, err := a.servers.FindDurability(ctx, log.Conn(), nil)
+	if err != nil {
+		return err
+	}
+	slog.Info("durability of the log", slog.String("mode", d.String()))
+	return telemetry.Durability(t.Providers, d.Mode())
+}
+
+// together runs all until each has ended; the first error asks the others to end.
+func together(ctx context.Context, all ...func(context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, f := range all {
+		g.Go(func() error { return f(ctx) })
+	}
+	return g.Wait()
+}

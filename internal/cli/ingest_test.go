@@ -1,0 +1,150 @@
+package cli_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/annals-io/annals/internal/testenv"
+)
+
+// logged waits for a line of the JSON log and gives what it says under a name.
+func (p *process) logged(msg, name string) string {
+	p.t.Helper()
+	for line := range p.said {
+		var v map[string]any
+		if json.Unmarshal([]byte(line), &v) == nil && v["msg"] == msg {
+			return fmt.Sprint(v[name])
+		}
+	}
+	p.t.Fatalf("it ended without logging %q:\n%s", msg, p.errors())
+	return ""
+}
+
+// fetch is an HTTP request as curl makes it: a POST of JSON if there is a body.
+func fetch(t *testing.T, url, body string) (status int, answer string) {
+	t.Helper()
+	method := http.MethodGet
+	if body != "" {
+		method = http.MethodPost
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Close = true
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	text, err := io.ReadAll(got.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.StatusCode, string(text)
+}
+
+// The programs together, as a worker in any language sees them: what is appended
+// by HTTP is projected by another process and read back; each says how it does.
+func TestIngestAndProjector(t *testing.T) {
+	t.Parallel()
+	bin, dir := install(t), t.TempDir()
+	env := []string{"NATS_URL=" + testenv.NATSURL(t), "DATABASE_URL=" + testenv.Postgres(t)}
+	if _, stderr, code := run(t, bin, dir, env, "annals", "log", "create", "--streams", "2"); code != 0 {
+		t.Fatalf("annals log create: exit code %d\n%s", code, stderr)
+	}
+	ingest := start(t, bin, dir, env, "ingest", "--http", "127.0.0.1:0")
+	url := ingest.logged("serving", "url")
+	if status, answer := fetch(t, url+"/readyz", ""); status != 503 || !strings.Contains(answer, `{"name":"log","ok":true}`) {
+		t.Errorf("before there are tables, /readyz is %d %s", status, answer)
+	}
+	projector := start(t, bin, dir, env, "projector", "run", "--http", "127.0.0.1:0")
+	metrics := projector.logged("serving metrics", "url")
+
+	status, answer := fetch(t, url+"/annals.v1.LogService/Append",
+		`{"workflow": {"workflowId": "order-7"}, "newRun": {}, "events": [{"eventType": "WorkflowExecutionStarted"}, {"eventType": "TimerStarted"}]}`)
+	var appended struct{ Position string }
+	if err := json.Unmarshal([]byte(answer), &appended); status != 200 || err != nil {
+		t.Fatalf("append: %d %s", status, answer)
+	}
+	eventually(t, "/readyz does not become ready", func() bool {
+		status, _ := fetch(t, url+"/readyz", "")
+		return status == 200
+	})
+	status, answer = fetch(t, url+"/annals.v1.QueryService/CountExecutions", fmt.Sprintf(`{"waitFor": %q, "waitTimeout": "60s"}`, appended.Position))
+	if status != 200 || !strings.Contains(answer, `"count":"1"`) {
+		t.Fatalf("count: %d %s", status, answer)
+	}
+
+	for _, page := range []struct {
+		url   string
+		lines []string
+	}{
+		{url, []string{
+			`annals_appends_total{outcome="stored"} 1`, `annals_append_duration_seconds_count{outcome="stored"} 1`,
+			`annals_projection_lag_commits{partition="0"} 0`, `annals_projection_lag_seconds{partition="1"} 0`,
+			`target_info{`, `rpc_server_`,
+		}},
+		{metrics, []string{
+			`annals_projection_events_total{partition="`, `annals_projection_batch_commits_count 1`,
+			`annals_projection_batch_duration_seconds_count{outcome="written"} 1`,
+			`annals_projection_lag_commits{partition="1"} 0`, `annals_projection_stopped{partition="0"} 0`,
+		}},
+	} {
+		status, answer := fetch(t, page.url+"/metrics", "")
+		for _, line := range page.lines {
+			if status != 200 || !strings.Contains(answer, "\n"+line) {
+				t.Errorf("%s/metrics: %d, no line %s\n%s", page.url, status, line, answer)
+			}
+		}
+		if strings.Contains(answer, "order-7") {
+			t.Errorf("%s/metrics names a workflow", page.url)
+		}
+		eventually(t, page.url+"/metrics does not say how durable the log is", func() bool {
+			_, answer := fetch(t, page.url+"/metrics", "")
+			return strings.Contains(answer, "\nannals_log_durability{mode=")
+		})
+	}
+	if status, _ := fetch(t, metrics+"/healthz", ""); status != 200 {
+		t.Errorf("the projector's /healthz is %d", status)
+	}
+
+	for _, p := range []*process{ingest, projector} {
+		p.signal(syscall.SIGTERM)
+		if code := p.end(); code != 0 {
+			t.Errorf("exit code %d after SIGTERM\n%s", code, p.errors())
+		}
+	}
+}
+
+func TestIngestRefuses(t *testing.T) {
+	t.Parallel()
+	bin, dir := install(t), t.TempDir()
+	env := []string{"NATS_URL=" + testenv.NATSURL(t), "DATABASE_URL=" + testenv.Postgres(t, migrated)}
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		says string
+	}{
+		{"a flag that is not there", []string{"--port", "1"}, 2, "unknown flag"},
+		{"an argument", []string{"serve"}, 2, "serve"},
+		{"no time for calls", []string{"--call-timeout", "0s"}, 2, "more than 0"},
+		{"an address that is none", []string{"--http", "nowhere"}, 3, "listen on nowhere"},
+		{"no log in time", []string{"--http", "127.0.0.1:0", "--wait", "50ms"}, 3, "log create"},
+	} {
+		_, stderr, code := run(t, bin, dir, env, append([]string{"ingest"}, c.args...)...)
+		if code != c.code || !strings.Contains(stderr, c.says) {
+			t.Errorf("%s: exit code %d, want %d; it says\n%s", c.name, code, c.code, stderr)
+		}
+	}
+	if stdout, _, code := run(t, bin, dir, env, "ingest", "version"); code != 0 || !strings.Contains(stdout, "version") {
+		t.Errorf("version: exit code %d, %s", code, stdout)
+	}
+}

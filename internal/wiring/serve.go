@@ -1,0 +1,84 @@
+package wiring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect/v2"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/annals-io/annals/internal/ingest"
+	"github.com/annals-io/annals/internal/telemetry"
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
+)
+
+// ServeOptions say how ingest is run. Zero fields mean what ingest.Config says.
+type ServeOptions struct {
+	CallTimeout     time.Duration
+	MaxRequestBytes int
+	DrainDelay      time.Duration
+	DrainTimeout    time.Duration
+	// Telemetry measures calls, appends and reads, and serves /metrics with the
+	// lag of the tables. Nil: nothing is measured.
+	Telemetry *telemetry.Telemetry
+	Logger    *slog.Logger // nil: slog.Default()
+}
+
+// Serve is ingest on l until the context ends and it has drained, and then
+// returns nil. It closes l.
+func Serve(ctx context.Context, l net.Listener, log events.Log, pool *pgxpool.Pool, o ServeOptions) (err error) {
+	defer l.Close()
+	tables, err := pgstore.New(pool, pgstore.Config{})
+	if err != nil {
+		return err
+	}
+	c := ingest.Config{
+		Log: log, Tables: tables, CallTimeout: o.CallTimeout, MaxRequestBytes: o.MaxRequestBytes,
+		DrainDelay: o.DrainDelay, DrainTimeout: o.DrainTimeout, Logger: o.Logger,
+	}
+	if t := o.Telemetry; t != nil {
+		if c.Log, err = telemetry.Log(log, t.Providers); err != nil {
+			return err
+		}
+		calls, err := t.Interceptor()
+		if err != nil {
+			return err
+		}
+		stop, err := telemetry.Lag(t.Providers, log, tables.Checkpoints)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+		c.Interceptors, c.Metrics = []connect.ServerInterceptor{calls}, t.Handler()
+	}
+	server, err := ingest.New(c)
+	if err != nil {
+		return err
+	}
+	return server.Run(ctx, l)
+}
+
+// ServeMetrics serves /metrics and /healthz on l until the context ends, and then
+// returns nil. It closes l.
+func ServeMetrics(ctx context.Context, l net.Listener, t *telemetry.Telemetry) error {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", t.Handler())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	h := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- h.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	err := h.Close()
+	<-ended
+	return err
+}
