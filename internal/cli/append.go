@@ -50,7 +50,8 @@ with 1. An unknown outcome (exit code 3) prints a commit id and an expectation: 
     annals append order-7 --events -
   annals append order-7 --events signal.json --at-end
   annals append order-7 --events next.json --after 0199…:12 --commit-id step-13`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	flags := c.Flags()
 	flags.StringVarP(&f.file, "events", "e", "", "`FILE` of the events, - for standard input (required)")

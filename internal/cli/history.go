@@ -31,7 +31,8 @@ are not all.`,
   annals history order-1 --reverse --limit 5          # the last five events, newest first
   annals history order-1 --from 10 -o jsonl           # from event 10 on
   annals history order-1 -o temporal > order-1.json   # for a replayer`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	f := c.Flags()
 	f.StringVar((*string)(&read.Run), "run", "", "run `ID` (default: the newest)")

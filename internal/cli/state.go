@@ -24,7 +24,8 @@ backwards in real histories.`,
 		Example: `  annals state order-1
   annals state order-1 --at 12 -o json
   annals state order-1 --at 2026-01-31T12:00:00Z`,
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	c.Flags().StringVar(&run, "run", "", "run `ID` (default: the newest)")
 	c.Flags().StringVar(&at, "at", "", "event id, inclusive, or RFC 3339 time `N|TIME` (default: the end)")
