@@ -156,10 +156,17 @@ func collect[T any](seq func(func(T, error) bool)) ([]T, error) {
 	return out, nil
 }
 
+// Reporter is what CheckWorkflow needs of a test, or of a check of a property.
+type Reporter interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+}
+
 // CheckWorkflow reads a workflow in every way and fails unless all agree: the
 // commits chain, their events are dense, each run reads the same in both
 // directions, and the tail is the last commit.
-func CheckWorkflow(t testing.TB, log events.Log, w events.Workflow) {
+func CheckWorkflow(t Reporter, log events.Log, w events.Workflow) {
 	t.Helper()
 	ctx := context.Background()
 	tail, err := log.Tail(ctx, w)
@@ -208,7 +215,7 @@ func CheckWorkflow(t testing.TB, log events.Log, w events.Workflow) {
 
 // model rebuilds the runs of a workflow from its commits by plain code, and
 // checks each envelope against what the commits before it hold.
-func model(t testing.TB, commits []*events.Commit) (runs map[events.RunID][]*events.Event, order []events.RunID) {
+func model(t Reporter, commits []*events.Commit) (runs map[events.RunID][]*events.Event, order []events.RunID) {
 	t.Helper()
 	runs = map[events.RunID][]*events.Event{}
 	first := map[events.RunID]uint64{}

@@ -38,7 +38,7 @@ func outcomeCases() []testCase {
 			}
 		}
 	}
-	return append(cases, named(faultsAmongManyWriters, attemptsBesideAnotherStart)...)
+	return append(cases, named(faultsAmongManyWriters, attemptsBesideAnotherStart, aRepetitionOvertakesTheAppend)...)
 }
 
 // doubtfulAppend is an append whose message or acknowledgement is lost.
@@ -144,6 +144,19 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 	if err := r.Expect.UnmarshalText([]byte(text(doubt.Expectation))); err != nil {
 		c.Fatal(err)
 	}
+	// A repetition that does not get through leaves it as unknown as it was.
+	ended, cancel := context.WithCancel(c.ctx())
+	cancel()
+	_, err = c.log.Append(ended, r)
+	still := as[*events.OutcomeUnknownError](c, err, events.ErrOutcomeUnknown, "repeated with an ended context")
+	if still.CommitID != r.CommitID || text(still.Expectation) != text(r.Expect) {
+		c.Errorf("repeated with an ended context: %+v, want commit id and expectation as they were", still)
+	}
+	attempt, ok := r.Expect.Attempted()
+	if !ok {
+		c.Fatal("the expectation carries no attempt")
+	}
+
 	for repeat := range 2 {
 		res, err := c.log.Append(c.ctx(), r)
 		mine := c.commitsWith(w, r.CommitID)
@@ -165,6 +178,16 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 			}
 			if !errors.Is(err, events.ErrConflict) && !errors.Is(err, events.ErrClosed) {
 				c.Errorf("repeated: %v, want a conflict or a closed run", err)
+			}
+		}
+		// Whichever attempt was stored, it is the same to the byte.
+		for _, commit := range c.commitsWith(w, r.CommitID) {
+			parts, err := commit.Segments()
+			if err != nil {
+				c.Fatal(err)
+			}
+			if got := parts[0].Events[0].EventTime.AsTime(); !got.Equal(attempt.Time) || attempt.Run != "" && commit.Run.Run != attempt.Run {
+				c.Errorf("stored were run %s and time %s, the first attempt had %s and %s", commit.Run.Run, got, attempt.Run, attempt.Time)
 			}
 		}
 		// Where the workflow stands as it did, it must go through.
@@ -279,5 +302,47 @@ func attemptsBesideAnotherStart(c *scene) {
 		other := c.start(w)
 		got := refused[*events.ConflictError](c, r, events.ErrConflict)
 		c.same("the conflict's cursor", other.Cursor, got.Actual)
+	}
+}
+
+// aRepetitionOvertakesTheAppend: while an append is under way, another commit
+// comes, and then a repetition of the append by somebody else, which is stored.
+// The append must find it.
+func aRepetitionOvertakesTheAppend(c *scene) {
+	for name, r := range map[string]events.Request{
+		"at end":           {Expect: events.AtEnd(), Events: signals(1, "mine")},
+		"at end of a run":  {Expect: events.AtEndOf("r"), Events: signals(1, "mine")},
+		"the next run":     {Events: list(started("mine"))},
+		"after all is new": {Events: list(started("mine"))},
+	} {
+		w := c.workflow(name)
+		r.Workflow, r.CommitID = w, "mine"
+		other := []events.Request{{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "other")}}
+		switch name {
+		case "the next run":
+			c.start(w, completed())
+			other = []events.Request{{Workflow: w, Events: list(started("other"), completed())}}
+		case "after all is new":
+			other = []events.Request{{Workflow: w, Events: list(started("other"))}, {Workflow: w, Expect: events.AtEnd(), Events: list(completed())}}
+		default:
+			c.append(events.Request{Workflow: w, RunID: "r", Events: list(started("T"))})
+		}
+		var overtaken events.Result
+		log := c.h.Open(c, Options{Fault: func(events.CommitID) Fault {
+			if overtaken.CommitID == "" {
+				for _, o := range other {
+					c.append(o)
+				}
+				overtaken = c.append(r)
+			}
+			return Deliver
+		}})
+		res, err := log.Append(c.ctx(), r)
+		if err != nil || !res.Existed || res.Position != overtaken.Position {
+			c.Errorf("%s: gave %+v, %v, want what was stored at %s", name, res, err, overtaken.Position)
+		}
+		if n := len(c.commitsWith(w, "mine")); n != 1 {
+			c.Errorf("%s: stored %d times", name, n)
+		}
 	}
 }

@@ -54,3 +54,5 @@ func TestLog(t *testing.T) {
 		t.Run(name, func(t *testing.T) { eventstest.Run(t, harness(t, c)) })
 	}
 }
+
+func TestModel(t *testing.T) { eventstest.Model(t, harness(t, memlog.Config{Streams: 2})) }

@@ -170,3 +170,9 @@ func TestLogReopenedBetweenSteps(t *testing.T) {
 	each.Open = func(t testing.TB, o eventstest.Options) events.Log { return reopened{t, h, o} }
 	eventstest.Run(t, each)
 }
+
+func TestModel(t *testing.T) {
+	nc := testenv.NATS(t)
+	create(t, nc, natslog.CreateOptions{Streams: 1})
+	eventstest.Model(t, harness(nc))
+}
