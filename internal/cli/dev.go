@@ -13,18 +13,21 @@ func devCommand(a *app) *cobra.Command {
 		Use:   "dev [flags] [-- COMMAND ARG…]",
 		Short: "Run NATS, Postgres and the projector here, in one process",
 		Long: `Runs the whole pipeline in one process, with nothing to install: NATS with JetStream (sync_interval always),
-Postgres (found on the machine, else fetched once) and the projector. It takes the ports 4222 and 5432 if they
-are free and others if not, prints lines that export NATS_URL and DATABASE_URL, and goes on until it is
-interrupted. Commands that are started without URLs, in this folder or below it, find it.
+Postgres (found on the machine, else fetched once), the projector and ingest. It takes the ports 4222, 5432 and
+7070 if they are free and others if not, prints lines that export NATS_URL, DATABASE_URL and ANNALS_URL, and
+goes on until it is interrupted. Commands that are started without URLs, in this folder or below it, find it.
 
-With a COMMAND: runs it with NATS_URL and DATABASE_URL set, hands on interrupts, ends with its exit code, and
-stops everything.
+ANNALS_URL is where workers in any language append and read by HTTP; $ANNALS_URL/metrics shows what all parts do.
+
+With a COMMAND: runs it with the three URLs set, hands on interrupts, ends with its exit code, and stops
+everything.
 
 Data is kept in ./.annals; with --ephemeral nothing is, however the process ends.`,
 		Example: `  annals dev
   annals dev --data /var/lib/annals
   annals dev --ephemeral -- sh -c 'annals import histories/ && annals verify'
-  annals dev -- psql`,
+  annals dev -- psql
+  annals dev -- sh -c 'curl -H "Content-Type: application/json" -d {} $ANNALS_URL/annals.v1.QueryService/CountExecutions'`,
 		Args: func(c *cobra.Command, args []string) error {
 			if n := c.ArgsLenAtDash(); len(args) > 0 && n != 0 {
 				return usagef("unknown argument %q: the command to run comes after --", args[0])
@@ -33,6 +36,7 @@ Data is kept in ./.annals; with --ephemeral nothing is, however the process ends
 		},
 	}
 	c.Flags().StringVar(&data, "data", env("ANNALS_DATA", ".annals"), "`FOLDER` that keeps the data ($ANNALS_DATA)")
+	c.Flags().StringVar(&o.HTTP, "http", env("ANNALS_HTTP", ""), "`ADDRESS` of ingest (default 127.0.0.1:7070, or another port if that is taken) ($ANNALS_HTTP)")
 	c.Flags().BoolVar(&o.Ephemeral, "ephemeral", false, "keep nothing")
 	c.MarkFlagsMutuallyExclusive("data", "ephemeral")
 	c.RunE = func(c *cobra.Command, args []string) error {

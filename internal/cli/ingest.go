@@ -69,7 +69,7 @@ and metrics are exported as the variables OTEL_* say. Logs go to standard error.
 		}
 		return a.measure(ctx, log, "annals-ingest", func(ctx context.Context, t *telemetry.Telemetry) error {
 			o.Telemetry, o.Logger = t, slog.Default()
-			slog.Info("serving", slog.String("url", "http://"+l.Addr().String()))
+			slog.Info("serving", slog.String("url", wiring.URL(l)))
 			return wiring.Serve(ctx, l, log, pool, o)
 		})
 	}

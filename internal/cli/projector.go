@@ -94,7 +94,7 @@ exit code 3, when all have stopped.`,
 			if err != nil {
 				return err
 			}
-			slog.Info("serving metrics", slog.String("url", "http://"+l.Addr().String()))
+			slog.Info("serving metrics", slog.String("url", wiring.URL(l)))
 			o.Telemetry = t
 			return together(ctx,
 				func(ctx context.Context) error { return wiring.ServeMetrics(ctx, l, t) },

@@ -19,7 +19,7 @@ import (
 func (d *pipeline) command() (int, error) {
 	c := exec.Command(d.o.Command[0], d.o.Command[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = d.o.In, d.o.Out, d.o.Err
-	c.Env = append(os.Environ(), "NATS_URL="+d.natsURL(), "DATABASE_URL="+d.databaseURL())
+	c.Env = append(os.Environ(), "NATS_URL="+d.natsURL(), "DATABASE_URL="+d.databaseURL(), "ANNALS_URL="+d.annalsURL())
 	tie(c)
 
 	signals := make(chan os.Signal, 8)

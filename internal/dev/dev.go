@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +18,8 @@ import (
 
 	"github.com/annals-io/annals/internal/embednats"
 	"github.com/annals-io/annals/internal/embedpg"
+	"github.com/annals-io/annals/internal/ingest"
+	"github.com/annals-io/annals/internal/telemetry"
 	"github.com/annals-io/annals/internal/wiring"
 	"github.com/annals-io/annals/internal/wiring/discovery"
 	"github.com/annals-io/annals/pkg/events/natslog"
@@ -42,7 +46,7 @@ func Run(ctx context.Context, o Options) (code int, err error) {
 	if len(o.Command) > 0 {
 		return d.command()
 	}
-	fmt.Fprintf(o.Out, "export NATS_URL='%s'\nexport DATABASE_URL='%s'\n", d.natsURL(), d.databaseURL())
+	fmt.Fprintf(o.Out, "export NATS_URL='%s'\nexport DATABASE_URL='%s'\nexport ANNALS_URL='%s'\n", d.natsURL(), d.databaseURL(), d.annalsURL())
 	select {
 	case <-ctx.Done():
 		return 0, nil
@@ -56,6 +60,8 @@ type pipeline struct {
 	o        Options
 	nats     *embednats.Server
 	postgres *embedpg.Server
+	http     net.Listener
+	measures *telemetry.Telemetry
 	ended    chan error  // the first part that ended by itself
 	stopping atomic.Bool // from here on the servers' complaints are about us
 	stops    []func() error
@@ -63,6 +69,8 @@ type pipeline struct {
 
 func (d *pipeline) natsURL() string     { return d.nats.ClientURL() }
 func (d *pipeline) databaseURL() string { return d.postgres.ConnString(database) }
+
+func (d *pipeline) annalsURL() string { return wiring.URL(d.http) }
 
 // onStop has f called by stop, the last first.
 func (d *pipeline) onStop(f func() error) { d.stops = append(d.stops, f) }
@@ -86,6 +94,12 @@ func (d *pipeline) fail(part string, cause error) {
 
 func (d *pipeline) start(ctx context.Context) error {
 	began := time.Now()
+	if err := d.listen(ctx); err != nil {
+		return err
+	}
+	if err := d.measure(ctx); err != nil {
+		return err
+	}
 	if err := d.startServers(ctx); err != nil {
 		return d.inUse(err)
 	}
@@ -116,6 +130,7 @@ func (d *pipeline) start(ctx context.Context) error {
 		return err
 	}
 	d.project(log, pool)
+	d.serve(log, pool)
 	go func() {
 		<-d.postgres.Done()
 		if err := d.postgres.Err(); err != nil {
@@ -125,7 +140,7 @@ func (d *pipeline) start(ctx context.Context) error {
 	if err := d.announce(nc.ConnectedServerId()); err != nil {
 		return err
 	}
-	d.o.Logger.Info("annals dev is ready", slog.String("nats", d.natsURL()), slog.String("database", d.databaseURL()),
+	d.o.Logger.Info("annals dev is ready", slog.String("nats", d.natsURL()), slog.String("database", d.databaseURL()), slog.String("api", d.annalsURL()),
 		slog.String("data", d.where()), slog.String("durability", "sync_interval always"), slog.Duration("took", time.Since(began).Round(time.Millisecond)))
 	return nil
 }
@@ -197,8 +212,64 @@ func (d *pipeline) project(log *natslog.Log, pool *pgxpool.Pool) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		if err := wiring.Project(ctx, log, pool, wiring.ProjectOptions{Logger: d.o.Logger}); err != nil {
+		if err := wiring.Project(ctx, log, pool, wiring.ProjectOptions{Telemetry: d.measures, Logger: d.o.Logger}); err != nil {
 			d.fail("the projector", err)
+		}
+	}()
+	d.onStop(func() error {
+		cancel()
+		<-done
+		return nil
+	})
+}
+
+// listen opens ingest's port.
+func (d *pipeline) listen(ctx context.Context) (err error) {
+	address := d.o.HTTP
+	if address == "" {
+		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(httpPort))
+	}
+	var c net.ListenConfig
+	d.http, err = c.Listen(ctx, "tcp", address)
+	if err != nil && d.o.HTTP == "" {
+		d.http, err = c.Listen(ctx, "tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", address, err)
+	}
+	d.onStop(func() error {
+		_ = d.http.Close() // closed already if it was served
+		return nil
+	})
+	return nil
+}
+
+// measure begins to measure what all parts do.
+func (d *pipeline) measure(ctx context.Context) (err error) {
+	d.measures, err = telemetry.Start(ctx, telemetry.Config{Service: "annals-dev", Logger: d.o.Logger})
+	if err != nil {
+		return err
+	}
+	d.onStop(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := d.measures.Shutdown(ctx); err != nil {
+			d.o.Logger.Warn("telemetry: not all was exported", slog.Any("error", err))
+		}
+		return nil
+	})
+	return telemetry.Durability(d.measures.Providers, wiring.Durability{Always: true, Source: "annals dev"}.Mode())
+}
+
+// serve runs ingest until stop.
+func (d *pipeline) serve(log *natslog.Log, pool *pgxpool.Pool) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		o := wiring.ServeOptions{DrainTimeout: drainTimeout, Telemetry: d.measures, LagIsMeasured: true, Logger: d.o.Logger}
+		if err := wiring.Serve(ctx, d.http, log, pool, o); err != nil && !errors.Is(err, ingest.ErrCutOff) {
+			d.fail("ingest", err)
 		}
 	}()
 	d.onStop(func() error {
@@ -215,7 +286,7 @@ func (d *pipeline) announce(server string) error {
 	}
 	withdraw, err := discovery.Announce(discovery.Record{
 		PID: os.Getpid(), StartedAt: time.Now(), Folder: folder, DataDir: d.o.DataDir,
-		NATSURL: d.natsURL(), NATSServer: server, SyncAlways: d.nats.SyncAlways(), DatabaseURL: d.databaseURL(),
+		NATSURL: d.natsURL(), NATSServer: server, SyncAlways: d.nats.SyncAlways(), DatabaseURL: d.databaseURL(), AnnalsURL: d.annalsURL(),
 	})
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
 // Package dev runs the whole pipeline in one process: NATS with JetStream,
-// Postgres as a child, and the projector.
+// Postgres as a child, the projector and ingest.
 //
 //	            ┌───────── a server ends, the projector stops ────────┐
 //	            │                                                     ▼

@@ -7,13 +7,19 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // The ports that are taken if they are free.
 const (
 	natsPort     = 4222
 	postgresPort = 5432
+	httpPort     = 7070
 )
+
+// drainTimeout is how long calls under way have to end: nobody but the user is
+// waiting.
+const drainTimeout = 5 * time.Second
 
 // database holds the tables.
 const database = "annals"
@@ -24,8 +30,11 @@ type Options struct {
 	DataDir string
 	// Ephemeral keeps nothing: DataDir MUST be empty.
 	Ephemeral bool
-	// Command, if not empty, is run with NATS_URL and DATABASE_URL set; when it
-	// has ended everything stops.
+	// HTTP is the address of ingest. Empty: the standard port on 127.0.0.1, or
+	// another one if that is taken.
+	HTTP string
+	// Command, if not empty, is run with NATS_URL, DATABASE_URL and ANNALS_URL
+	// set; when it has ended everything stops.
 	Command []string
 	// In, Out and Err are the command's standard streams. Without a command,
 	// Out gets lines that export the URLs to a shell.

@@ -24,10 +24,21 @@ type ServeOptions struct {
 	MaxRequestBytes int
 	DrainDelay      time.Duration
 	DrainTimeout    time.Duration
-	// Telemetry measures calls, appends and reads, and serves /metrics with the
-	// lag of the tables. Nil: nothing is measured.
+	// Telemetry measures calls, appends, reads and the lag of the tables, and
+	// serves /metrics. Nil: nothing is measured.
 	Telemetry *telemetry.Telemetry
-	Logger    *slog.Logger // nil: slog.Default()
+	// LagIsMeasured says that a projector in this process measures the lag.
+	LagIsMeasured bool
+	Logger        *slog.Logger // nil: slog.Default()
+}
+
+// URL is where clients on this machine reach a server that listens there.
+func URL(l net.Listener) string {
+	host, port, err := net.SplitHostPort(l.Addr().String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return "http://" + net.JoinHostPort("127.0.0.1", port)
+	}
+	return "http://" + l.Addr().String()
 }
 
 // Serve is ingest on l until the context ends and it has drained, and then
@@ -50,11 +61,13 @@ func Serve(ctx context.Context, l net.Listener, log events.Log, pool *pgxpool.Po
 		if err != nil {
 			return err
 		}
-		stop, err := telemetry.Lag(t.Providers, log, tables.Checkpoints)
-		if err != nil {
-			return err
+		if !o.LagIsMeasured {
+			stop, lagErr := telemetry.Lag(t.Providers, log, tables.Checkpoints)
+			if lagErr != nil {
+				return lagErr
+			}
+			defer func() { err = errors.Join(err, stop()) }()
 		}
-		defer func() { err = errors.Join(err, stop()) }()
 		c.Interceptors, c.Metrics = []connect.ServerInterceptor{calls}, t.Handler()
 	}
 	server, err := ingest.New(c)

@@ -35,6 +35,7 @@ type Record struct {
 	NATSServer  string    `json:"natsServer"` // the server's id
 	SyncAlways  bool      `json:"syncAlways"`
 	DatabaseURL string    `json:"databaseUrl"`
+	AnnalsURL   string    `json:"annalsUrl"` // of ingest
 }
 
 // Announce publishes the record until the returned function is called, or the
