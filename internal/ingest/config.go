@@ -25,6 +25,9 @@ type Config struct {
 	// MaxRequestBytes bounds a request, uncompressed; 8 MiB. A commit of 2 MiB
 	// takes less than half of it as JSON.
 	MaxRequestBytes int
+	// BodyTimeout is how long a client has to send a request once it has begun; 1
+	// minute. What the call takes after that is another matter.
+	BodyTimeout time.Duration
 	// DrainDelay is how long a server goes on as before once it is to end, but
 	// for /readyz: time for load balancers to notice; 0.
 	DrainDelay time.Duration
@@ -43,11 +46,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Log == nil || c.Tables == nil {
 		return c, errors.New("ingest: want a log and tables")
 	}
-	if c.CallTimeout < 0 || c.WaitTimeout < 0 || c.MaxRequestBytes < 0 || c.DrainDelay < 0 || c.DrainTimeout < 0 {
+	if c.CallTimeout < 0 || c.WaitTimeout < 0 || c.MaxRequestBytes < 0 || c.BodyTimeout < 0 || c.DrainDelay < 0 || c.DrainTimeout < 0 {
 		return c, errors.New("ingest: a setting is negative")
 	}
 	orDefault(&c.CallTimeout, 30*time.Second)
 	orDefault(&c.WaitTimeout, 10*time.Second)
+	orDefault(&c.BodyTimeout, time.Minute)
 	orDefault(&c.DrainTimeout, 30*time.Second)
 	orDefault(&c.MaxRequestBytes, 8<<20)
 	if c.Logger == nil {

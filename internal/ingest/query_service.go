@@ -2,11 +2,11 @@ package ingest
 
 import (
 	"context"
+	"time"
 
 	annalsv1 "github.com/annals-io/annals/pkg/api/annals/v1"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
-	"time"
 )
 
 // queryService is QueryService over the tables.

@@ -218,6 +218,35 @@ func TestCompression(t *testing.T) {
 	}
 }
 
+// A client has so long to send its request; what the call then takes is another
+// matter.
+func TestBodyTimeout(t *testing.T) {
+	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), BodyTimeout: 100 * time.Millisecond})
+	for name, c := range map[string]*http.Client{"HTTP/1": client(t), "HTTP/2": h2c(t)} {
+		body, stall := io.Pipe()
+		go func() { _, _ = io.WriteString(stall, `{"workflow": `) }()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, service.url+"/annals.v1.LogService/Append", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		if e := do(t, c, r).fault(t, nil); e.Code != "deadline_exceeded" {
+			t.Errorf("%s: half a request is answered with %+v", name, e)
+		}
+		_ = stall.Close()
+
+		r, err = http.NewRequestWithContext(t.Context(), http.MethodPost, service.url+"/annals.v1.QueryService/CountExecutions",
+			strings.NewReader(`{"waitFor": "0:1", "waitTimeout": "0.4s"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		if e := do(t, c, r).fault(t, nil); e.Code != "deadline_exceeded" || len(e.Details) != 1 {
+			t.Errorf("%s: a call that takes longer than its body may is answered with %+v", name, e)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	log := newMemlog(t, memlog.Config{})
 	tables := newTables(t, newPool(t))
@@ -228,6 +257,7 @@ func TestNewRefuses(t *testing.T) {
 		"a negative size":      {Log: log, Tables: tables, MaxRequestBytes: -1},
 		"a negative drain":     {Log: log, Tables: tables, DrainTimeout: -1},
 		"a negative delay":     {Log: log, Tables: tables, DrainDelay: -1},
+		"a negative body":      {Log: log, Tables: tables, BodyTimeout: -1},
 		"a negative wait time": {Log: log, Tables: tables, WaitTimeout: -1},
 	} {
 		if _, err := ingest.New(c); err == nil {
