@@ -38,9 +38,11 @@ type Request struct {
 	// older ones are not. After with a later cursor does not look: it says
 	// that exactly this history is known.
 	CommitID CommitID
-	// RunID names the run that a start event in Events opens. Empty: what the
-	// events say (the closing event's new run id, else the start's original
-	// run id), else a UUIDv7.
+	// RunID names the run that a start event in Events opens last. Empty: what
+	// the events say (the closing event's new run id, else the start's original
+	// run id), else a UUIDv7. An id that an earlier run of the workflow has is
+	// refused, as far back as CommitID's are looked for; finding out costs a
+	// read for each earlier run, which a UUIDv7 bounds to those of its minute.
 	RunID RunID
 	// Events are 1 or more, in order. An event id of 0 is assigned; one that
 	// is set must be the next. Times that are absent are assigned from this

@@ -114,6 +114,21 @@ type end struct {
 	run    events.Segment
 	back   []uint64
 	broken bool // reported already: what follows would only repeat it
+	// runs are the workflow's, once it has had more than one.
+	runs map[events.RunID]bool
+}
+
+// opens notes that a run begins, and reports whether its id is new.
+func (e *end) opens(run events.RunID) bool {
+	if e.run.Run == "" {
+		return true // the first: e.run will have it
+	}
+	if e.runs == nil {
+		e.runs = map[events.RunID]bool{e.run.Run: true}
+	}
+	known := e.runs[run]
+	e.runs[run] = true
+	return !known
 }
 
 func (v *verifying) run(ctx context.Context) error {
@@ -121,12 +136,12 @@ func (v *verifying) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.Last < b.First {
-		return nil
-	}
 	v.last = b.Last
 	if b.First > 1 {
 		v.differs(Difference{Kind: KindGap, Position: events.Position{Partition: v.partition, Sequence: b.First}, Detail: fmt.Sprintf("the log begins here, not at 1: %d messages are gone", b.First-1)})
+	}
+	if b.Last < b.First {
+		return nil
 	}
 	follow := events.FollowOptions{Until: b.Last}
 	if v.o.Workflow != nil {
@@ -204,9 +219,14 @@ func (v *verifying) message(m events.Message) {
 	}
 	before.broken = false
 	for _, s := range []*events.Segment{c.Closed, &c.Run} {
-		if s != nil && s.Opens() {
-			v.report.Runs++
+		if s == nil || !s.Opens() {
+			continue
 		}
+		v.report.Runs++
+		if !before.opens(s.Run) {
+			v.differs(Difference{Kind: KindEnvelope, Workflow: c.Workflow, Run: s.Run, Position: c.Position, Detail: "it starts a run whose id an earlier run has"})
+		}
+		before.run.Run = s.Run
 	}
 	before.hash, before.run, before.back = c.Hash, c.Run, c.Cursor(v.log.Identity()).Back()
 }

@@ -436,3 +436,28 @@ func TestVerifyLogEnds(t *testing.T) {
 		t.Error("a check that was canceled ended without an error")
 	}
 }
+
+// A log takes an id that an earlier run has only where it no longer looks that
+// far back: then the check says so.
+func TestVerifyLogFindsARunIDUsedTwice(t *testing.T) {
+	t.Parallel()
+	log, err := memlog.New(memlog.Config{Streams: 1, LookBack: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := events.Workflow{Namespace: "default", ID: "w"}
+	var last events.Position
+	for _, run := range []events.RunID{"a", "b", "c", "d", "a"} {
+		res, err := log.Append(t.Context(), events.Request{
+			Workflow: w, RunID: run, Events: []*events.Event{events.WorkflowStarted("T", "q"), events.WorkflowCompleted()},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = res.Position
+	}
+	r := check(t, log, replay.VerifyOptions{})
+	if len(r.Differences) != 1 || r.Differences[0].Run != "a" || r.Differences[0].Position != last || r.Differences[0].Workflow != w {
+		t.Errorf("found %+v", r.Differences)
+	}
+}

@@ -9,7 +9,7 @@ import (
 func startCases() []testCase {
 	return named(
 		startsWhatIsNew, startKeepsWhatWasGiven, startIsRefusedWhileARunIsOpen, startFollowsAClosedRun,
-		startNamesItsRun, startIsRefusedTheRunBeforeItsId, startFollowsAClosedCursor,
+		startNamesItsRun, startIsRefusedTheRunBeforeItsId, startIsRefusedAnEarlierRunsId, startFollowsAClosedCursor,
 		startRefusesOtherFirstEvents,
 	)
 }
@@ -127,6 +127,32 @@ func startIsRefusedTheRunBeforeItsId(c *scene) {
 		c.Errorf("field is %q", got.Field)
 	}
 	refused[*events.InvalidError](c, events.Request{Workflow: w, Events: list(startedAs("s"), completed(), startedAs("s"))}, events.ErrInvalid)
+}
+
+func startIsRefusedAnEarlierRunsId(c *scene) {
+	w := c.workflow("w")
+	c.append(events.Request{Workflow: w, RunID: "a", Events: list(started("T"), completed())})
+	c.append(events.Request{Workflow: w, Events: list(startedAs("b"), continuedAs("c"), started("T"), completed())})
+	tail := c.append(events.Request{Workflow: w, Events: list(started("T"))})
+	for _, taken := range []events.RunID{"a", "b", "c"} {
+		refused[*events.InvalidError](c, events.Request{
+			Workflow: w, RunID: taken, Expect: events.After(tail.Cursor), Events: list(continuedAs(""), started("T")),
+		}, events.ErrInvalid)
+	}
+	tail = c.append(events.Request{Workflow: w, Expect: events.After(tail.Cursor), Events: list(completed())})
+	for _, r := range []events.Request{
+		{RunID: "a", Events: list(started("T"))},
+		{Events: list(startedAs("b"))},
+		{Expect: events.After(tail.Cursor), Events: list(startedAs("a"))},
+		{Events: list(startedAs("c"), completed(), started("T"))},
+		{RunID: "a", Events: list(started("T"), completed(), started("T"))},
+	} {
+		r.Workflow = w
+		if got := refused[*events.InvalidError](c, r, events.ErrInvalid); got.Field != "runId" {
+			c.Errorf("field is %q", got.Field)
+		}
+	}
+	c.append(events.Request{Workflow: w, RunID: "d", Events: list(started("T"))})
 }
 
 func startFollowsAClosedCursor(c *scene) {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
 )
 
 // Follow yields a partition's messages by an ephemeral consumer: no
@@ -29,7 +30,10 @@ func (l *Log) Follow(ctx context.Context, p events.Partition, o events.FollowOpt
 		delays := retry(ctx)
 		for {
 			progress := f.after
-			err := f.once(ctx)
+			err := f.sameEnd(ctx)
+			if err == nil {
+				err = f.once(ctx)
+			}
 			if f.stopped {
 				return
 			}
@@ -64,6 +68,49 @@ type following struct {
 	after     uint64
 	yield     func(events.Message, error) bool
 	stopped   bool
+	last      events.Message // the one at after, without header and body, once it is known
+	short     time.Time      // since when the log has ended before it; zero: it has not
+}
+
+// shortPatience is how long a log may end before what was followed already: a
+// new leader may need a moment to know all that was stored.
+const shortPatience = 10 * time.Second
+
+// sameEnd checks, before a consumer takes the place of another, that the log
+// still has what was yielded last, or what was to be followed from. A server would not say so: asked for what
+// comes after the end of a log that was cut short, it waits until there is
+// something, and that is something else.
+func (f *following) sameEnd(ctx context.Context) error {
+	if f.after == 0 {
+		return nil
+	}
+	m, err := f.store.Get(ctx, events.Position{Partition: f.partition, Sequence: f.after})
+	if f.last.Position.Sequence == 0 { // nothing was yielded yet: what is there is what must stay
+		if err == nil {
+			f.last = events.Message{Position: m.Position, Subject: m.Subject, Time: m.Time}
+		}
+		if errors.Is(err, subjectlog.ErrNone) {
+			err = nil
+		}
+		return err
+	}
+	switch {
+	case errors.Is(err, subjectlog.ErrNone):
+		now := time.Now()
+		if f.short.IsZero() {
+			f.short = now
+		}
+		if now.Sub(f.short) < shortPatience {
+			return err
+		}
+		return &events.WrongLogError{What: StreamName(f.partition), Want: "to have the message at " + f.last.Position.String() + " that was followed", Got: "without it: the log was cut short or restored"}
+	case err != nil:
+		return err
+	case m.Subject != f.last.Subject || !m.Time.Equal(f.last.Time):
+		return &events.WrongLogError{What: StreamName(f.partition), Want: "to have the message at " + f.last.Position.String() + " that was followed", Got: "with another one there: the log was cut short or restored, and written again"}
+	}
+	f.short = time.Time{}
+	return nil
 }
 
 // once follows with one consumer until it fails.
@@ -79,6 +126,7 @@ func (f *following) once(ctx context.Context) error {
 			return err
 		}
 		f.after = m.Position.Sequence
+		f.last = events.Message{Position: m.Position, Subject: m.Subject, Time: m.Time}
 		past := f.o.Until != 0 && f.after > f.o.Until
 		if past || !f.yield(m, nil) || f.after == f.o.Until {
 			f.stopped = true

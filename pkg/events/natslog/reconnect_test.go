@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -312,4 +313,63 @@ func settleUnderFaults(t *testing.T, sound *natslog.Log, connect func() *natslog
 		t.Errorf("the log holds %d commits, %d were acknowledged", all, total+1)
 	}
 	t.Logf("%d appends were acknowledged; %d times the outcome was unknown for a while", total, doubts)
+}
+
+// TestFollowNoticesALogThatWasCutShort: the server loses what it had
+// acknowledged, and goes on. Whoever followed it must not go on with what is
+// written in its place.
+func TestFollowNoticesALogThatWasCutShort(t *testing.T) {
+	store, before := t.TempDir(), t.TempDir()
+	p := newPlace(t)
+	p.start(store)
+	nc, connected := p.connect()
+	create(t, nc, natslog.CreateOptions{Streams: 1})
+	log := open(t, nc, natslog.Config{AttemptTimeout: 200 * time.Millisecond})
+	append := func(id string) {
+		t.Helper()
+		if _, err := log.Append(t.Context(), request(events.Workflow{Namespace: "n", ID: id}, events.NewRun(), started())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	append("kept")
+	p.stop()
+	if err := os.CopyFS(before, os.DirFS(store)); err != nil {
+		t.Fatal(err)
+	}
+	p.start(store)
+	<-connected
+	append("lost")
+
+	// One has been given both messages, the other began behind them and was
+	// given nothing yet.
+	ended := make(chan error, 2)
+	given := make(chan struct{}, 2)
+	follow := func(after uint64) {
+		var last error
+		for _, err := range log.Follow(t.Context(), 0, events.FollowOptions{After: after}) {
+			if last = err; err == nil {
+				given <- struct{}{}
+			}
+		}
+		ended <- last
+	}
+	go follow(0)
+	<-given
+	<-given
+	made, err := nc.SubscribeSync("$JS.EVENT.ADVISORY.CONSUMER.CREATED." + natslog.StreamName(0) + ".>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go follow(2)
+	if _, err := made.NextMsgWithContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	p.start(before)
+	<-connected
+	append("in its place")
+	append("and after it")
+	for range 2 {
+		wrongLog(t, <-ended, natslog.StreamName(0))
+	}
 }

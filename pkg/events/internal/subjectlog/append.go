@@ -19,9 +19,7 @@ func (l *Log) Append(ctx context.Context, r events.Request) (events.Result, erro
 		return events.Result{}, err
 	}
 	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, l.config.AppendTimeout)
-		defer cancel()
+		ctx = until{ctx, time.Now().Add(l.config.AppendTimeout)}
 	}
 	a := &appending{Log: l, p: p}
 	res, err := a.run(ctx)
@@ -188,23 +186,35 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 	if moved == nil || err != nil {
 		return res, err
 	}
+	_, atEnd := a.p.Expect.IsAtEnd()
 	last, err := a.tail(ctx, a.p.Workflow)
 	if err != nil {
-		return events.Result{}, err
+		return events.Result{}, a.stillUnknown(attempt, err)
 	}
-	_, atEnd := a.p.Expect.IsAtEnd()
 	if !atEnd && !a.p.Expect.IsNewRun() {
 		return events.Result{}, a.conflict(last.Cursor(a.identity))
 	}
 	// This attempt is settled, but an earlier repetition may have gone on from
 	// it: then the commit lies further on.
-	if found, err := a.findAfter(ctx, last, attempt.After.Position().Sequence); found != nil || err != nil {
-		return a.existing(found, err)
+	found, err := a.findAfter(ctx, last, attempt.After.Position().Sequence)
+	if err != nil {
+		return events.Result{}, a.stillUnknown(attempt, err)
+	}
+	if found != nil {
+		return a.existing(found, nil)
 	}
 	if atEnd {
 		return a.atEndFrom(ctx, last)
 	}
 	return a.newRun(ctx)
+}
+
+// stillUnknown is the error of a look-up that was to settle an attempt.
+func (a *appending) stillUnknown(attempt events.Attempt, err error) error {
+	if errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrWrongLog) {
+		return err
+	}
+	return a.unknown(attempt.After, err)
 }
 
 func (a *appending) conflict(actual events.Cursor) error {
@@ -218,12 +228,15 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 	if err := a.fits(tail); err != nil {
 		return events.Result{}, nil, err
 	}
+	if err := a.checkRunIDs(ctx, tail); err != nil {
+		return events.Result{}, nil, err
+	}
 	c, err := a.p.against(tail, a.config.Limits)
 	if err != nil {
 		return events.Result{}, nil, err
 	}
 	out := Outgoing{
-		CommitID: a.p.CommitID, Partition: a.Partition(a.p.Workflow), Subject: a.p.Workflow.Subject(),
+		CommitID: a.p.CommitID, Partition: a.Partition(a.p.Workflow), Subject: a.p.subject,
 		Header: events.EncodeHeader(c), Body: c.Body, Expected: tail.Position().Sequence,
 	}
 	wait := retryDelays()
@@ -300,6 +313,26 @@ func (a *appending) fits(tail events.Cursor) error {
 	return nil
 }
 
+// checkRunIDs refuses an id that an earlier run of the workflow has: readers and
+// tables could not tell the two apart. Ids that were made here are new.
+func (a *appending) checkRunIDs(ctx context.Context, tail events.Cursor) error {
+	for _, run := range a.p.named {
+		h := a.horizon(events.CommitID(run))
+		for start, err := range a.startsFrom(ctx, a.p.Workflow, tail.PrevRunFirst()) {
+			switch {
+			case err != nil:
+				return err
+			case start.Segment(run) != nil:
+				return &events.InvalidError{Field: "runId", Reason: fmt.Sprintf("is %s, the id of an earlier run of %s", run, a.p.Workflow)}
+			}
+			if !h.take(start) {
+				break
+			}
+		}
+	}
+	return nil
+}
+
 // standingAfter is the commit that stands directly after the expectation.
 func (a *appending) standingAfter(ctx context.Context, out Outgoing) (*events.Commit, error) {
 	wait := retryDelays()
@@ -358,8 +391,23 @@ func retryDelays() backoff.BackOff {
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
 }
 
+// until is a context with a deadline and without a timer: what is derived from
+// it ends at the deadline, and so does sleep. An append that needs one attempt
+// needs one timer.
+type until struct {
+	context.Context
+	at time.Time
+}
+
+func (u until) Deadline() (time.Time, bool) { return u.at, true }
+
 // sleep waits, or says that the context ended.
 func sleep(ctx context.Context, d time.Duration) error {
+	if at, ok := ctx.Deadline(); ok && time.Until(at) < d {
+		c, cancel := context.WithDeadline(ctx, at)
+		defer cancel()
+		ctx, d = c, time.Hour
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -22,12 +22,14 @@ import (
 // all that does not depend on the end of the workflow, done once.
 type prepared struct {
 	events.Request
+	subject  string
 	given    bool // the caller named the commit id
 	digest   events.Digest
-	encoded  [][]byte     // each event as given, deterministic protobuf
-	firstRun events.RunID // of a run that begins before the one that RunID names
-	opens    int          // index of the last start event, -1 if there is none
-	closes   int          // index of the last closing event, -1 if there is none
+	encoded  [][]byte       // each event as given, deterministic protobuf
+	firstRun events.RunID   // of a run that begins before the one that RunID names
+	named    []events.RunID // ids of runs that begin here and that somebody else has chosen
+	opens    int            // index of the last start event, -1 if there is none
+	closes   int            // index of the last closing event, -1 if there is none
 	time     time.Time
 }
 
@@ -36,7 +38,7 @@ func prepare(r events.Request, limits events.Limits, now time.Time) (*prepared, 
 	if err := r.Workflow.Validate(); err != nil {
 		return nil, err
 	}
-	p := &prepared{Request: r, given: r.CommitID != "", opens: -1, closes: -1, time: now.Round(0).UTC()}
+	p := &prepared{Request: r, subject: r.Workflow.Subject(), given: r.CommitID != "", opens: -1, closes: -1, time: now.Round(0).UTC()}
 	if !p.given {
 		p.CommitID = events.CommitID(newUUID())
 	} else if err := events.CheckID("commitId", string(r.CommitID), events.MaxCommitIDBytes); err != nil {
@@ -70,7 +72,10 @@ func prepare(r events.Request, limits events.Limits, now time.Time) (*prepared, 
 			p.RunID = a.Run
 		}
 	}
-	return p, p.nameFirstRun()
+	if err := p.nameFirstRun(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 func newUUID() string { return uuid.Must(uuid.NewV7()).String() }
@@ -144,6 +149,7 @@ func (p *prepared) nameRun() error {
 		return nil
 	}
 	if p.RunID != "" {
+		p.named = append(p.named, p.RunID)
 		return nil
 	}
 	if p.opens > 0 {
@@ -156,6 +162,7 @@ func (p *prepared) nameRun() error {
 		p.RunID = events.RunID(newUUID())
 		return nil
 	}
+	p.named = append(p.named, p.RunID)
 	return events.CheckID(field(p.opens, "runId"), string(p.RunID), events.MaxRunIDBytes)
 }
 
@@ -182,7 +189,7 @@ func (p *prepared) encode(limits events.Limits) error {
 		h.Write(length[:binary.PutUvarint(length[:], uint64(len(b)))])
 		h.Write(b)
 	}
-	write([]byte(p.Workflow.Subject()))
+	write([]byte(p.subject))
 	write([]byte(p.RunID)) // as given: encode comes before nameRun
 	p.encoded = make([][]byte, len(p.Events))
 	total := 0
@@ -305,6 +312,8 @@ func (p *prepared) nameFirstRun() error {
 	p.firstRun = events.RunID(p.Events[0].GetWorkflowExecutionStartedEventAttributes().GetOriginalExecutionRunId())
 	if p.firstRun == "" {
 		p.firstRun = events.RunID(uuid.NewSHA1(uuid.NameSpaceOID, []byte(p.CommitID)).String())
+	} else {
+		p.named = append(p.named, p.firstRun)
 	}
 	if p.firstRun == p.RunID {
 		return &events.InvalidError{Field: field(p.opens, "runId"), Reason: fmt.Sprintf("is %s, as that of the run before it", p.RunID)}

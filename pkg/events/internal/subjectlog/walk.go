@@ -147,12 +147,16 @@ func (l *Log) corruptAt(w events.Workflow, seq uint64, format string, args ...an
 // starts yields the commits in which the workflow's runs began, the newest
 // first.
 func (l *Log) starts(ctx context.Context, last *events.Commit) iter.Seq2[*events.Commit, error] {
+	return l.startsFrom(ctx, last.Workflow, last.Run.RunFirst)
+}
+
+// startsFrom is starts from the run that began at a sequence; 0: from none.
+func (l *Log) startsFrom(ctx context.Context, w events.Workflow, seq uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
-		seq := last.Run.RunFirst
 		for seq != 0 {
-			c, err := l.commitAt(ctx, last.Workflow, seq)
+			c, err := l.commitAt(ctx, w, seq)
 			if err == nil && (c == nil || !c.Run.Opens()) {
-				err = l.corruptAt(last.Workflow, seq, "a later commit says that a run began here")
+				err = l.corruptAt(w, seq, "a later commit says that a run began here")
 			}
 			if !yield(c, err) || err != nil {
 				return
