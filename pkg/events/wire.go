@@ -34,27 +34,33 @@ const (
 // server compares and sets. Position and Time are the server's and not part of
 // it: RunFirst 0 means that the run begins in this commit.
 func EncodeHeader(c *Commit) Header {
-	h := make(Header, 12)
-	h[headerExpected] = []string{strconv.FormatUint(c.previous(), 10)}
-	h[headerFormat] = []string{strconv.Itoa(Format) + " " + c.Kind.String()}
-	h[headerCommit] = []string{valueAlphabet.escape(string(c.ID))}
-	h[headerRun] = []string{c.Run.encode(c.Closed != nil)}
+	const most = 11
+	h := make(Header, most)
+	values := make([]string, 0, most) // one allocation for all
+	set := func(name, value string) {
+		values = append(values, value)
+		h[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	set(headerExpected, strconv.FormatUint(c.previous(), 10))
+	set(headerFormat, strconv.Itoa(Format)+" "+c.Kind.String())
+	set(headerCommit, valueAlphabet.escape(string(c.ID)))
+	set(headerRun, c.Run.encode(c.Closed != nil))
 	if c.Run.Type != "" {
-		h[headerType] = []string{valueAlphabet.escape(c.Run.Type)}
+		set(headerType, valueAlphabet.escape(c.Run.Type))
 	}
 	if c.Closed != nil {
-		h[headerClosed] = []string{c.Closed.encode(false)}
+		set(headerClosed, c.Closed.encode(false))
 		if c.Closed.Type != c.Run.Type {
-			h[headerClosedType] = []string{valueAlphabet.escape(c.Closed.Type)}
+			set(headerClosedType, valueAlphabet.escape(c.Closed.Type))
 		}
 	}
 	if len(c.Back) > 0 {
-		h[headerBack] = []string{encodeBack(c.Back)}
+		set(headerBack, encodeBack(c.Back))
 	}
-	h[headerDigest] = []string{c.Digest.String()}
-	h[headerChain] = []string{c.Hash.String()}
+	set(headerDigest, c.Digest.String())
+	set(headerChain, c.Hash.String())
 	if c.Traceparent != "" {
-		h[headerTraceparent] = []string{c.Traceparent}
+		set(headerTraceparent, c.Traceparent)
 	}
 	return h
 }

@@ -13,7 +13,20 @@ import (
 const streamPrefix = "ANNALS_"
 
 // StreamName is the stream of a partition.
-func StreamName(p events.Partition) string { return fmt.Sprintf("%s%02d", streamPrefix, int(p)) }
+func StreamName(p events.Partition) string {
+	if p >= 0 && int(p) < len(streamNames) {
+		return streamNames[p]
+	}
+	return fmt.Sprintf("%s%02d", streamPrefix, int(p))
+}
+
+// streamNames are those of all partitions that a log may have.
+var streamNames = func() (names [events.Slots]string) {
+	for p := range names {
+		names[p] = fmt.Sprintf("%s%02d", streamPrefix, p)
+	}
+	return names
+}()
 
 // The metadata of every stream of a log.
 const (

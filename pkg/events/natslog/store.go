@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -89,8 +90,10 @@ func (e *apiError) Error() string {
 
 // Publish relies on the envelope, which holds the expectation for the server.
 func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
-	if ctx.Err() != nil {
-		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, context.Cause(ctx))
+	attempt, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
+	defer cancel()
+	if attempt.Err() != nil {
+		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, context.Cause(attempt))
 	}
 	if s.nc.IsClosed() {
 		return 0, fmt.Errorf("%w: the connection to NATS is closed", subjectlog.ErrClosed)
@@ -104,8 +107,6 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 	generation := s.checked.Load()
 	msg := &nats.Msg{Subject: m.Subject, Header: nats.Header(m.Header), Data: m.Body}
 
-	attempt, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
-	defer cancel()
 	answer, err := s.nc.RequestMsgWithContext(attempt, msg)
 	if err != nil {
 		switch {
@@ -132,6 +133,9 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 
 // parseAck reads what a stream answered to an append.
 func parseAck(data []byte, stream string) (uint64, error) {
+	if seq, ok := plainAck(data, stream); ok {
+		return seq, nil
+	}
 	var ack struct {
 		Stream string    `json:"stream"`
 		Seq    uint64    `json:"seq"`
@@ -159,6 +163,26 @@ func parseAck(data []byte, stream string) (uint64, error) {
 		}
 	}
 	return 0, ack.Error
+}
+
+// plainAck reads an acknowledgement of the form that a server writes nearly
+// always.
+func plainAck(data []byte, stream string) (uint64, bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"stream":"`))
+	if !ok {
+		return 0, false
+	}
+	if rest, ok = bytes.CutPrefix(rest, []byte(stream)); !ok {
+		return 0, false
+	}
+	if rest, ok = bytes.CutPrefix(rest, []byte(`","seq":`)); !ok {
+		return 0, false
+	}
+	if rest, ok = bytes.CutSuffix(rest, []byte(`}`)); !ok {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(string(rest), 10, 64)
+	return seq, err == nil && seq > 0
 }
 
 // getRequest asks a stream for one message.
