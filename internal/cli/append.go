@@ -41,6 +41,7 @@ and are assigned then. A field that is not known is refused, never dropped.
 
 What the workflow is expected to be: --new-run (no open run), --after RUN:N (exactly this history so far),
 --at-end (wherever it ends). Without one the events decide: a start opens a run, anything else goes at the end.
+With a start among the events --run names the new run, else the only run to append to.
 
 The outcome is always known, or said to be unknown. A conflict prints the actual end of the workflow and exits
 with 1. An unknown outcome (exit code 3) prints a commit id and an expectation: the same command with
@@ -60,7 +61,7 @@ with 1. An unknown outcome (exit code 3) prints a commit id and an expectation: 
 	flags.BoolVar(&f.atEnd, "at-end", false, "append wherever the open run ends")
 	flags.StringVar(&f.expectation, "expectation", "", "`TOKEN` that an append of unknown outcome printed")
 	flags.StringVar(&f.commitID, "commit-id", "", "`ID` by which a repeated append is recognised (default: a new one)")
-	flags.StringVar(&f.run, "run", "", "`ID` of the run that is started; otherwise the only run to append to")
+	flags.StringVar(&f.run, "run", "", "`ID` of the new run if an event starts one; otherwise the only run to append to")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to try")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -104,8 +105,12 @@ func (a *app) request(id string, f appendFlags) (events.Request, error) {
 	if given > 1 {
 		return r, usagef("--new-run, --after, --at-end and --expectation exclude each other")
 	}
+	continues := f.run != "" && !starts // --run names the run to append to
 	switch {
 	case f.expectation != "":
+		if continues {
+			return r, usagef("--run says nothing beside --expectation, which names the run, unless an event starts one")
+		}
 		if f.commitID == "" {
 			return r, usagef("--expectation goes with the --commit-id that was printed beside it")
 		}
@@ -117,10 +122,13 @@ func (a *app) request(id string, f appendFlags) (events.Request, error) {
 		if err != nil {
 			return r, err
 		}
+		if continues && events.RunID(f.run) != run {
+			return r, usagef("--run is %q and --after names run %q", f.run, run)
+		}
 		r.Expect = events.AfterEvent(run, n)
 	case f.newRun, !f.atEnd && events.Opens(evs[0]):
 		r.Expect = events.NewRun()
-	case f.run != "" && !starts:
+	case continues:
 		r.Expect = events.AtEndOf(events.RunID(f.run))
 	default:
 		r.Expect = events.AtEnd()

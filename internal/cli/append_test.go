@@ -91,6 +91,47 @@ func TestAppendOfUnknownOutcome(t *testing.T) {
 	}
 }
 
+func TestRunBesideAnExpectation(t *testing.T) {
+	const (
+		start    = `{"eventType": "WorkflowExecutionStarted"}`
+		signal   = `{"eventType": "WorkflowExecutionSignaled", "workflowExecutionSignaledEventAttributes": {"signalName": "paid"}}`
+		complete = `{"eventType": "WorkflowExecutionCompleted"}`
+	)
+	expectation, err := events.AtEnd().MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		name  string
+		stdin string
+		args  []string
+		code  int
+		run   string // where the workflow is afterwards
+	}{
+		{"another run than --after", signal, []string{"--after", "R:1", "--run", "S"}, 2, "R"},
+		{"the run of --after", signal, []string{"--after", "R:1", "--run", "R"}, 0, "R"},
+		{"with a start it names the new run", complete + "\n" + start, []string{"--after", "R:1", "--run", "S"}, 0, "S"},
+		{"with a token", signal, []string{"--expectation", string(expectation), "--commit-id", "c", "--run", "R"}, 2, "R"},
+		{"a start with a token", complete + "\n" + start, []string{"--expectation", string(expectation), "--commit-id", "c", "--run", "S"}, 0, "S"},
+	} {
+		log, err := memlog.New(memlog.Config{Streams: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, stderr, code := annalsOn(t, log, start, "append", "w", "--events", "-", "--run", "R"); code != 0 {
+			t.Fatalf("exit code %d\n%s", code, stderr)
+		}
+		_, stderr, code := annalsOn(t, log, tc.stdin, append([]string{"append", "w", "--events", "-"}, tc.args...)...)
+		if code != tc.code || code == 2 && !strings.Contains(stderr, "--run") {
+			t.Errorf("%s: exit code %d, want %d\n%s", tc.name, code, tc.code, stderr)
+		}
+		end, err := log.Tail(t.Context(), events.Workflow{Namespace: "default", ID: "w"})
+		if err != nil || end.Run() != events.RunID(tc.run) {
+			t.Errorf("%s: the workflow ends at %v, %v; want run %s", tc.name, end, err, tc.run)
+		}
+	}
+}
+
 func TestRunAndEvent(t *testing.T) {
 	for _, tc := range []struct {
 		in  string
