@@ -34,7 +34,10 @@ func watchCommand(a *app) *cobra.Command {
 		Short: "Print events as they are appended",
 		Long: `Prints the events of one workflow, or of all in the namespace, as they are appended, straight from the log:
 in order for each workflow, and in no order between workflows. It goes on until it is interrupted, unless
---limit or --until-end says otherwise.`,
+--limit or --until-end says otherwise.
+
+What cannot be read is logged and passed over, and --limit and --until-end then end with exit code 3; with
+--workflow the watch ends there.`,
 		Example: `  annals watch
   annals watch --workflow order-1 --from-start -o jsonl
   annals watch --from-start --until-end -o jsonl | wc -l`,
@@ -76,6 +79,8 @@ type watching struct {
 	o     *output
 	out   *bufio.Writer
 	left  int
+
+	unread int // commits that could not be read
 }
 
 // errLimit ends a watch that has printed enough.
@@ -116,9 +121,23 @@ func (w *watching) run(ctx context.Context) error {
 	slog.Info("watching", slog.Int("partitions", len(follows)))
 	err = g.Wait()
 	if errors.Is(err, errLimit) {
-		return nil
+		err = nil
+	}
+	if err == nil && w.unread > 0 {
+		return fmt.Errorf("%s could not be read", plural(int64(w.unread), "commit"))
 	}
 	return err
+}
+
+// passOver goes on after a commit that cannot be read, unless it is of the only
+// workflow that is watched.
+func (w *watching) passOver(p events.Position, err error) error {
+	if w.flags.workflow != "" {
+		return err
+	}
+	w.unread++
+	slog.Error("a commit cannot be read: its workflow is corrupt", slog.String("position", p.String()), slog.Any("error", err))
+	return nil
 }
 
 // follows says which partitions are read, and which part of them.
@@ -212,17 +231,14 @@ type watched struct {
 func (w *watching) message(m events.Message) error {
 	c, err := events.Decode(m)
 	if err != nil {
-		// Of its workflow nothing can be read; the others go on.
-		slog.Error("a message is no commit: its workflow is corrupt", slog.String("position", m.Position.String()), slog.Any("error", err))
-		return nil
+		return w.passOver(m.Position, err)
 	}
 	if w.flags.workflow == "" && !w.flags.allNamespaces && c.Workflow.Namespace != w.namespace {
 		return nil
 	}
 	segments, err := c.Segments()
 	if err != nil {
-		slog.Error("a commit cannot be read", slog.Any("error", err))
-		return nil
+		return w.passOver(m.Position, err)
 	}
 	for _, s := range segments {
 		for _, e := range s.Events {
