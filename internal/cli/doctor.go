@@ -40,7 +40,7 @@ type examination struct {
 
 // supported are the oldest servers that this program is tested with.
 const (
-	minNATS     = "2.12.0"
+	minNATS     = "2.15.2"
 	minPostgres = 15
 )
 
@@ -136,8 +136,8 @@ func (x *examination) nats(ctx context.Context) events.Log {
 		problem = "older than " + minNATS
 	}
 	x.note("nats", value, problem)
-	if need := int64(events.Limits{}.WithDefaults().CommitBytes); nc.MaxPayload() <= need {
-		x.note("max_payload", fmt.Sprint(nc.MaxPayload()), "a commit may have 2 MiB and its headers: set max_payload: 4MB")
+	if need := natslog.NeedPayload(events.Limits{}); nc.MaxPayload() < need {
+		x.note("max_payload", fmt.Sprint(nc.MaxPayload()), fmt.Sprintf("a commit and its headers may have %s bytes: set max_payload: 4MB", grouped(need)))
 	} else {
 		x.note("max_payload", fmt.Sprint(nc.MaxPayload()), "")
 	}

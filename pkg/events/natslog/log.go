@@ -62,13 +62,17 @@ var _ events.Log = (*Log)(nil)
 // protocol.
 const headroom = 64 << 10
 
+// NeedPayload is the least max_payload, in bytes, of a server on which a log
+// with these limits can be opened. Zero fields of the limits mean their defaults.
+func NeedPayload(l events.Limits) int64 { return int64(l.WithDefaults().CommitBytes + headroom) }
+
 // Open checks the log that the connection reaches and opens it. It fails with
 // events.ErrWrongLog if there is none, or not one that this version may write
 // to: see the error for what is wrong and what to do.
 func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Log, error) {
 	c = c.withDefaults()
 	nc := js.Conn()
-	if need := int64(c.Limits.CommitBytes + headroom); nc.MaxPayload() < need {
+	if need := NeedPayload(c.Limits); nc.MaxPayload() < need {
 		return nil, &events.WrongLogError{
 			What: "max_payload of the server", Want: fmt.Sprintf("at least %d bytes: set max_payload: 4MB in its configuration, or lower Limits.CommitBytes", need),
 			Got: strconv.FormatInt(nc.MaxPayload(), 10),
