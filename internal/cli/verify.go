@@ -22,6 +22,7 @@ type verified struct {
 	Runs        int64            `json:"runs"`
 	Rows        map[string]int64 `json:"rows"`
 	Differences []difference     `json:"differences"`
+	Unlisted    int64            `json:"unlisted"` // differences beyond those
 }
 
 // difference is one place at which the log or the tables are not as they must be.
@@ -100,7 +101,7 @@ could not be completed is exit code 3.`,
 
 // verification puts both reports together.
 func verification(inLog replay.LogReport, inTables pgstore.VerifyReport) verified {
-	v := verified{Commits: inLog.Commits, Events: inLog.Events, Runs: inLog.Runs, Rows: inTables.Rows, Differences: []difference{}}
+	v := verified{Commits: inLog.Commits, Events: inLog.Events, Runs: inLog.Runs, Rows: inTables.Rows, Differences: []difference{}, Unlisted: inLog.Unlisted + inTables.Unlisted}
 	for _, d := range inLog.Differences {
 		v.Differences = append(v.Differences, difference{
 			Kind: d.Kind, Namespace: d.Workflow.Namespace, Workflow: d.Workflow.ID, Run: d.Run, Where: fmt.Sprintf("log %s: %s", d.Position, d.Detail),
@@ -131,8 +132,8 @@ func (a *app) printVerified(o *output, v verified) error {
 	if err != nil {
 		return err
 	}
-	if n := len(v.Differences); n > 0 {
-		return nof("%s", plural(int64(n), "difference"))
+	if n := int64(len(v.Differences)) + v.Unlisted; n > 0 {
+		return nof("%s", plural(n, "difference"))
 	}
 	return nil
 }
@@ -145,7 +146,10 @@ func (a *app) printVerifiedTable(v verified) error {
 	for _, name := range slices.Sorted(maps.Keys(v.Rows)) {
 		t.row("rows of "+name, v.Rows[name])
 	}
-	t.row("differences", len(v.Differences))
+	t.row("differences", int64(len(v.Differences))+v.Unlisted)
+	if v.Unlisted > 0 {
+		t.row("not listed", v.Unlisted)
+	}
 	if err := t.flush(); err != nil || len(v.Differences) == 0 {
 		return err
 	}
