@@ -130,7 +130,9 @@ func (d *pipeline) start(ctx context.Context) error {
 		return err
 	}
 	d.project(log, pool)
-	d.serve(log, pool)
+	if err := d.serve(log, pool); err != nil {
+		return err
+	}
 	go func() {
 		<-d.postgres.Done()
 		if err := d.postgres.Err(); err != nil {
@@ -166,11 +168,6 @@ func (d *pipeline) startServers(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() (err error) {
 		d.nats, err = embednats.Start(ctx, n)
-		if errors.Is(err, embednats.ErrPortTaken) {
-			// Taken between the look at it and the start: any will do.
-			n.Port, n.PortMayMove = 0, false
-			d.nats, err = embednats.Start(ctx, n)
-		}
 		return err
 	})
 	g.Go(func() (err error) {
@@ -262,12 +259,16 @@ func (d *pipeline) measure(ctx context.Context) (err error) {
 }
 
 // serve runs ingest until stop.
-func (d *pipeline) serve(log *natslog.Log, pool *pgxpool.Pool) {
+func (d *pipeline) serve(log *natslog.Log, pool *pgxpool.Pool) error {
+	nc, err := d.nats.Connect()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		o := wiring.ServeOptions{DrainTimeout: drainTimeout, Telemetry: d.measures, LagIsMeasured: true, Logger: d.o.Logger}
+		o := wiring.ServeOptions{DrainTimeout: drainTimeout, NATS: nc, Telemetry: d.measures, LagIsMeasured: true, Logger: d.o.Logger}
 		if err := wiring.Serve(ctx, d.http, log, pool, o); err != nil && !errors.Is(err, ingest.ErrCutOff) {
 			d.fail("ingest", err)
 		}
@@ -277,6 +278,7 @@ func (d *pipeline) serve(log *natslog.Log, pool *pgxpool.Pool) {
 		<-done
 		return nil
 	})
+	return nil
 }
 
 func (d *pipeline) announce(server string) error {
