@@ -127,7 +127,7 @@ func (p *partition) project(ctx context.Context) error {
 
 	w := &pipeline{
 		partition: p, folder: p.target.Folder(c), after: c.Sequence,
-		decoded: make(chan sized, 1024), folded: make(chan folded),
+		decoded: make(chan sized, 1024), folded: make(chan folded), idle: make(chan struct{}, 1),
 		buffer: semaphore.NewWeighted(int64(p.config.BufferBytes)),
 	}
 	g, ctx := errgroup.WithContext(ctx)
@@ -144,6 +144,7 @@ type pipeline struct {
 	after   uint64
 	decoded chan sized
 	folded  chan folded
+	idle    chan struct{}       // holds one while nothing is being written
 	buffer  *semaphore.Weighted // bytes read and not yet written
 }
 
@@ -219,7 +220,8 @@ func (w *pipeline) fold(ctx context.Context) error {
 }
 
 // collect waits for a commit and takes those that are there behind it, up to
-// the size of a batch. What it returns has commits, or an error, or both.
+// the size of a batch; while a batch is being written it waits for more. What it
+// returns has commits, or an error, or both.
 func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 	take := func(s sized) bool {
 		if f.err = s.err; f.err != nil {
@@ -246,8 +248,19 @@ func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 			if !take(s) {
 				return commits, f
 			}
+			continue
 		default:
+		}
+		select {
+		case s := <-w.decoded:
+			if !take(s) {
+				return commits, f
+			}
+		case <-w.idle:
 			return commits, f
+		case <-ctx.Done():
+			f.err = context.Cause(ctx)
+			return nil, f
 		}
 	}
 }
@@ -255,7 +268,15 @@ func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 func (w *pipeline) write(ctx context.Context) error {
 	for {
 		select {
+		case w.idle <- struct{}{}:
+		default:
+		}
+		select {
 		case f := <-w.folded:
+			select {
+			case <-w.idle:
+			default:
+			}
 			if f.batch != nil {
 				if err := f.batch.Write(ctx); err != nil {
 					return fmt.Errorf("write: %w", err)

@@ -12,8 +12,9 @@ import (
 
 // Config is how a projector works. Zero fields mean the default.
 type Config struct {
-	// BatchCommits and BatchBytes end a batch; 5,000 commits, 4 MiB of events.
-	// A batch is written as soon as the log has nothing more, however small.
+	// BatchCommits and BatchBytes end a batch; 10,000 commits, 8 MiB. A commit
+	// counts with 1 KiB more than its events. A batch is written as soon as the
+	// one before it is and the log has nothing more, however small.
 	BatchCommits int
 	BatchBytes   int
 	// BufferBytes bounds the events of a partition that are read and not yet
@@ -27,10 +28,10 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.BatchCommits == 0 {
-		c.BatchCommits = 5000
+		c.BatchCommits = 10_000
 	}
 	if c.BatchBytes == 0 {
-		c.BatchBytes = 4 << 20
+		c.BatchBytes = 8 << 20
 	}
 	if c.BufferBytes == 0 {
 		c.BufferBytes = 16 << 20

@@ -23,6 +23,9 @@ func (s *Store) FailAt(fault func(place int) error) {
 	s.fault = func(at crashPoint) error { return fault(int(at)) }
 }
 
+// CopyFrom sets how many new rows of a table are copied and not inserted.
+func (s *Store) CopyFrom(n int) { s.many = n }
+
 // Cached is how many workflows a folder of this package keeps in memory.
 func Cached(f projection.Folder) int { return len(f.(*folder).cache) }
 

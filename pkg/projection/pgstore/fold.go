@@ -16,6 +16,8 @@ type folder struct {
 	last  projection.Checkpoint // of the last batch that was folded
 	cache map[events.Workflow]*entry
 	round uint64 // counts batches
+	// builders counts those made.
+	builders uint64
 	// load reads back what the cache does not have, as it was at last or before;
 	// Verify has nothing to read back from.
 	load func(ctx context.Context, last projection.Checkpoint, missing []events.Workflow) ([]*entry, error)
@@ -32,6 +34,8 @@ type entry struct {
 	lastHash      events.Hash
 	open          *run   // nil once the newest run is closed
 	round         uint64 // the last batch that touched it
+	in            uint64 // number of the last builder that has it
+	isNew         bool   // in that builder
 }
 
 // run is a run under way.
@@ -40,6 +44,8 @@ type run struct {
 	partition     events.Partition
 	firstSequence uint64
 	lastSequence  uint64
+	in            uint64   // number of the last builder that has it
+	changes       *touched // in that builder
 }
 
 // Folder is projection.Target's.
@@ -77,7 +83,7 @@ func (f *folder) fold(ctx context.Context, commits []projection.Commit) (*rowSet
 	if err := f.fetch(ctx, commits); err != nil {
 		return nil, err
 	}
-	b := newBuilder()
+	b := f.builder()
 	for _, c := range commits {
 		if err := f.apply(b, c); err != nil {
 			return nil, &projection.CannotApplyError{Position: c.Position, Workflow: c.Workflow, Cause: err}
@@ -135,7 +141,6 @@ func (f *folder) apply(b *builder, c projection.Commit) error {
 	case e == nil:
 		e = &entry{workflow: c.Workflow, partition: c.Position.Partition, firstSequence: c.Position.Sequence}
 		f.cache[c.Workflow] = e
-		b.newWorkflows[e] = true
 	}
 	if got, want := c.Hash, c.ChainHash(e.lastHash); got != want {
 		return fmt.Errorf("the chain is broken: its hash does not follow from the commit at %d", e.lastSequence)
@@ -145,8 +150,11 @@ func (f *folder) apply(b *builder, c projection.Commit) error {
 			return err
 		}
 	}
+	if e.in != b.number {
+		e.in, e.isNew = b.number, e.lastSequence == 0
+		b.workflows = append(b.workflows, e)
+	}
 	e.lastSequence, e.lastHash, e.round = c.Position.Sequence, c.Hash, f.round
-	b.workflows[e] = true
 	return nil
 }
 
@@ -159,7 +167,6 @@ func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part ev
 		r = &run{state: execution.New(c.Workflow, part.Run), partition: c.Position.Partition, firstSequence: c.Position.Sequence}
 		e.open, e.runID = r, part.Run
 		e.runs++
-		b.newRuns[r] = true
 	case r == nil:
 		return fmt.Errorf("it goes on with run %s, which is closed or was never there", part.Run)
 	case e.runID != part.Run:
@@ -171,8 +178,9 @@ func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part ev
 	}
 	s := r.state
 	changes := b.changes(r)
+	rows := newEventRows(c.Workflow, part.Run, c.Position, len(part.Events))
 	for _, ev := range part.Events {
-		b.events = append(b.events, eventRow(c.Workflow, part.Run, ev, s.EventName(ev), c.Position))
+		b.events = append(b.events, rows.next(ev, s.EventName(ev)))
 		s.ApplyTo(ev, changes)
 	}
 	s.AddBytes(part.Size - s.HistorySizeBytes)
@@ -203,77 +211,91 @@ func (f *folder) evict() {
 	}
 }
 
-// builder collects what a batch changes.
+// builder collects what a batch changes. Entries and runs remember the number of
+// the last builder that has them, which is cheaper than to look them up in it.
 type builder struct {
-	newWorkflows map[*entry]bool
-	workflows    map[*entry]bool
-	newRuns      map[*run]bool
-	touched      map[*run]*execution.Changes
-	order        []*run // of touched
-	events       []row
+	number    uint64 // from 1
+	workflows []*entry
+	runs      []*run
+	events    []row
 }
 
-func newBuilder() *builder {
-	return &builder{
-		newWorkflows: map[*entry]bool{}, workflows: map[*entry]bool{},
-		newRuns: map[*run]bool{}, touched: map[*run]*execution.Changes{},
-	}
+func (f *folder) builder() *builder {
+	f.builders++
+	return &builder{number: f.builders}
+}
+
+// touched is what a batch changes in a run.
+type touched struct {
+	changes execution.Changes
+	// before is the run's last event before the batch: it has no row yet if
+	// that is 0, nor has what later events opened.
+	before events.EventID
 }
 
 func (b *builder) changes(r *run) *execution.Changes {
-	c := b.touched[r]
-	if c == nil {
-		c = &execution.Changes{}
-		b.touched[r] = c
-		b.order = append(b.order, r)
+	if r.in != b.number {
+		r.in, r.changes = b.number, &touched{before: r.state.LastEventID}
+		b.runs = append(b.runs, r)
 	}
-	return c
+	return &r.changes.changes
 }
 
-// rowSet is the rows of a batch. The new ones must not be there yet, the
-// changed ones must.
+// rowSet is the rows of a batch, by table.
 type rowSet struct {
-	newWorkflows, workflows []row
-	newExecutions           []row
-	executions              []row
-	activities              []row
-	timers                  []row
-	children                []row
-	events                  []row
+	workflows, executions, activities, timers, children, events tableRows
+}
+
+// tableRows are rows that must not be there yet, and rows that must.
+type tableRows struct{ added, changed []row }
+
+func (t *tableRows) put(isNew bool, r row) {
+	if isNew {
+		t.added = append(t.added, r)
+	} else {
+		t.changed = append(t.changed, r)
+	}
 }
 
 func (b *builder) rows() (*rowSet, error) {
-	s := &rowSet{events: b.events}
-	for e := range b.workflows {
-		if b.newWorkflows[e] {
-			s.newWorkflows = append(s.newWorkflows, workflowRow(e))
-		} else {
-			s.workflows = append(s.workflows, workflowRow(e))
-		}
+	s := &rowSet{events: tableRows{added: b.events}}
+	for _, e := range b.workflows {
+		s.workflows.put(e.isNew, workflowRow(e))
 	}
-	for _, r := range b.order {
+	for _, r := range b.runs {
+		t := r.changes
+		r.changes = nil
 		values, err := executionRow(r)
 		if err != nil {
 			return nil, &projection.CannotApplyError{
 				Position: events.Position{Partition: r.partition, Sequence: r.lastSequence}, Workflow: r.state.Workflow, Cause: err,
 			}
 		}
-		if b.newRuns[r] {
-			s.newExecutions = append(s.newExecutions, values)
-		} else {
-			s.executions = append(s.executions, values)
-		}
+		s.executions.put(t.before == 0, values)
 		w, id := r.state.Workflow, r.state.RunID
-		changes := b.touched[r]
-		for _, a := range changes.Activities {
-			s.activities = append(s.activities, activityRow(w, id, a))
+		for _, a := range t.changes.Activities {
+			s.activities.put(a.ScheduledEventID > t.before, activityRow(w, id, a))
 		}
-		for _, t := range changes.Timers {
-			s.timers = append(s.timers, timerRow(w, id, t))
+		for _, x := range t.changes.Timers {
+			s.timers.put(x.StartedEventID > t.before, timerRow(w, id, x))
 		}
-		for _, c := range changes.Children {
-			s.children = append(s.children, childRow(w, id, c))
+		for _, c := range t.changes.Children {
+			s.children.put(c.InitiatedEventID > t.before, childRow(w, id, c))
 		}
 	}
 	return s, nil
+}
+
+// byTable is the rows of each table, in the order in which they are written.
+func (s *rowSet) byTable() []struct {
+	*table
+	*tableRows
+} {
+	return []struct {
+		*table
+		*tableRows
+	}{
+		{workflowsTable, &s.workflows}, {executionsTable, &s.executions}, {activitiesTable, &s.activities},
+		{timersTable, &s.timers}, {childrenTable, &s.children}, {eventsTable, &s.events},
+	}
 }

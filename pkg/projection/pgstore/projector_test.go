@@ -295,3 +295,69 @@ func (l *logged) with(t failer, texts ...string) string {
 		}
 	}
 }
+
+// What comes while a batch is being written is written together after it.
+func TestBatchesGrowWhileOneIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	log := newLog(t, 1)
+	store := storeOn(t, newTables(t), pgstore.Config{})
+	wrote, goOn := make(chan uint64), make(chan struct{})
+	r := start(t, log, watched{store, func(c projection.Checkpoint, err error) {
+		if err != nil {
+			t.Error(err)
+		}
+		wrote <- c.Sequence
+		<-goOn
+	}}, projection.Config{BatchCommits: 50})
+	g := historytest.New(historytest.Options{})
+	if err := g.AppendAll(t.Context(), log, historytest.Seeded(1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	sequences := []uint64{<-wrote}
+	if err := g.AppendAll(t.Context(), log, historytest.Seeded(2, 200)); err != nil {
+		t.Fatal(err)
+	}
+	for sequences[len(sequences)-1] < 201 {
+		goOn <- struct{}{}
+		sequences = append(sequences, <-wrote)
+	}
+	close(goOn)
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]uint64{1, 51, 101, 151, 201}, sequences); diff != "" {
+		t.Errorf("batches ended at (-want +got):\n%s", diff)
+	}
+}
+
+// Beyond its bound the cache keeps what the last two batches touched, no more.
+func TestCacheIsBounded(t *testing.T) {
+	t.Parallel()
+	log := newLog(t, 1)
+	g := historytest.New(historytest.Options{Workflows: 100})
+	if err := g.AppendAll(t.Context(), log, historytest.Seeded(6, 300)); err != nil {
+		t.Fatal(err)
+	}
+	pool := newTables(t)
+	store := storeOn(t, pool, pgstore.Config{CacheRuns: 5})
+	c, err := store.Checkpoint(t.Context(), log.Identity(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := store.Folder(c)
+	most := 0
+	for ms := messages(t, log, 0); len(ms) > 0; ms = ms[3:] {
+		b, err := f.Fold(t.Context(), decoded(t, ms[:3]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Write(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, pgstore.Cached(f))
+	}
+	if most > 5+6 {
+		t.Errorf("%d workflows were cached, want at most 5 and those of two batches of 3 commits", most)
+	}
+	mustAgree(t, log, store, pool, g.Workflows())
+}

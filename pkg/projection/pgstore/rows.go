@@ -135,14 +135,48 @@ func firstMessage(messages []string) any {
 	return text(messages[0])
 }
 
-func eventRow(w events.Workflow, run events.RunID, e *events.Event, name string, at events.Position) row {
-	return key(w, string(run), e.EventId, typeName(e.EventType), text(name), moment(execution.TimeOf(e)), int16(at.Partition), int64(at.Sequence))
+// eventRows makes the rows of the events of one commit and run. What they have
+// in common is made a value once, and all lie in one piece of memory: there are
+// more of these than of all other rows together.
+type eventRows struct {
+	rest                []any
+	slot, namespace, id any
+	run                 any
+	partition, sequence any
+}
+
+func newEventRows(w events.Workflow, run events.RunID, at events.Position, n int) *eventRows {
+	return &eventRows{
+		rest: make([]any, n*eventWidth),
+		slot: int16(w.Slot()), namespace: w.Namespace, id: w.ID, run: string(run),
+		partition: int16(at.Partition), sequence: int64(at.Sequence),
+	}
+}
+
+// eventWidth is the number of columns of annals.events.
+var eventWidth = len(eventsTable.key) + len(eventsTable.columns)
+
+func (r *eventRows) next(e *events.Event, name string) row {
+	out := r.rest[:eventWidth:eventWidth]
+	r.rest = r.rest[eventWidth:]
+	copy(out, []any{r.slot, r.namespace, r.id, r.run, e.EventId, typeName(e.EventType), text(name), moment(execution.TimeOf(e)), r.partition, r.sequence})
+	return out
 }
 
 // typeName is Temporal's short name of an event type, or its number.
-func typeName(t enumspb.EventType) string {
-	if _, known := enumspb.EventType_name[int32(t)]; !known {
-		return strconv.Itoa(int(t))
+func typeName(t enumspb.EventType) any {
+	if name, known := typeNames[t]; known {
+		return name
 	}
-	return t.String()
+	return strconv.Itoa(int(t))
 }
+
+// typeNames are the names as values, made once.
+var typeNames = func() map[enumspb.EventType]any {
+	names := make(map[enumspb.EventType]any, len(enumspb.EventType_name))
+	for n := range enumspb.EventType_name {
+		t := enumspb.EventType(n)
+		names[t] = t.String()
+	}
+	return names
+}()

@@ -125,6 +125,7 @@ func TestAnySplitAnyCrashSameTables(t *testing.T) {
 
 		empty(t, pool)
 		store := storeOn(t, pool, pgstore.Config{CacheRuns: rapid.SampledFrom([]int{1, 2, 10_000}).Draw(t, "cache")})
+		store.CopyFrom(rapid.SampledFrom([]int{1, 4, 1000}).Draw(t, "copy from"))
 		s := schedule{
 			t: t, ahead: rapid.Bool().Draw(t, "ahead"),
 			sizes: rapid.SampledFrom([]int{1, 1, 2, 3, 5, 9, 100}),

@@ -10,12 +10,12 @@ import (
 // takes one array a column, in the order of table.all.
 
 // statement caches what is made once a table.
-type statements struct{ insert, update, upsert string }
+type statements struct{ insert, update string }
 
 var statementsOf = sync.OnceValue(func() map[*table]statements {
 	out := map[*table]statements{}
 	for _, t := range tables {
-		out[t] = statements{insert: t.makeInsert(), update: t.makeUpdate(), upsert: t.makeUpsert()}
+		out[t] = statements{insert: t.makeInsert(), update: t.makeUpdate()}
 	}
 	return out
 })
@@ -25,9 +25,6 @@ func (t *table) insertSQL() string { return statementsOf()[t].insert }
 
 // updateSQL replaces rows that are there.
 func (t *table) updateSQL() string { return statementsOf()[t].update }
-
-// upsertSQL adds or replaces rows.
-func (t *table) upsertSQL() string { return statementsOf()[t].upsert }
 
 // unnested is the rows as a table u.
 func (t *table) unnested() string {
@@ -54,22 +51,14 @@ func (t *table) makeInsert() string {
 	return fmt.Sprintf("INSERT INTO %s (%s) %s", t.name, columnNames(t.all(), ""), t.unnested())
 }
 
-func (t *table) assignments(from string) string {
-	var b strings.Builder
+func (t *table) makeUpdate() string {
+	var set strings.Builder
 	for i, c := range t.columns {
 		if i > 0 {
-			b.WriteString(", ")
+			set.WriteString(", ")
 		}
-		b.WriteString(c.name + " = " + from + "." + c.name)
+		set.WriteString(c.name + " = r." + c.name)
 	}
-	return b.String()
-}
-
-func (t *table) makeUpdate() string {
 	return fmt.Sprintf("UPDATE %s AS t SET %s FROM (%s) AS r WHERE (%s) = (%s)",
-		t.name, t.assignments("r"), t.unnested(), columnNames(t.key, "t."), columnNames(t.key, "r."))
-}
-
-func (t *table) makeUpsert() string {
-	return fmt.Sprintf("%s ON CONFLICT (%s) DO UPDATE SET %s", t.makeInsert(), columnNames(t.key, ""), t.assignments("excluded"))
+		t.name, set.String(), t.unnested(), columnNames(t.key, "t."), columnNames(t.key, "r."))
 }

@@ -57,6 +57,7 @@ func alterBody(t *testing.T, m *events.Message) {
 // that is before it in the tables. The others go on.
 func TestPartitionStopsAtWhatCannotBeApplied(t *testing.T) {
 	t.Parallel()
+	const put, missed = -1, -2
 	victim := events.Workflow{Namespace: "default", ID: "victim"}
 	exec := func(sql string, args ...any) func(*testing.T, *memlog.Log, *pgxpool.Pool, []events.Result) {
 		return func(t *testing.T, _ *memlog.Log, pool *pgxpool.Pool, _ []events.Result) {
@@ -72,22 +73,21 @@ func TestPartitionStopsAtWhatCannotBeApplied(t *testing.T) {
 		// spoil acts when the victim's first two commits are projected and the
 		// next one, at the last of the results, is there.
 		spoil func(*testing.T, *memlog.Log, *pgxpool.Pool, []events.Result)
-		// run is the run id of a second run of the victim.
-		run events.RunID
-		// at is where it stops: index of the victim's commits.
+		// at is where it stops: index of the victim's commits, or what was put
+		// or is missed.
 		at     int
 		source func(*memlog.Log, []events.Result) events.Source
 		says   string
 		silent bool // the message does not say whose it is
 	}{
 		{
-			name: "a foreign message", why: "somebody published past the library", at: 3, says: "header Annals: is missing",
+			name: "a foreign message", why: "somebody published past the library", at: put, says: "header Annals: is missing",
 			spoil: func(_ *testing.T, log *memlog.Log, _ *pgxpool.Pool, _ []events.Result) {
 				log.Put(log.Partition(victim), victim.Subject(), nil, []byte("hello"))
 			},
 		},
 		{
-			name: "a foreign message on no workflow's subject", why: "its slot is not its workflow's", at: 3, says: "lies in slot", silent: true,
+			name: "a foreign message on no workflow's subject", why: "its slot is not its workflow's", at: put, says: "lies in slot", silent: true,
 			spoil: func(_ *testing.T, log *memlog.Log, _ *pgxpool.Pool, _ []events.Result) {
 				_, rest, _ := strings.Cut(strings.TrimPrefix(victim.Subject(), "annals."), ".")
 				log.Put(log.Partition(victim), fmt.Sprintf("annals.%d.%s", (victim.Slot()+1)%events.Slots, rest), nil, nil)
@@ -106,7 +106,7 @@ func TestPartitionStopsAtWhatCannotBeApplied(t *testing.T) {
 			},
 		},
 		{
-			name: "a gap", why: "a message is gone from the middle of the stream", at: 3, says: "what was between is gone", silent: true,
+			name: "a gap", why: "a message is gone from the middle of the stream", at: missed, says: "what was between is gone", silent: true,
 			spoil:  func(*testing.T, *memlog.Log, *pgxpool.Pool, []events.Result) {},
 			source: func(log *memlog.Log, rs []events.Result) events.Source { return hole{log, rs[2].Position} },
 		},
@@ -127,8 +127,9 @@ func TestPartitionStopsAtWhatCannotBeApplied(t *testing.T) {
 			spoil: exec(`UPDATE annals.workflows SET last_hash = decode(repeat('00', 16), 'hex') WHERE workflow_id = 'victim'`),
 		},
 		{
-			name: "a run id that was used before", why: "the log takes it, rows are keyed by it", at: 4, says: "executions_pkey", run: "run-1",
-			spoil: func(*testing.T, *memlog.Log, *pgxpool.Pool, []events.Result) {},
+			name: "a run that should not be there", why: "the key of a new run is taken", at: 3, says: "executions_pkey",
+			spoil: exec(`INSERT INTO annals.executions SELECT * FROM jsonb_populate_record(NULL::annals.executions,
+				(SELECT to_jsonb(e) || '{"run_id": "run-2"}' FROM annals.executions AS e WHERE workflow_id = 'victim'))`),
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,13 +162,8 @@ func TestPartitionStopsAtWhatCannotBeApplied(t *testing.T) {
 
 			background(2)
 			appendTo("", events.AtEnd(), events.WorkflowCompleted())
-			if tt.at > 2 {
-				background(3)
-				appendTo("run-2", events.NewRun(), events.WorkflowStarted("Order", "orders"), events.WorkflowCompleted())
-				if tt.run != "" {
-					appendTo(tt.run, events.NewRun(), events.WorkflowStarted("Order", "orders"))
-				}
-			}
+			background(3)
+			appendTo("run-2", events.NewRun(), events.WorkflowStarted("Order", "orders"), events.WorkflowCompleted())
 			var bad events.Position
 			before, err := log.Bounds(ctx, part)
 			if err != nil {
@@ -175,14 +171,12 @@ func TestPartitionStopsAtWhatCannotBeApplied(t *testing.T) {
 			}
 			tt.spoil(t, log, pool, results)
 			switch {
-			case tt.source != nil: // the one after the hole
+			case tt.at == missed: // the one after the hole
 				bad = events.Position{Partition: part, Sequence: results[2].Position.Sequence + 1}
-			case tt.at < len(results) && tt.run == "" && tt.at == 2:
-				bad = results[2].Position
-			case tt.run != "":
-				bad = results[4].Position
-			default: // what was put behind all
+			case tt.at == put:
 				bad = events.Position{Partition: part, Sequence: before.Last + 1}
+			default:
+				bad = results[tt.at].Position
 			}
 			background(4)
 

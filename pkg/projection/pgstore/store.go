@@ -37,6 +37,7 @@ func (c Config) withDefaults() Config {
 type Store struct {
 	pool   *pgxpool.Pool
 	config Config
+	many   int                    // manyRows, but in tests
 	fault  func(crashPoint) error // set by tests
 }
 
@@ -50,7 +51,7 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if c.CacheRuns < 0 {
 		return nil, fmt.Errorf("pgstore: CacheRuns is %d", c.CacheRuns)
 	}
-	return &Store{pool: pool, config: c.withDefaults()}, nil
+	return &Store{pool: pool, config: c.withDefaults(), many: manyRows}, nil
 }
 
 // CheckVersion fails with projection.ErrVersion if the tables are not this

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -250,7 +251,7 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 		}
 	}
 	f := newFolder(w.checkpoint)
-	b := newBuilder()
+	b := f.builder()
 	n := 0
 	for m, err := range w.log.Follow(ctx, w.checkpoint.Partition, follow) {
 		if err != nil {
@@ -268,7 +269,7 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 			if err := w.keep(b); err != nil {
 				return err
 			}
-			b = newBuilder()
+			b = f.builder()
 		}
 	}
 	return w.keep(b)
@@ -313,21 +314,16 @@ func (w *comparison) keep(b *builder) error {
 	if err != nil {
 		return err
 	}
-	for t, list := range map[*table][][]row{
-		workflowsTable:  {rows.newWorkflows, rows.workflows},
-		executionsTable: {rows.newExecutions, rows.executions},
-		activitiesTable: {rows.activities},
-		timersTable:     {rows.timers},
-		childrenTable:   {rows.children},
-	} {
-		for _, part := range list {
-			for _, r := range part {
-				values, err := canonicalRow(t, r)
-				if err != nil {
-					return err
-				}
-				w.expected[t][t.keyOf(values)] = values
+	for _, t := range rows.byTable() {
+		if t.table == eventsTable {
+			continue
+		}
+		for _, r := range slices.Concat(t.added, t.changed) {
+			values, err := canonicalRow(t.table, r)
+			if err != nil {
+				return err
 			}
+			w.expected[t.table][t.keyOf(values)] = values
 		}
 	}
 	return nil

@@ -33,8 +33,12 @@ func (b *batch) Write(ctx context.Context) error {
 		if err := b.store.crash(afterRows); err != nil {
 			return err
 		}
-		if err := copyRows(ctx, tx, eventsTable, b.rows.events); err != nil {
-			return err
+		for _, t := range b.rows.byTable() {
+			if len(t.added) >= b.store.many {
+				if err := copyRows(ctx, tx, t.table, t.added); err != nil {
+					return err
+				}
+			}
 		}
 		return b.store.crash(beforeCommit)
 	})
@@ -44,11 +48,14 @@ func (b *batch) Write(ctx context.Context) error {
 	return b.judge(err)
 }
 
+// manyRows is from where COPY, which takes round trips of its own, is worth it.
+const manyRows = 100
+
 // crashPoint is a place in a transaction where tests let it fail.
 type crashPoint int
 
 const (
-	afterRows    crashPoint = iota // the checkpoint and the rows are sent, the events are not
+	afterRows    crashPoint = iota // the checkpoint and some of the rows are sent
 	beforeCommit                   // all is sent
 	afterCommit                    // all is stored, and the reply is lost
 )
@@ -61,9 +68,9 @@ func (s *Store) crash(at crashPoint) error {
 	return s.fault(at)
 }
 
-// send writes everything but the events in one round trip. The compare-and-set
-// comes first: it locks the checkpoint, so that of two projectors one waits
-// here and then finds that it has moved.
+// send writes everything but what is copied, in one round trip. The
+// compare-and-set comes first: it locks the checkpoint, so that of two
+// projectors one waits here and then finds that it has moved.
 func (b *batch) send(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
 	f := b.from
@@ -74,24 +81,19 @@ func (b *batch) send(ctx context.Context, tx pgx.Tx) error {
 		}
 		return nil
 	})
-	queue := func(sql string, t *table, rows []row) {
-		if len(rows) == 0 {
-			return
+	for _, t := range b.rows.byTable() {
+		if n := len(t.added); n > 0 && n < b.store.many {
+			q.Queue(t.insertSQL(), columnsOf(t.table, t.added)...)
 		}
-		q.Queue(sql, columnsOf(t, rows)...).Exec(func(tag pgconn.CommandTag) error {
-			if n := tag.RowsAffected(); n != int64(len(rows)) {
-				return fmt.Errorf("%w: %d rows of %s changed instead of %d: some are not there", errUnexpected, n, t.name, len(rows))
-			}
-			return nil
-		})
+		if n := len(t.changed); n > 0 {
+			q.Queue(t.updateSQL(), columnsOf(t.table, t.changed)...).Exec(func(tag pgconn.CommandTag) error {
+				if tag.RowsAffected() != int64(n) {
+					return fmt.Errorf("%w: %d rows of %s changed instead of %d: some are not there", errUnexpected, tag.RowsAffected(), t.name, n)
+				}
+				return nil
+			})
+		}
 	}
-	queue(workflowsTable.insertSQL(), workflowsTable, b.rows.newWorkflows)
-	queue(workflowsTable.updateSQL(), workflowsTable, b.rows.workflows)
-	queue(executionsTable.insertSQL(), executionsTable, b.rows.newExecutions)
-	queue(executionsTable.updateSQL(), executionsTable, b.rows.executions)
-	queue(activitiesTable.upsertSQL(), activitiesTable, b.rows.activities)
-	queue(timersTable.upsertSQL(), timersTable, b.rows.timers)
-	queue(childrenTable.upsertSQL(), childrenTable, b.rows.children)
 	return tx.SendBatch(ctx, &q).Close()
 }
 
