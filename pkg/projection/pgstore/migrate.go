@@ -50,9 +50,12 @@ func migrateBookkeeping(ctx context.Context, pool *pgxpool.Pool) error {
 	if err != nil {
 		return err
 	}
+	if err := createSchema(ctx, pool); err != nil {
+		return err
+	}
 	db := stdlib.OpenDBFromPool(pool)
 	defer func() { _ = db.Close() }()
-	options := []goose.ProviderOption{goose.WithTableName("annals_migrations")}
+	options := []goose.ProviderOption{goose.WithTableName("annals.migrations")}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, dir, options...)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
@@ -69,6 +72,26 @@ func migrateBookkeeping(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// createSchema makes the schema, which the list of migrations lies in too: who
+// drops it can begin again.
+func createSchema(ctx context.Context, pool *pgxpool.Pool) error {
+	var there bool
+	err := pool.QueryRow(ctx, `SELECT to_regnamespace('annals') IS NOT NULL`).Scan(&there)
+	if err == nil && !there {
+		err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
+				return err
+			}
+			_, err := tx.Exec(ctx, `CREATE SCHEMA IF NOT EXISTS annals`)
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("make the schema: %w", err)
 	}
 	return nil
 }

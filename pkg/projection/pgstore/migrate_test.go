@@ -90,7 +90,7 @@ func TestTablesAreAsDescribed(t *testing.T) {
 		SELECT c.relname || '.' || a.attname || ' ' || replace(format_type(a.atttypid, a.atttypmod), 'timestamp with time zone', 'timestamptz')
 		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
 		WHERE c.relnamespace = 'annals'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
-		  AND c.relname NOT IN ('projections', 'checkpoints')
+		  AND c.relname NOT IN ('projections', 'checkpoints', 'migrations')
 		ORDER BY c.relname, a.attnum`)
 	if err != nil {
 		t.Fatal(err)
@@ -107,11 +107,34 @@ func TestTablesAreAsDescribed(t *testing.T) {
 		SELECT c.relname || '.' || a.attname
 		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
 		WHERE c.relnamespace = 'annals'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
-		  AND col_description(c.oid, a.attnum) IS NULL`)
+		  AND c.relname <> 'migrations' AND col_description(c.oid, a.attnum) IS NULL`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if silent, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil || len(silent) > 0 {
 		t.Errorf("columns without a comment: %v (%v)", silent, err)
+	}
+}
+
+// Dropping the schema and migrating again is how tables are thrown away.
+func TestMigrateAfterTheSchemaWasDropped(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t, pgstore.Config{})
+	if _, err := pool.Exec(t.Context(), `DROP SCHEMA annals CASCADE`); err != nil {
+		t.Fatal(err)
+	}
+	if err := pgstore.Migrate(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CheckVersion(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	rows, err := pool.Query(t.Context(), `SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil || len(left) > 0 {
+		t.Errorf("outside the schema: %v (%v)", left, err)
 	}
 }

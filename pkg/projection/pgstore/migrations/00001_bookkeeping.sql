@@ -2,8 +2,6 @@
 -- What a projection is, and how far it has come. These tables are migrated;
 -- the tables that hold what was made from the log are not: they are created as
 -- their version says, and rebuilt when it changes (sql/tables.sql).
-CREATE SCHEMA IF NOT EXISTS annals;
-
 CREATE TABLE annals.projections (
     name       text        PRIMARY KEY,
     version    integer     NOT NULL CHECK (version > 0),
