@@ -23,12 +23,14 @@ func Ingest(ctx context.Context, args []string, s Streams) int {
 func ingest(a *app) *cobra.Command {
 	var address string
 	var wait time.Duration
+	var byNATS bool
 	var o wiring.ServeOptions
 	c := &cobra.Command{
 		Use:   "ingest",
 		Short: "Serve appends, histories and queries to workers in any language",
 		Long: `Serves the API of proto/annals/v1 on one port: Connect, gRPC and gRPC-Web, and JSON by HTTP POST. Beside it
-are /healthz, /readyz (every condition by its name, and each alone at /readyz/NAME) and /metrics.
+are /healthz, /readyz (every condition by its name, and each alone at /readyz/NAME) and /metrics. The same calls
+are served by NATS request/reply, to annals-api.v1.SERVICE.CALL.
 
 It keeps nothing itself: any number may run, and what one of them did not answer is settled through another.
 Asked to end (SIGTERM, SIGINT), it finishes the calls that are under way.
@@ -37,13 +39,15 @@ Servers are found by NATS_URL (or a context of the nats CLI) and DATABASE_URL (o
 and metrics are exported as the variables OTEL_* say. Logs go to standard error.`,
 		Example: `  ingest
   ingest --http 127.0.0.1:7070
-  curl -H 'Content-Type: application/json' 127.0.0.1:7070/annals.v1.QueryService/CountExecutions -d '{}'`,
+  curl -H 'Content-Type: application/json' 127.0.0.1:7070/annals.v1.QueryService/CountExecutions -d '{}'
+  nats request annals-api.v1.QueryService.CountExecutions '{}'`,
 		Args: cobra.NoArgs,
 	}
 	a.serverFlags(c.PersistentFlags())
 	a.logFlags(c.PersistentFlags(), "info", "json")
 	f := c.Flags()
 	f.StringVar(&address, "http", env("ANNALS_HTTP", ":7070"), "`ADDRESS` to serve on ($ANNALS_HTTP)")
+	f.BoolVar(&byNATS, "nats", true, "serve by NATS request/reply too")
 	f.DurationVar(&wait, "wait", time.Minute, "how long to wait for the servers and the log at the start")
 	f.DurationVar(&o.CallTimeout, "call-timeout", 30*time.Second, "what ends a call whose client names no deadline")
 	f.IntVar(&o.MaxRequestBytes, "max-request-bytes", 8<<20, "the largest request, uncompressed")
@@ -69,6 +73,12 @@ and metrics are exported as the variables OTEL_* say. Logs go to standard error.
 		}
 		return a.measure(ctx, log, "annals-ingest", func(ctx context.Context, t *telemetry.Telemetry) error {
 			o.Telemetry, o.Logger = t, slog.Default()
+			if byNATS {
+				// Its own connection: what it drains is not the log's.
+				if o.NATS, err = a.servers.NATS(); err != nil {
+					return err
+				}
+			}
 			slog.Info("serving", slog.String("url", wiring.URL(l)))
 			return wiring.Serve(ctx, l, log, pool, o)
 		})

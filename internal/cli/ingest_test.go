@@ -82,6 +82,13 @@ func TestIngestAndProjector(t *testing.T) {
 		t.Fatalf("count: %d %s", status, answer)
 	}
 
+	// The same by NATS.
+	nc := testenv.Connect(t, strings.TrimPrefix(env[0], "NATS_URL="))
+	counted, err := nc.Request("annals-api.v1.QueryService.CountExecutions", []byte(`{}`), patience)
+	if err != nil || !strings.Contains(string(counted.Data), `"count":"1"`) {
+		t.Errorf("count by NATS: %v, %v", counted, err)
+	}
+
 	for _, page := range []struct {
 		url   string
 		lines []string

@@ -2,6 +2,9 @@
 // from: LogService and QueryService of proto/annals/v1, as Connect, gRPC,
 // gRPC-Web and JSON by HTTP POST, on one port.
 //
+// RunNATS serves the same calls by NATS request/reply, as a service that
+// `nats micro ls` shows.
+//
 // It keeps no state: any number of instances serve the same log, and an append
 // that one of them did not answer is settled through another.
 //

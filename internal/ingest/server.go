@@ -22,6 +22,7 @@ const compressFrom = 1 << 10
 type Server struct {
 	config   Config
 	mux      *http.ServeMux
+	calls    *connect.Server
 	draining atomic.Bool
 }
 
@@ -32,11 +33,11 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: c, mux: http.NewServeMux()}
-	calls := connect.NewServer(append(append([]connect.ServerInterceptor(nil), c.Interceptors...), s.answerErrors, s.endInTime)...)
-	annalsv1connect.RegisterLogServiceHandler(calls, &logService{log: c.Log})
-	annalsv1connect.RegisterQueryServiceHandler(calls, &queryService{log: c.Log, tables: c.Tables, waitTimeout: c.WaitTimeout})
+	s.calls = connect.NewServer(append(append([]connect.ServerInterceptor(nil), c.Interceptors...), s.answerErrors, s.endInTime)...)
+	annalsv1connect.RegisterLogServiceHandler(s.calls, &logService{log: c.Log})
+	annalsv1connect.RegisterQueryServiceHandler(s.calls, &queryService{log: c.Log, tables: c.Tables, waitTimeout: c.WaitTimeout})
 	connecthttp.Mount(
-		s.mux, calls,
+		s.mux, s.calls,
 		connecthttp.WithCodecs(newBinaryCodec(), jsonCodec{maxBytes: c.MaxRequestBytes}),
 		connecthttp.WithReadMaxBytes(c.MaxRequestBytes),
 		connecthttp.WithCompressMinBytes(compressFrom),

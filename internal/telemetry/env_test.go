@@ -90,7 +90,7 @@ func (m *meters) collect(t *testing.T) []metricdata.Metrics {
 func labels(set attribute.Set) string {
 	var parts []string
 	for _, kv := range set.ToSlice() {
-		parts = append(parts, fmt.Sprintf("%s=%s", kv.Key, kv.Value.Emit()))
+		parts = append(parts, fmt.Sprintf("%s=%s", kv.Key, kv.Value.String()))
 	}
 	sort.Strings(parts)
 	if len(parts) == 0 {

@@ -160,7 +160,7 @@ func TestTraceContextIsStored(t *testing.T) {
 	}
 	attributes := map[string]string{}
 	for _, kv := range span.Attributes() {
-		attributes[string(kv.Key)] = kv.Value.Emit()
+		attributes[string(kv.Key)] = kv.Value.String()
 	}
 	want := map[string]string{
 		"annals.namespace": "default", "annals.workflow": "order-7", "annals.outcome": "stored", "annals.events": "2",

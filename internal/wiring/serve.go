@@ -11,6 +11,8 @@ import (
 
 	"connectrpc.com/connect/v2"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/annals-io/annals/internal/ingest"
 	"github.com/annals-io/annals/internal/telemetry"
@@ -24,6 +26,9 @@ type ServeOptions struct {
 	MaxRequestBytes int
 	DrainDelay      time.Duration
 	DrainTimeout    time.Duration
+	// NATS is a connection to serve the same calls on, by request/reply; it MUST be
+	// for this alone, and is closed. Nil: they are served by HTTP only.
+	NATS *nats.Conn
 	// Telemetry measures calls, appends, reads and the lag of the tables, and
 	// serves /metrics. Nil: nothing is measured.
 	Telemetry *telemetry.Telemetry
@@ -45,6 +50,9 @@ func URL(l net.Listener) string {
 // returns nil. It closes l.
 func Serve(ctx context.Context, l net.Listener, log events.Log, pool *pgxpool.Pool, o ServeOptions) (err error) {
 	defer l.Close()
+	if o.NATS != nil {
+		defer o.NATS.Close()
+	}
 	tables, err := pgstore.New(pool, pgstore.Config{})
 	if err != nil {
 		return err
@@ -74,7 +82,13 @@ func Serve(ctx context.Context, l net.Listener, log events.Log, pool *pgxpool.Po
 	if err != nil {
 		return err
 	}
-	return server.Run(ctx, l)
+	if o.NATS == nil {
+		return server.Run(ctx, l)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return server.Run(ctx, l) })
+	g.Go(func() error { return server.RunNATS(ctx, o.NATS) })
+	return g.Wait()
 }
 
 // ServeMetrics serves /metrics and /healthz on l until the context ends, and then
