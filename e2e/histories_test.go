@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,12 @@ func makeHistories(t testing.TB, dir string) {
 				events.ActivityScheduled(fmt.Sprint(n), "Charge", i), events.ActivityStarted(n+1, 1, "worker"), events.ActivityCompleted(n+1, n+2, "done"),
 				events.TimerStarted(fmt.Sprint("t", n), time.Minute), events.Signaled("poke", n))
 		}
+		if i%5 == 0 {
+			c := events.Child{Workflow: events.Workflow{Namespace: "default", ID: fmt.Sprint("child-", i)}, Type: "Part", Initiated: events.EventID(len(evs) + 1)}
+			evs = append(evs, events.ChildInitiated(c))
+			c.Run, c.Started = "child-run", c.Initiated+1
+			evs = append(evs, events.ChildStarted(c), events.ChildCompleted(c, "done"))
+		}
 		switch i % 4 {
 		case 1:
 			evs = append(evs, events.WorkflowCompleted("ok"))
@@ -79,17 +86,49 @@ func makeHistories(t testing.TB, dir string) {
 		case 3:
 			evs = append(evs, events.WorkflowTerminated("enough"))
 		}
-		for n, e := range evs {
-			e.EventId = int64(n + 1)
-			events.At(start.Add(time.Duration(i)*time.Hour+time.Duration(n)*time.Second), e)
+		writeHistory(t, dir, fmt.Sprintf("made-%02d", i), start.Add(time.Duration(i)*time.Hour), evs)
+	}
+	// Histories that clash where their own ids are taken: the same run with
+	// other content, and another run while one is open. And two that do not: an
+	// export of a run and a longer one.
+	run := func(workflow, run string, more ...*events.Event) []*events.Event {
+		e := events.WorkflowStarted("Clash", "queue")
+		e.GetWorkflowExecutionStartedEventAttributes().WorkflowId = workflow
+		e.GetWorkflowExecutionStartedEventAttributes().OriginalExecutionRunId = run
+		return append([]*events.Event{e}, more...)
+	}
+	for i, h := range []struct {
+		name   string
+		events []*events.Event
+	}{
+		{"same-run-a", run("same run", "r1", events.Signaled("a"), events.WorkflowCompleted())},
+		{"same-run-b", run("same run", "r1", events.Signaled("b"), events.WorkflowCompleted())},
+		{"open-first", run("left open", "r1", events.Signaled("a"))},
+		{"open-second", run("left open", "r2", events.WorkflowCompleted())},
+		{"longer-long", run("longer", "r1", events.Signaled("a"), events.Signaled("b"))},
+		{"longer-short", run("longer", "r1", events.Signaled("a"))},
+	} {
+		at := start
+		if h.name == "open-second" {
+			at = start.Add(time.Duration(i) * time.Hour)
 		}
-		data, err := eventjson.Encode(evs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("made-%02d.json", i)), data, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeHistory(t, dir, h.name, at, h.events)
+	}
+}
+
+// writeHistory numbers and dates the events, and writes them as one file.
+func writeHistory(t testing.TB, dir, name string, start time.Time, evs []*events.Event) {
+	t.Helper()
+	for n, e := range evs {
+		e.EventId = int64(n + 1)
+		events.At(start.Add(time.Duration(n)*time.Second), e)
+	}
+	data, err := eventjson.Encode(evs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".json"), data, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -129,6 +168,66 @@ func (h history) workflowType() string {
 }
 
 func (h history) startTime() time.Time { return h.events[0].EventTime.AsTime() }
+
+// workflow and run are what an import takes them for, where it does not take
+// the files' names.
+func (h history) workflow() string {
+	if id := h.events[0].GetWorkflowExecutionStartedEventAttributes().GetWorkflowId(); id != "" {
+		return id
+	}
+	return h.name
+}
+
+func (h history) run() string {
+	run := h.events[0].GetWorkflowExecutionStartedEventAttributes().GetOriginalExecutionRunId()
+	for _, e := range h.events {
+		if a := e.GetWorkflowTaskFailedEventAttributes(); a.GetCause() == enumspb.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW {
+			run = a.GetNewRunId()
+		}
+	}
+	return run
+}
+
+// The reasons for which a file that is sound is refused.
+const (
+	otherContent = "is there with other content"
+	stillOpen    = "is open"
+)
+
+// clashes are the reasons for which files of each workflow must be refused, one
+// for each file: told by what the files hold, two by two.
+func clashes(hs []history) map[string][]string {
+	byWorkflow := map[string][]history{}
+	for _, h := range hs {
+		byWorkflow[h.workflow()] = append(byWorkflow[h.workflow()], h)
+	}
+	out := map[string][]string{}
+	for w, files := range byWorkflow {
+		sort.SliceStable(files, func(i, j int) bool { return files[i].startTime().Before(files[j].startTime()) })
+		taken := files[:1:1]
+		for _, h := range files[1:] {
+			reason := ""
+			for i, before := range taken {
+				short, long := h, before
+				if len(short.events) > len(long.events) {
+					short, long = long, short
+				}
+				switch {
+				case before.run() != h.run() && i == len(taken)-1 && before.status() == "Running":
+					reason = stillOpen
+				case before.run() == h.run() && same(short.events, long.events[:len(short.events)]) != "":
+					reason = otherContent
+				}
+			}
+			if reason == "" {
+				taken = append(taken, h)
+				continue
+			}
+			out[w] = append(out[w], reason)
+		}
+	}
+	return out
+}
 
 func total(hs []history) int {
 	n := 0
