@@ -20,7 +20,8 @@ func atEndCases() []testCase {
 }
 
 func manyWriters(c *scene, named bool) {
-	const writers, each = 32, 8
+	const writers = 32
+	each := c.h.times(4)
 	w := c.workflow("w")
 	first := c.start(w)
 	expect := events.AtEnd()

@@ -67,7 +67,7 @@ func onlyOneWins(c *scene, out []outcome) events.Result {
 }
 
 func sixteenRacersStartOneWorkflow(c *scene) {
-	for round := range 50 {
+	for round := range c.h.times(50) {
 		w := c.workflow(fmt.Sprint("w", round))
 		winner := onlyOneWins(c, race(c, 16, func(i int) (events.Result, error) {
 			return c.log.Append(c.ctx(), events.Request{Workflow: w, Events: list(started(fmt.Sprint("T", i)))})
@@ -84,7 +84,7 @@ func sixteenRacersStartOneWorkflow(c *scene) {
 func sixteenRacersAppendAfterOneCursor(c *scene) {
 	w := c.workflow("w")
 	at := c.start(w)
-	for round := range 20 {
+	for round := range c.h.times(20) {
 		at = onlyOneWins(c, race(c, 16, func(i int) (events.Result, error) {
 			return c.log.Append(c.ctx(), events.Request{Workflow: w, Expect: events.After(at.Cursor), Events: signals(1, fmt.Sprint(i))})
 		}))

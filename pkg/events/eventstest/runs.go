@@ -69,14 +69,17 @@ func manyRunsReadInEveryWay(c *scene) {
 	if len(s.ids) != 19 {
 		c.Fatalf("%d runs, want 19", len(s.ids))
 	}
-	for _, run := range append([]events.RunID{""}, s.ids...) {
+	for _, run := range append([]events.RunID{""}, s.ids[:c.h.times(len(s.ids))]...) {
 		want := s.runs[run]
 		if run == "" {
 			want = s.runs[s.ids[len(s.ids)-1]]
 		}
 		n := len(want)
-		for _, from := range []int{0, 2, n / 2, n, n + 1} {
-			for _, limit := range []int{0, 1, 3} {
+		for _, from := range []int{0, 2, n, n + 1} {
+			for _, limit := range []int{0, 3} {
+				if limit != 0 && from >= n {
+					continue // there is one event left, or none
+				}
 				for _, reverse := range []bool{false, true} {
 					s.checkRead(run, want, events.ReadOptions{Run: run, From: events.EventID(from), Limit: limit, Reverse: reverse})
 				}
@@ -117,7 +120,7 @@ func (s *story) checkRead(run events.RunID, whole []*events.Event, o events.Read
 func aLongRunReadsInPages(c *scene) {
 	s := newStory(c, "w")
 	s.tell(started("T"))
-	for i := range 120 {
+	for i := range c.h.times(120) {
 		s.tell(signals(i%7+1, fmt.Sprint(i))...)
 	}
 	whole := s.runs["run-01"]

@@ -20,6 +20,17 @@ type Harness struct {
 	// and returns its sequence.
 	Put      func(t testing.TB, p events.Partition, subject string, h events.Header, body []byte) uint64
 	Features Features
+	// Short has cases that repeat themselves do so a few times only, for a log
+	// that is slow to ask.
+	Short bool
+}
+
+// times is how often a case does what it usually does n times.
+func (h Harness) times(n int) int {
+	if h.Short {
+		return max(2, n/8)
+	}
+	return n
 }
 
 // Options are what the suite asks of a handle. Zero fields mean the default.

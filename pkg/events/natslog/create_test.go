@@ -18,6 +18,7 @@ import (
 )
 
 func TestCreateIsIdempotentUnderARace(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		connect func(testing.TB) *nats.Conn
@@ -58,6 +59,7 @@ func TestCreateIsIdempotentUnderARace(t *testing.T) {
 }
 
 func TestCreateCompletesAHalfMadeLog(t *testing.T) {
+	t.Parallel()
 	for _, left := range []int{1, 2} { // streams that had been made when the creator died
 		nc := testenv.NATS(t)
 		js := jetStream(t, nc)
@@ -76,6 +78,7 @@ func TestCreateCompletesAHalfMadeLog(t *testing.T) {
 }
 
 func TestCreateRefusesAnotherLog(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATS(t)
 	js := jetStream(t, nc)
 	create(t, nc, natslog.CreateOptions{Streams: 2})
@@ -97,6 +100,7 @@ func TestCreateRefusesAnotherLog(t *testing.T) {
 }
 
 func TestCreateTakesNoStreamOfOthers(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATS(t)
 	js := jetStream(t, nc)
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ANNALS_00", Subjects: []string{"others"}}); err != nil {
@@ -126,6 +130,7 @@ func refusedOpen(t testing.TB, nc *nats.Conn, c natslog.Config, what string) {
 }
 
 func TestOpenRefusesWhatItDoesNotRecognise(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATS(t)
 	refusedOpen(t, nc, natslog.Config{}, "stream ANNALS_00") // there is no log
 	create(t, nc, natslog.CreateOptions{Streams: 2})
@@ -143,9 +148,16 @@ func TestOpenRefusesWhatItDoesNotRecognise(t *testing.T) {
 // TestOpenRefusesWrongSettings makes one stream of a log anew with one setting
 // changed.
 func TestOpenRefusesWrongSettings(t *testing.T) {
+	t.Parallel()
 	type config = jetstream.StreamConfig
 	meta := func(key, value string) func(*config) {
 		return func(c *config) { c.Metadata["annals."+key] = value }
+	}
+	nc := testenv.NATS(t)
+	js := jetStream(t, nc)
+	create(t, nc, natslog.CreateOptions{Streams: 2})
+	if _, err := js.CreateStream(t.Context(), config{Name: "OTHER", Subjects: []string{"other"}}); err != nil {
+		t.Fatal(err)
 	}
 	for _, bad := range []struct {
 		name   string
@@ -183,17 +195,10 @@ func TestOpenRefusesWrongSettings(t *testing.T) {
 		{"without direct gets", func(c *config) { c.AllowDirect = false }, "allow_direct"},
 	} {
 		t.Run(bad.name, func(t *testing.T) {
-			nc := testenv.NATS(t)
-			js := jetStream(t, nc)
-			create(t, nc, natslog.CreateOptions{Streams: 2})
-			if _, err := js.CreateStream(t.Context(), config{Name: "OTHER", Subjects: []string{"other"}}); err != nil {
-				t.Fatal(err)
-			}
-			s, err := js.Stream(t.Context(), "ANNALS_01")
+			c, err := configOf(t, js, "ANNALS_01")
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := s.CachedInfo().Config
 			if err := js.DeleteStream(t.Context(), c.Name); err != nil {
 				t.Fatal(err)
 			}
@@ -204,21 +209,31 @@ func TestOpenRefusesWrongSettings(t *testing.T) {
 			refusedOpen(t, nc, natslog.Config{}, bad.what)
 			_, err = natslog.Create(t.Context(), js, natslog.CreateOptions{})
 			wrongLog(t, err, bad.what)
+			// Without the stream the log is half made, and can be completed.
+			if err := js.DeleteStream(t.Context(), c.Name); err != nil {
+				t.Fatal(err)
+			}
+			create(t, nc, natslog.CreateOptions{})
 		})
 	}
 	t.Run("sealed", func(t *testing.T) {
-		nc := testenv.NATS(t)
-		js := jetStream(t, nc)
-		create(t, nc, natslog.CreateOptions{Streams: 1})
-		s, err := js.Stream(t.Context(), "ANNALS_00")
+		c, err := configOf(t, js, "ANNALS_01")
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := s.CachedInfo().Config
 		c.Sealed = true
 		if _, err := js.UpdateStream(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 		refusedOpen(t, nc, natslog.Config{}, "sealed")
 	})
+}
+
+func configOf(t *testing.T, js jetstream.JetStream, name string) (jetstream.StreamConfig, error) {
+	t.Helper()
+	s, err := js.Stream(t.Context(), name)
+	if err != nil {
+		return jetstream.StreamConfig{}, err
+	}
+	return s.CachedInfo().Config, nil
 }

@@ -67,6 +67,7 @@ func (p *place) connect() (*nats.Conn, <-chan nats.Status) {
 // TestAnotherLogBehindTheConnectionIsNoticed: the server is started again with
 // another store, the client reconnects by itself.
 func TestAnotherLogBehindTheConnectionIsNoticed(t *testing.T) {
+	t.Parallel()
 	one, other := t.TempDir(), t.TempDir()
 	p := newPlace(t)
 	p.start(other)
@@ -114,6 +115,7 @@ func TestAnotherLogBehindTheConnectionIsNoticed(t *testing.T) {
 // TestAppendOfUnknownOutcomeIsNotSettledByAnotherLog: what is unknown of one
 // log stays unknown while the connection leads to another.
 func TestAppendOfUnknownOutcomeIsNotSettledByAnotherLog(t *testing.T) {
+	t.Parallel()
 	one, other := t.TempDir(), t.TempDir()
 	p := newPlace(t)
 	p.start(other)
@@ -142,6 +144,7 @@ func TestAppendOfUnknownOutcomeIsNotSettledByAnotherLog(t *testing.T) {
 }
 
 func TestFollowSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	store := t.TempDir()
 	p := newPlace(t)
 	p.start(store)
@@ -185,6 +188,7 @@ func TestFollowSurvivesARestart(t *testing.T) {
 // process is killed again and again. What was acknowledged is there once; what
 // is unknown is settled by the expectation that the error carries.
 func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
+	t.Parallel()
 	p := testenv.NATSProcess(t, "")
 	connect := func() *nats.Conn {
 		return testenv.Connect(t, p.URL(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
@@ -200,6 +204,7 @@ func TestNothingIsLostWhenTheServerIsKilled(t *testing.T) {
 
 // TestNothingIsLostWhenTheLeaderChanges does the same on three servers.
 func TestNothingIsLostWhenTheLeaderChanges(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATSCluster(t)
 	create(t, nc, natslog.CreateOptions{Streams: 1, Replicas: 3})
 	config := natslog.Config{AttemptTimeout: 50 * time.Millisecond, LookBack: 10}
@@ -319,6 +324,7 @@ func settleUnderFaults(t *testing.T, sound *natslog.Log, connect func() *natslog
 // acknowledged, and goes on. Whoever followed it must not go on with what is
 // written in its place.
 func TestFollowNoticesALogThatWasCutShort(t *testing.T) {
+	t.Parallel()
 	store, before := t.TempDir(), t.TempDir()
 	p := newPlace(t)
 	p.start(store)

@@ -19,6 +19,7 @@ import (
 // TestReadGoesOnFromPageToPage: more commits than a page holds, more bytes than
 // a page holds, and messages of other workflows between them.
 func TestReadGoesOnFromPageToPage(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATS(t)
 	create(t, nc, natslog.CreateOptions{Streams: 1})
 	log := open(t, nc, natslog.Config{})
@@ -64,6 +65,7 @@ func TestReadGoesOnFromPageToPage(t *testing.T) {
 // the history is read through each of them. Direct gets may be answered by one
 // that is behind; a history never ends there.
 func TestReadIsWholeWhicheverReplicaAnswers(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATSCluster(t)
 	create(t, nc, natslog.CreateOptions{Streams: 1, Replicas: 3})
 	writer := open(t, nc, natslog.Config{})
@@ -131,6 +133,7 @@ func lastDirect(t *testing.T, nc *nats.Conn, p events.Partition, subject string)
 
 // TestFollowLeavesNoConsumerBehind, however it ends.
 func TestFollowLeavesNoConsumerBehind(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATS(t)
 	create(t, nc, natslog.CreateOptions{Streams: 1})
 	log := open(t, nc, natslog.Config{})
@@ -167,6 +170,7 @@ func TestFollowLeavesNoConsumerBehind(t *testing.T) {
 
 // TestAClosedConnectionIsSaid: at once, not after a timeout.
 func TestAClosedConnectionIsSaid(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATS(t)
 	create(t, nc, natslog.CreateOptions{Streams: 1})
 	mine := testenv.Connect(t, testenv.URL(nc))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"iter"
 	"testing"
 	"time"
@@ -151,27 +152,38 @@ func (r reopened) Follow(ctx context.Context, p events.Partition, o events.Follo
 }
 
 func TestLogR1(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATS(t)
 	create(t, nc, natslog.CreateOptions{Streams: 4})
 	eventstest.Run(t, harness(nc))
 }
 
 func TestLogR3(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATSCluster(t)
 	create(t, nc, natslog.CreateOptions{Streams: 2, Replicas: 3})
 	eventstest.Run(t, harness(nc))
 }
 
 func TestLogReopenedBetweenSteps(t *testing.T) {
+	t.Parallel()
 	nc := testenv.NATS(t)
 	create(t, nc, natslog.CreateOptions{Streams: 2})
 	h := harness(nc)
 	each := h
+	each.Short = true
 	each.Open = func(t testing.TB, o eventstest.Options) events.Log { return reopened{t, h, o} }
 	eventstest.Run(t, each)
 }
 
+// TestModel runs fewer checks than on the log in memory, unless told otherwise.
 func TestModel(t *testing.T) {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
+		if err := f.Value.Set("20"); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = f.Value.Set(f.DefValue) }()
+	}
 	nc := testenv.NATS(t)
 	create(t, nc, natslog.CreateOptions{Streams: 1})
 	eventstest.Model(t, harness(nc))
