@@ -24,7 +24,7 @@ import (
 
 // Every protocol does the same: an append, its history, its rows, an error.
 func TestProtocols(t *testing.T) {
-	log := openNATS(t, testenv.NATS(t))
+	log := newNATS(t, testenv.NATS(t))
 	tables := newTables(t, newPool(t))
 	project(t, log, tables)
 	service := serve(t, ingest.Config{Log: log, Tables: tables})

@@ -69,14 +69,24 @@ func newMemlog(t *testing.T, c memlog.Config) *memlog.Log {
 	return l
 }
 
-// openNATS opens the log that a connection reaches, and makes it if it is not there.
-func openNATS(t *testing.T, nc *nats.Conn) *natslog.Log {
+// newNATS makes a log of two streams where a connection leads, and opens it.
+func newNATS(t *testing.T, nc *nats.Conn) *natslog.Log {
 	t.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := natslog.Create(t.Context(), js, natslog.CreateOptions{Streams: 2}); err != nil {
+		t.Fatal(err)
+	}
+	return openNATS(t, nc)
+}
+
+// openNATS opens the log that a connection reaches.
+func openNATS(t *testing.T, nc *nats.Conn) *natslog.Log {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
 		t.Fatal(err)
 	}
 	l, err := natslog.Open(t.Context(), js, natslog.Config{Logger: quiet()})

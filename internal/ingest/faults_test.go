@@ -194,7 +194,7 @@ func TestRefusals(t *testing.T) {
 // instance, whatever it expected, and has the same answer there.
 func TestRetryThroughAnotherInstance(t *testing.T) {
 	nc := testenv.NATS(t)
-	first := serve(t, ingest.Config{Log: openNATS(t, nc)})
+	first := serve(t, ingest.Config{Log: newNATS(t, nc)})
 	second := serve(t, ingest.Config{Log: openNATS(t, testenv.Connect(t, testenv.URL(nc)))})
 	for _, c := range []struct{ name, body string }{
 		{"new run", startRun1},
@@ -268,7 +268,7 @@ func TestOutcomeUnknown(t *testing.T) {
 // send back.
 func TestLogUnavailable(t *testing.T) {
 	nc := testenv.NATS(t)
-	service := serve(t, ingest.Config{Log: openNATS(t, nc), CallTimeout: 300 * time.Millisecond})
+	service := serve(t, ingest.Config{Log: newNATS(t, nc), CallTimeout: 300 * time.Millisecond})
 	nc.Close()
 	for call, body := range map[string]string{
 		"LogService/Append": startRun1, "LogService/GetHistory": `{"workflow": {"workflowId": "w"}}`,

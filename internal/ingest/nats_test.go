@@ -73,7 +73,7 @@ func answered(m *nats.Msg) answer {
 func TestNATS(t *testing.T) {
 	url := testenv.NATSURL(t)
 	nc := testenv.Connect(t, url)
-	log := openNATS(t, nc)
+	log := newNATS(t, nc)
 	tables := newTables(t, newPool(t))
 	project(t, log, tables)
 	traced, err := telemetry.Log(log, telemetry.Providers{})
