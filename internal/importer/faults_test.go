@@ -20,7 +20,7 @@ import (
 var errLost = errors.New("connection lost")
 
 // Every message is lost once, and of every other message the acknowledgement:
-// each event is stored once.
+// each event is stored once. The log cannot tell then whose attempt it was.
 func TestLostMessagesAndAcknowledgements(t *testing.T) {
 	var mu sync.Mutex
 	tries := map[events.CommitID]int{}
@@ -39,7 +39,7 @@ func TestLostMessagesAndAcknowledgements(t *testing.T) {
 	f := newFolder(t)
 	f.history("a.json", closed("a", "A", noon, 250))
 	f.history("b.json", open("b", "B", noon, 120))
-	f.want(log, map[string]string{"a.json": "imported", "b.json": "imported"})
+	f.want(log, map[string]string{"a.json": "present", "b.json": "present"})
 	same(t, log, "a", "A", closed("a", "A", noon, 250))
 	same(t, log, "b", "B", open("b", "B", noon, 120))
 	if diff := cmp.Diff([]string{"A 1-100", "A 101-200", "A 201-250"}, commits(t, log, "a")); diff != "" {
@@ -115,6 +115,54 @@ func TestTwoImportersOfTheSameFiles(t *testing.T) {
 	wg.Wait()
 	for w, evs := range want {
 		same(t, log, w, "A", evs)
+	}
+}
+
+// overtaken is a log on which another writer does something between the first
+// look of an import and its append.
+type overtaken struct {
+	events.Log
+	once  sync.Once
+	other func()
+}
+
+func (o *overtaken) Tail(ctx context.Context, w events.Workflow) (events.Cursor, error) {
+	c, err := o.Log.Tail(ctx, w)
+	o.once.Do(o.other)
+	return c, err
+}
+
+func TestAnotherWriterIsFaster(t *testing.T) {
+	whole := closed("w", "B", noon, 250)
+	for _, tc := range []struct {
+		name, why string
+		other     []*events.Event
+		want      string
+		events    int
+	}{
+		{"with all of the file", "it is the other import's", whole, "present", 0},
+		{"with the beginning of the file", "the rest is ours", whole[:100], "imported", 150},
+		{
+			"with another run, which is closed", "a new run may follow it, whichever is older", closed("w", "A", noon.Add(time.Hour), 3),
+			"imported: stored after a run that another writer stored meanwhile: nobody has looked whether that one is older", 250,
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			log := memory(t, nil)
+			f, g := newFolder(t), newFolder(t)
+			f.history("w.json", whole)
+			g.history("w.json", tc.other)
+			o := &overtaken{Log: log, other: func() { g.want(log, map[string]string{"w.json": "imported"}) }}
+			got, s := f.run(o, importer.Config{})
+			if diff := cmp.Diff(map[string]string{"w.json": tc.want}, got); diff != "" {
+				t.Errorf("outcome, because %s (-want +got):\n%s", tc.why, diff)
+			}
+			if s.Events != tc.events {
+				t.Errorf("%d events are said to be appended, want %d", s.Events, tc.events)
+			}
+			same(t, log, "w", "B", whole)
+			f.want(log, map[string]string{"w.json": "present"})
+		})
 	}
 }
 

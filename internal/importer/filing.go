@@ -24,13 +24,19 @@ type filing struct {
 	looked   bool
 	outcome  Outcome
 	appended int
+	note     string // what is to be said of it although it is stored
 }
 
 // step is what is to be done about a file.
 type step struct {
 	expect  events.Expectation
 	commits []commit // none: the file is present
+	alone   bool     // the workflow had no run
 }
+
+// afterAnother is what is said of a run that was to be its workflow's first, and
+// is not.
+const afterAnother = "stored after a run that another writer stored meanwhile: nobody has looked whether that one is older"
 
 // file looks at what the log has, appends what it lacks, and looks again if
 // another writer was faster.
@@ -44,17 +50,14 @@ func (f *filing) file(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(s.commits) == 0 {
-			if f.outcome == "" {
-				f.outcome = Present
-			}
-			return nil
-		}
 		moved, err := f.append(ctx, s)
 		if err != nil {
 			return err
 		}
 		if !moved {
+			if f.outcome == "" {
+				f.outcome = Present
+			}
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -76,10 +79,12 @@ func (f *filing) append(ctx context.Context, s step) (moved bool, err error) {
 			r.RunID = f.run
 		}
 		var result events.Result
+		perhaps := false // an attempt of ours may have stored it
 		err := again(ctx, func(ctx context.Context) (err error) {
 			result, err = f.log.Append(ctx, r)
 			var unknown *events.OutcomeUnknownError
 			if errors.As(err, &unknown) {
+				perhaps = true
 				r.Expect = unknown.Expectation // settles this attempt, whatever became of it
 			}
 			return err
@@ -90,12 +95,20 @@ func (f *filing) append(ctx context.Context, s step) (moved bool, err error) {
 		case err != nil:
 			return false, err
 		}
+		expect = events.After(result.Cursor)
+		if s.alone && c.first() == 1 && result.Cursor.PrevRunFirst() != 0 {
+			// A new run is expected to follow a closed one or none, and which
+			// of them it was only the answer says.
+			f.note = afterAnother
+		}
+		if result.Existed && !perhaps {
+			continue // another import of the same was faster, or an answer was lost
+		}
 		f.outcome = Imported
 		if f.known {
 			f.outcome = Extended
 		}
 		f.appended += len(c.events)
-		expect = events.After(result.Cursor)
 	}
 	return false, nil
 }
@@ -111,7 +124,9 @@ func (f *filing) decide(ctx context.Context) (step, error) {
 		return f.decideContinuation(ctx, tail, there)
 	}
 	if !there {
-		return f.begin(events.NewRun()), nil
+		s := f.begin(events.NewRun())
+		s.alone = true
+		return s, nil
 	}
 	n, err := f.compare(ctx, f.run)
 	if errors.Is(err, events.ErrNotFound) {

@@ -143,7 +143,7 @@ func (im *importing) take(ctx context.Context, h *history) error {
 	switch {
 	case err == nil:
 		r := h.result()
-		r.Outcome, r.Appended = f.outcome, f.appended
+		r.Outcome, r.Reason, r.Appended = f.outcome, f.note, f.appended
 		im.report(r)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

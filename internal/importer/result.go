@@ -7,7 +7,7 @@ type Outcome string
 const (
 	Imported Outcome = "imported" // its run was not there, and now is
 	Extended Outcome = "extended" // its run was there, and now has more events
-	Present  Outcome = "present"  // its run was there, with at least its events
+	Present  Outcome = "present"  // its run was there, with at least its events, or an earlier attempt had stored them
 	Refused  Outcome = "refused"  // see Reason
 )
 
@@ -18,11 +18,12 @@ type Result struct {
 	Run      string  `json:"run"`      // id; empty if the file could not be read so far
 	Events   int     `json:"events"`   // in the file
 	Outcome  Outcome `json:"outcome"`
-	Reason   string  `json:"reason"` // why it was refused
+	Reason   string  `json:"reason"` // why it was refused, or what there is to say although it is stored
 	// Dropped lists the paths of what this version of the API does not know.
 	Dropped []string `json:"dropped"`
 
-	// Appended is how many events were appended.
+	// Appended is how many events were appended, without those of which the log
+	// says that an earlier attempt had stored them.
 	Appended int `json:"-"`
 	// Failed says that the file is Refused for a reason that may pass: the log
 	// did not answer in time. To import it again settles it.
