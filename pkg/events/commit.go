@@ -121,6 +121,9 @@ func (c *Commit) Segments() ([]SegmentEvents, error) {
 	if err := proto.Unmarshal(c.Body, &h); err != nil {
 		return nil, c.corrupt("body is not a History: %v", err)
 	}
+	if len(h.ProtoReflect().GetUnknown()) != 0 {
+		return nil, c.corrupt("body holds more than events")
+	}
 	if len(h.Events) != c.Count() {
 		return nil, c.corrupt("body holds %d events, the envelope says %d", len(h.Events), c.Count())
 	}

@@ -67,6 +67,7 @@ func TestSegmentsRefuseABodyThatIsAnother(t *testing.T) {
 		commit events.Commit
 	}{
 		{"no History", events.Commit{Run: run, Body: []byte("\xff")}},
+		{"more than a History", events.Commit{Run: run, Body: append(body(t, 3, 4, 5), 0x10, 0x01)}},
 		{"empty", events.Commit{Run: run}},
 		{"fewer events", events.Commit{Run: run, Body: body(t, 3, 4)}},
 		{"more events", events.Commit{Run: run, Body: body(t, 3, 4, 5, 6)}},

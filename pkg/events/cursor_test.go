@@ -109,7 +109,9 @@ func FuzzTokens(f *testing.F) {
 	}
 	cursor := c.Cursor(identity)
 	for _, v := range []encoding.TextMarshaler{
-		cursor, events.Cursor{}, events.NewRun(), events.After(cursor), events.AtEndOf("r"), events.AfterEvent("r", 3),
+		cursor,
+		events.Cursor{},
+		events.NewRun(), events.After(cursor), events.AtEndOf("r"), events.AfterEvent("r", 3),
 		events.AtEnd().WithAttempt(events.Attempt{After: cursor, Time: time.Unix(1, 2), Run: "s"}),
 	} {
 		b, err := base64.RawURLEncoding.DecodeString(text(f, v))

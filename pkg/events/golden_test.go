@@ -153,7 +153,8 @@ var scenarios = map[string][]struct {
 	"many-commits": func() (list []struct {
 		why string
 		r   events.Request
-	}) {
+	},
+	) {
 		w := events.Workflow{Namespace: "default", ID: "busy"}
 		for i := range 11 {
 			r := events.Request{Workflow: w, CommitID: events.CommitID(fmt.Sprint("c", i+1)), Expect: events.AtEnd(), Events: []*events.Event{event(enumspb.EVENT_TYPE_MARKER_RECORDED, 0, given)}}

@@ -33,9 +33,17 @@ func TestTokensAreReadableAndReversible(t *testing.T) {
 
 func TestTokensHaveOneForm(t *testing.T) {
 	for _, c := range []struct{ why, token string }{
-		{"a byte that should be escaped", "a.b"}, {"a space", "a b"}, {"outside ASCII", "é"}, {"a control byte", "\x00"},
-		{"cut short", "a%2"}, {"cut shorter", "a%"}, {"lower case", "%2e"}, {"no digits", "%GG"}, {"a sign", "%+2"},
-		{"an escape that is not needed", "%61"}, {"the same after a right one", "%2E%61"},
+		{"a byte that should be escaped", "a.b"},
+		{"a space", "a b"},
+		{"outside ASCII", "é"},
+		{"a control byte", "\x00"},
+		{"cut short", "a%2"},
+		{"cut shorter", "a%"},
+		{"lower case", "%2e"},
+		{"no digits", "%GG"},
+		{"a sign", "%+2"},
+		{"an escape that is not needed", "%61"},
+		{"the same after a right one", "%2E%61"},
 	} {
 		if got, err := events.UnescapeToken(c.token); err == nil {
 			t.Errorf("%s: %q was taken for %q", c.why, c.token, got)
@@ -114,12 +122,20 @@ func TestSlots(t *testing.T) {
 
 func TestSubjectsThatAreNone(t *testing.T) {
 	for _, c := range []struct{ why, subject string }{
-		{"empty", ""}, {"another prefix", "annal.470.default.order-42"}, {"too few tokens", "annals.235.default"},
-		{"too many tokens", "annals.235.default.order-42.r"}, {"another slot", "annals.471.default.order-42"},
-		{"a slot written otherwise", "annals.0235.default.order-42"}, {"no slot", "annals..default.order-42"},
-		{"no namespace", "annals.235..order-42"}, {"no workflow", "annals.235.default."},
-		{"a token of two forms", "annals.235.default.order%2D42"}, {"a NUL", "annals.0.default.%00"}, {"not UTF-8", "annals.0.default.%FF"},
-		{"too long a namespace", "annals.0." + strings.Repeat("n", 256) + ".w"}, {"too long an id", "annals.0.n." + strings.Repeat("w", 1001)},
+		{"empty", ""},
+		{"another prefix", "annal.470.default.order-42"},
+		{"too few tokens", "annals.235.default"},
+		{"too many tokens", "annals.235.default.order-42.r"},
+		{"another slot", "annals.471.default.order-42"},
+		{"a slot written otherwise", "annals.0235.default.order-42"},
+		{"no slot", "annals..default.order-42"},
+		{"no namespace", "annals.235..order-42"},
+		{"no workflow", "annals.235.default."},
+		{"a token of two forms", "annals.235.default.order%2D42"},
+		{"a NUL", "annals.0.default.%00"},
+		{"not UTF-8", "annals.0.default.%FF"},
+		{"too long a namespace", "annals.0." + strings.Repeat("n", 256) + ".w"},
+		{"too long an id", "annals.0.n." + strings.Repeat("w", 1001)},
 	} {
 		if w, err := events.ParseSubject(c.subject); err == nil {
 			t.Errorf("%s: %.60q was taken for %v", c.why, c.subject, w)
@@ -165,8 +181,14 @@ func TestCheckID(t *testing.T) {
 		why, id string
 		ok      bool
 	}{
-		{"ordinary", "a", true}, {"as long as may be", "12345", true}, {"empty", "", false}, {"too long", "123456", false},
-		{"a NUL", "a\x00", false}, {"not UTF-8", "\xff", false}, {"bytes count, not characters", "ééé", false}, {"Unicode", "éé", true},
+		{"ordinary", "a", true},
+		{"as long as may be", "12345", true},
+		{"empty", "", false},
+		{"too long", "123456", false},
+		{"a NUL", "a\x00", false},
+		{"not UTF-8", "\xff", false},
+		{"bytes count, not characters", "ééé", false},
+		{"Unicode", "éé", true},
 	} {
 		err := events.CheckID("f", c.id, 5)
 		var invalid *events.InvalidError

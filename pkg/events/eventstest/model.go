@@ -235,8 +235,15 @@ func (m *modelled) settle(t *rapid.T) {
 // try sends an append under faults and holds its outcome against what is due.
 func (m *modelled) try(t *rapid.T, w *modelWorkflow, r events.Request, want error) {
 	faults := rapid.SampledFrom([][]Fault{
-		nil, nil, {LoseMessage}, {LoseAck}, {Deliver, LoseMessage}, {Deliver, LoseAck},
-		{LoseMessage, LoseMessage, LoseMessage}, {LoseMessage, LoseMessage, LoseMessage}, {LoseAck, LoseMessage, LoseMessage}, {Deliver, LoseAck, LoseMessage, LoseMessage},
+		nil, nil,
+		{LoseMessage},
+		{LoseAck},
+		{Deliver, LoseMessage},
+		{Deliver, LoseAck},
+		{LoseMessage, LoseMessage, LoseMessage},
+		{LoseMessage, LoseMessage, LoseMessage},
+		{LoseAck, LoseMessage, LoseMessage},
+		{Deliver, LoseAck, LoseMessage, LoseMessage},
 	}).Draw(t, "faults")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
