@@ -70,7 +70,10 @@ func (f *folder) Fold(ctx context.Context, commits []projection.Commit) (project
 	last := commits[len(commits)-1]
 	f.last.Sequence, f.last.Hash, f.last.Time = last.Position.Sequence, last.Hash, last.Time
 	f.evict()
-	b := &batch{store: f.store, rows: rows, from: from, to: f.last}
+	b, err := newBatch(f.store, rows, from, f.last)
+	if err != nil {
+		return nil, err
+	}
 	if len(commits) == 1 {
 		b.only = last.Workflow
 	}

@@ -10,12 +10,12 @@ import (
 // takes one array a column, in the order of table.all.
 
 // statement caches what is made once a table.
-type statements struct{ insert, update string }
+type statements struct{ insert, update, copy string }
 
 var statementsOf = sync.OnceValue(func() map[*table]statements {
 	out := map[*table]statements{}
 	for _, t := range tables {
-		out[t] = statements{insert: t.makeInsert(), update: t.makeUpdate()}
+		out[t] = statements{insert: t.makeInsert(), update: t.makeUpdate(), copy: t.makeCopy()}
 	}
 	return out
 })
@@ -25,6 +25,9 @@ func (t *table) insertSQL() string { return statementsOf()[t].insert }
 
 // updateSQL replaces rows that are there.
 func (t *table) updateSQL() string { return statementsOf()[t].update }
+
+// copySQL takes rows in COPY's binary format.
+func (t *table) copySQL() string { return statementsOf()[t].copy }
 
 // unnested is the rows as a table u.
 func (t *table) unnested() string {
@@ -61,4 +64,8 @@ func (t *table) makeUpdate() string {
 	}
 	return fmt.Sprintf("UPDATE %s AS t SET %s FROM (%s) AS r WHERE (%s) = (%s)",
 		t.name, set.String(), t.unnested(), columnNames(t.key, "t."), columnNames(t.key, "r."))
+}
+
+func (t *table) makeCopy() string {
+	return fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", t.name, columnNames(t.all(), ""))
 }

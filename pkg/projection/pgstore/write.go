@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,9 +15,39 @@ import (
 // batch is rows and the checkpoint that covers them.
 type batch struct {
 	store    *Store
-	rows     *rowSet
+	writes   []statement // of few rows, and of rows that are there
+	copies   []copied    // of many new rows
 	from, to projection.Checkpoint
 	only     events.Workflow // of a batch of one commit
+}
+
+// statement writes rows of a table.
+type statement struct {
+	table *table
+	rows  int
+	sql   string
+	args  []any
+}
+
+// newBatch makes of rows what is sent.
+func newBatch(s *Store, rows *rowSet, from, to projection.Checkpoint) (*batch, error) {
+	b := &batch{store: s, from: from, to: to}
+	for _, t := range rows.byTable() {
+		switch n := len(t.added); {
+		case n >= s.many:
+			c, err := newCopied(t.table, t.added)
+			if err != nil {
+				return nil, err
+			}
+			b.copies = append(b.copies, c)
+		case n > 0:
+			b.writes = append(b.writes, statement{t.table, n, t.insertSQL(), columnsOf(t.table, t.added)})
+		}
+		if n := len(t.changed); n > 0 {
+			b.writes = append(b.writes, statement{t.table, n, t.updateSQL(), columnsOf(t.table, t.changed)})
+		}
+	}
+	return b, nil
 }
 
 // Checkpoint is projection.Batch's.
@@ -33,11 +62,9 @@ func (b *batch) Write(ctx context.Context) error {
 		if err := b.store.crash(afterRows); err != nil {
 			return err
 		}
-		for _, t := range b.rows.byTable() {
-			if len(t.added) >= b.store.many {
-				if err := copyRows(ctx, tx, t.table, t.added); err != nil {
-					return err
-				}
+		for _, c := range b.copies {
+			if err := c.send(ctx, tx); err != nil {
+				return err
 			}
 		}
 		return b.store.crash(beforeCommit)
@@ -81,33 +108,15 @@ func (b *batch) send(ctx context.Context, tx pgx.Tx) error {
 		}
 		return nil
 	})
-	for _, t := range b.rows.byTable() {
-		if n := len(t.added); n > 0 && n < b.store.many {
-			q.Queue(t.insertSQL(), columnsOf(t.table, t.added)...)
-		}
-		if n := len(t.changed); n > 0 {
-			q.Queue(t.updateSQL(), columnsOf(t.table, t.changed)...).Exec(func(tag pgconn.CommandTag) error {
-				if tag.RowsAffected() != int64(n) {
-					return fmt.Errorf("%w: %d rows of %s changed instead of %d: some are not there", errUnexpected, tag.RowsAffected(), t.name, n)
-				}
-				return nil
-			})
-		}
+	for _, w := range b.writes {
+		q.Queue(w.sql, w.args...).Exec(func(tag pgconn.CommandTag) error {
+			if tag.RowsAffected() != int64(w.rows) {
+				return fmt.Errorf("%w: %d rows of %s written instead of %d: some are not there", errUnexpected, tag.RowsAffected(), w.table.name, w.rows)
+			}
+			return nil
+		})
 	}
 	return tx.SendBatch(ctx, &q).Close()
-}
-
-func copyRows(ctx context.Context, tx pgx.Tx, t *table, rows []row) error {
-	schema, name, _ := strings.Cut(t.name, ".")
-	names := make([]string, 0, len(t.key)+len(t.columns))
-	for _, c := range t.all() {
-		names = append(names, c.name)
-	}
-	n, err := tx.CopyFrom(ctx, pgx.Identifier{schema, name}, names, pgx.CopyFromRows(rows))
-	if err == nil && n != int64(len(rows)) {
-		err = fmt.Errorf("%w: %d rows of %s copied instead of %d", errUnexpected, n, t.name, len(rows))
-	}
-	return err
 }
 
 // errUnexpected: the tables are not as the fold knows them.

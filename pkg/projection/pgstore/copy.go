@@ -1,0 +1,106 @@
+package pgstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// copied is new rows of a table in the binary format of COPY. It is made by the
+// goroutine that folds, so that the one that writes has only to send it. pgx
+// looks up how to encode each value by its type; rows of events have ten.
+type copied struct {
+	table *table
+	rows  int
+	data  []byte
+}
+
+// The binary format: https://www.postgresql.org/docs/15/sql-copy.html.
+const (
+	copyHeader  = "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+	copyTrailer = "\xff\xff"
+)
+
+// postgresEpoch is where its binary timestamps begin to count microseconds.
+var postgresEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+
+// textOID is the type text in pg_type, where it has always been.
+const textOID = 25
+
+func newCopied(t *table, rows []row) (copied, error) {
+	columns := t.all()
+	data := make([]byte, 0, len(rows)*16*len(columns))
+	data = append(data, copyHeader...)
+	for _, r := range rows {
+		data = binary.BigEndian.AppendUint16(data, uint16(len(columns)))
+		for i, v := range r {
+			var err error
+			if data, err = appendField(data, columns[i].pgType, v); err != nil {
+				return copied{}, fmt.Errorf("%s of %s: %w", columns[i].name, t.name, err)
+			}
+		}
+	}
+	return copied{table: t, rows: len(rows), data: append(data, copyTrailer...)}, nil
+}
+
+// appendField adds the length of a value and the value.
+func appendField(b []byte, pgType string, v any) ([]byte, error) {
+	start := len(b)
+	b = append(b, 0, 0, 0, 0)
+	switch v := v.(type) {
+	case nil:
+		binary.BigEndian.PutUint32(b[start:], 0xffffffff)
+		return b, nil
+	case int16:
+		b = binary.BigEndian.AppendUint16(b, uint16(v))
+	case int32:
+		b = binary.BigEndian.AppendUint32(b, uint32(v))
+	case int64:
+		b = binary.BigEndian.AppendUint64(b, uint64(v))
+	case bool:
+		if v {
+			b = append(b, 1)
+		} else {
+			b = append(b, 0)
+		}
+	case string:
+		if pgType == "jsonb" {
+			b = append(b, 1) // version of jsonb's format
+		}
+		b = append(b, v...)
+	case []byte:
+		b = append(b, v...)
+	case time.Time:
+		b = binary.BigEndian.AppendUint64(b, uint64(v.UnixMicro()-postgresEpoch))
+	case time.Duration:
+		b = binary.BigEndian.AppendUint64(b, uint64(v.Microseconds()))
+		b = append(b, 0, 0, 0, 0, 0, 0, 0, 0) // days, months
+	case textList:
+		b = binary.BigEndian.AppendUint32(b, 1) // dimensions
+		b = binary.BigEndian.AppendUint32(b, 0) // no nulls
+		b = binary.BigEndian.AppendUint32(b, textOID)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
+		b = binary.BigEndian.AppendUint32(b, 1) // first index
+		for _, s := range v {
+			b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
+			b = append(b, s...)
+		}
+	default:
+		return nil, fmt.Errorf("no binary form of a %T", v)
+	}
+	binary.BigEndian.PutUint32(b[start:], uint32(len(b)-start-4))
+	return b, nil
+}
+
+// send copies the rows. Nothing else may be under way on the connection.
+func (c copied) send(ctx context.Context, tx pgx.Tx) error {
+	tag, err := tx.Conn().PgConn().CopyFrom(ctx, bytes.NewReader(c.data), c.table.copySQL())
+	if err == nil && tag.RowsAffected() != int64(c.rows) {
+		err = fmt.Errorf("%w: %d rows of %s copied instead of %d", errUnexpected, tag.RowsAffected(), c.table.name, c.rows)
+	}
+	return err
+}
