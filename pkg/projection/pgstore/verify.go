@@ -165,7 +165,11 @@ func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) e
 			c = projection.Checkpoint{Partition: p, LogID: id.LogID, LogEpoch: id.Epoch}
 		}
 		if c.Sequence < end {
-			v.differs(Difference{Kind: KindLag, Where: fmt.Sprintf("partition %d: the tables are at %d, the log was at %d", p, c.Sequence, end)})
+			d, err := v.lag(ctx, c, end)
+			if err != nil {
+				return err
+			}
+			v.differs(d)
 		}
 		fits, err := v.checkpoint(ctx, c)
 		if err != nil {
@@ -203,6 +207,21 @@ func (v *verifying) checkpoint(ctx context.Context, c projection.Checkpoint) (bo
 		_, _ = wrong(events.Workflow{}, fmt.Sprintf("the checkpoint says that commit %s was stored at %s, the log says %s", c.Position(), got.Format(time.RFC3339Nano), want.Format(time.RFC3339Nano)))
 	}
 	return true, nil
+}
+
+// lag says what the tables do not have yet, and whose commit is the first: the
+// one that the projector has stopped before, if it has.
+func (v *verifying) lag(ctx context.Context, c projection.Checkpoint, end uint64) (Difference, error) {
+	next := events.Position{Partition: c.Partition, Sequence: c.Sequence + 1}
+	d := Difference{Kind: KindLag, Where: fmt.Sprintf("partition %d: the tables are at %d, the log was at %d; the first that they lack is at %s", c.Partition, c.Sequence, end, next)}
+	m, err := v.log.Message(ctx, next)
+	if errors.Is(err, events.ErrNotFound) {
+		return d, nil // gone: the check of the log says so
+	}
+	if w, bad := events.ParseSubject(m.Subject); bad == nil {
+		d.Workflow = w
+	}
+	return d, err
 }
 
 // partition folds a partition up to its checkpoint and compares.

@@ -344,9 +344,17 @@ func TestVerifyReportsLag(t *testing.T) {
 		t.Errorf("found %v, want one difference a partition", ds)
 	}
 	for i, d := range ds {
-		want := fmt.Sprintf("partition %d: the tables are at %d, the log was at %d", behind[i].Partition, behind[i].Sequence, now[i].Sequence)
+		first := events.Position{Partition: behind[i].Partition, Sequence: behind[i].Sequence + 1}
+		want := fmt.Sprintf("partition %d: the tables are at %d, the log was at %d; the first that they lack is at %s", behind[i].Partition, behind[i].Sequence, now[i].Sequence, first)
 		if d.Kind != pgstore.KindLag || d.Where != want {
 			t.Errorf("%s: %s, want %s", d.Kind, d.Where, want)
+		}
+		m, err := log.Message(t.Context(), first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Subject != d.Workflow.Subject() {
+			t.Errorf("%s names %s, the commit is one of %s", d.Kind, d.Workflow, m.Subject)
 		}
 	}
 	// It waits for a projector that is on its way.
