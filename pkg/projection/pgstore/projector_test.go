@@ -3,6 +3,7 @@ package pgstore_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -296,13 +297,34 @@ func (l *logged) with(t failer, texts ...string) string {
 	}
 }
 
+// telling is a log that tells when a message has been taken by its follower.
+type telling struct {
+	events.Source
+	at    uint64
+	taken chan struct{}
+}
+
+func (s telling) Follow(ctx context.Context, p events.Partition, o events.FollowOptions) iter.Seq2[events.Message, error] {
+	return func(yield func(events.Message, error) bool) {
+		for m, err := range s.Source.Follow(ctx, p, o) {
+			if !yield(m, err) {
+				return
+			}
+			if m.Position.Sequence == s.at {
+				close(s.taken)
+			}
+		}
+	}
+}
+
 // What comes while a batch is being written is written together after it.
 func TestBatchesGrowWhileOneIsBeingWritten(t *testing.T) {
 	t.Parallel()
 	log := newLog(t, 1)
 	store := storeOn(t, newTables(t), pgstore.Config{})
 	wrote, goOn := make(chan uint64), make(chan struct{})
-	r := start(t, log, watched{store, func(c projection.Checkpoint, err error) {
+	source := telling{log, 201, make(chan struct{})}
+	r := start(t, source, watched{store, func(c projection.Checkpoint, err error) {
 		if err != nil {
 			t.Error(err)
 		}
@@ -317,6 +339,7 @@ func TestBatchesGrowWhileOneIsBeingWritten(t *testing.T) {
 	if err := g.AppendAll(t.Context(), log, historytest.Seeded(2, 200)); err != nil {
 		t.Fatal(err)
 	}
+	<-source.taken
 	for sequences[len(sequences)-1] < 201 {
 		goOn <- struct{}{}
 		sequences = append(sequences, <-wrote)
