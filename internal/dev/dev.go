@@ -114,7 +114,7 @@ func (d *pipeline) start(ctx context.Context) error {
 	if _, err := natslog.Create(ctx, js, natslog.CreateOptions{}); err != nil {
 		return err
 	}
-	log, err := natslog.Open(ctx, js, natslog.Config{Logger: d.o.Logger})
+	log, err := natslog.Open(ctx, js, natslog.Config{Logger: slog.New(calm{d.o.Logger.Handler()})})
 	if err != nil {
 		return err
 	}
