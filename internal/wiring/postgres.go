@@ -41,7 +41,8 @@ func (c Config) Postgres(ctx context.Context) (*pgxpool.Pool, error) {
 // Ping connects once, and fails with *ConnectError.
 func (c Config) Ping(ctx context.Context, pool *pgxpool.Pool) error {
 	err := pool.Ping(ctx)
-	if err == nil || errors.Is(err, context.Canceled) {
+	// The cause of a context that a signal ended is not context.Canceled.
+	if err == nil || errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
 	to := pool.Config().ConnConfig
