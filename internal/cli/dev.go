@@ -19,8 +19,9 @@ goes on until it is interrupted. Commands that are started without URLs, in this
 
 ANNALS_URL is where workers in any language append and read by HTTP; $ANNALS_URL/metrics shows what all parts do.
 
-With a COMMAND: runs it with the three URLs set, hands on interrupts, ends with its exit code, and stops
-everything.
+With a COMMAND: runs it with the three URLs set, and PGHOST, PGPORT, PGUSER, PGDATABASE and PGSSLMODE for
+psql and its like, hands on interrupts, ends with its exit code, and stops everything, what the command has
+started and left behind too.
 
 Data is kept in ./.annals; with --ephemeral nothing is, however the process ends.`,
 		Example: `  annals dev

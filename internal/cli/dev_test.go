@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,6 +123,69 @@ func TestDevRunsACommand(t *testing.T) {
 	nothingLeft(t, env)
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left in the folder: %v, %v", entries, err)
+	}
+}
+
+// ended reports whether a process has, reaped or not.
+func ended(t *testing.T, pid string) bool {
+	t.Helper()
+	id, err := strconv.Atoi(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	return syscall.Kill(id, 0) != nil || err == nil && strings.Contains(string(stat), ") Z ")
+}
+
+// Whatever ends it, nothing that the command started goes on.
+func TestDevEndsWhatItsCommandStarted(t *testing.T) {
+	t.Parallel()
+	bin, env := install(t), devEnv(t)
+	const below = `sh -c 'echo $$; exec sleep 300 >/dev/null 2>&1'`
+	const stubborn = `sh -c 'trap "" TERM INT; echo $$; while :; do sleep 0.1; done 2>/dev/null >&2'`
+	for _, tc := range []struct {
+		name, script string
+		signal       os.Signal
+		code         int
+	}{
+		{"SIGTERM", below + "; true", syscall.SIGTERM, 128 + 15},
+		{"an interrupt", below + "; true", os.Interrupt, 128 + 2},
+		{"the command ends", "sleep 300 >/dev/null 2>&1 & echo $!; exit 4", nil, 4},
+		{"the command ends, and what is left ignores it", "trap '' TERM; while :; do sleep 0.1; done >/dev/null 2>&1 & echo $!; exit 4", nil, 4},
+		{"it is killed", below + "; true", syscall.SIGKILL, -1},
+		{"it is killed, and the command ignores what it is asked", stubborn + "; true", syscall.SIGKILL, -1},
+	} {
+		p := start(t, bin, tmpOf(env), env, "annals", "dev", "--ephemeral", "--", "sh", "-c", tc.script)
+		pid := p.line()
+		if tc.signal != nil {
+			p.signal(tc.signal)
+		}
+		eventually(t, tc.name+": a process that the command started goes on", func() bool { return ended(t, pid) })
+		if code := p.end(); code != tc.code {
+			t.Errorf("%s: exit code %d, want %d\n%s", tc.name, code, tc.code, p.errors())
+		}
+	}
+	nothingLeft(t, env)
+}
+
+// psql and its like find the database.
+func TestDevSetsVariablesOfPostgres(t *testing.T) {
+	t.Parallel()
+	bin, env := install(t), devEnv(t)
+	wrong := append(slices.Clone(env), "PGHOST=elsewhere", "PGHOSTADDR=192.0.2.1", "PGSSLMODE=require", "PGUSER=nobody")
+	stdout, stderr, code := run(t, bin, tmpOf(env), wrong, "annals", "dev", "--ephemeral", "--", "sh", "-c", `echo "$DATABASE_URL"; env | grep '^PG' | sort`)
+	if code != 0 {
+		t.Fatalf("exit code %d\n%s", code, stderr)
+	}
+	raw, variables, _ := strings.Cut(stdout, "\n")
+	u, err := url.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("PGDATABASE=%s\nPGHOST=%s\nPGPORT=%s\nPGSSLMODE=%s\nPGUSER=%s\n",
+		strings.TrimPrefix(u.Path, "/"), u.Hostname(), u.Port(), u.Query().Get("sslmode"), u.User.Username())
+	if variables != want {
+		t.Errorf("variables\n%s, want\n%s", variables, want)
 	}
 }
 

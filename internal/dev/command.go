@@ -3,62 +3,92 @@ package dev
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
-	"runtime"
+	"slices"
+	"strings"
 	"syscall"
 
-	"github.com/vbauerster/mpb/v8/cwriter"
+	"github.com/jackc/pgx/v5"
 )
 
 // command runs the command to its end and gives its exit code. Signals that ask
-// this process to end are handed on to it, and what it makes of them counts.
+// this process to end are handed on to it and to what it started, and what it
+// makes of them counts. What it leaves behind is ended.
 func (d *pipeline) command() (int, error) {
 	c := exec.Command(d.o.Command[0], d.o.Command[1:]...)
 	c.Stdin, c.Stdout, c.Stderr = d.o.In, d.o.Out, d.o.Err
-	c.Env = append(os.Environ(), "NATS_URL="+d.natsURL(), "DATABASE_URL="+d.databaseURL(), "ANNALS_URL="+d.annalsURL())
-	tie(c)
+	var err error
+	if c.Env, err = d.environment(os.Environ()); err != nil {
+		return 0, err
+	}
+	guard, err := startGuard()
+	if err != nil {
+		return 0, err
+	}
+	g, t := guard.group(), terminalOf(d.o.In)
+	c.SysProcAttr = t.attributes(g, d.o.Out)
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-
-	started, done := make(chan error, 1), make(chan error, 1)
-	go func() {
-		// The command is tied to the life of the thread that starts it.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := c.Start()
-		started <- err
-		if err == nil {
-			done <- c.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
+	jobs := make(chan os.Signal, 8)
+	if t >= 0 {
+		signal.Notify(jobs, syscall.SIGCHLD, syscall.SIGCONT)
+		defer signal.Stop(jobs)
+	}
+	if err := c.Start(); err != nil {
+		t.take(g)
+		guard.stop()
 		return 0, fmt.Errorf("run the command: %w", err)
 	}
-	// An interrupt typed at a terminal reaches the command without our help.
-	typed := terminal(d.o.In)
+	defer func() {
+		t.take(g)
+		guard.stop()
+		g.end(signals)
+	}()
+	done := make(chan error, 1)
+	go func() { done <- c.Wait() }()
+
 	var ended error
 	lost := d.ended
 	for {
 		select {
 		case s := <-signals:
-			if s != os.Interrupt || !typed {
-				_ = c.Process.Signal(s)
+			g.signal(s)
+		case s := <-jobs:
+			if s == syscall.SIGCONT {
+				t.resume(g)
+			} else {
+				t.changed(g, c.Process.Pid)
 			}
 		case ended = <-lost:
 			d.o.Logger.Error("the command is asked to end", slog.Any("error", ended))
 			lost = nil
-			_ = c.Process.Signal(syscall.SIGTERM)
+			g.signal(syscall.SIGTERM)
 		case err := <-done:
 			code, err := exitCode(err)
 			return code, errors.Join(err, ended)
 		}
 	}
+}
+
+// environment is the command's: in it our programs, and those of NATS and
+// Postgres, find what runs.
+func (d *pipeline) environment(base []string) ([]string, error) {
+	c, err := pgx.ParseConfig(d.databaseURL())
+	if err != nil {
+		return nil, err
+	}
+	// They would say another server than PGHOST does.
+	env := slices.DeleteFunc(slices.Clone(base), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return name == "PGHOSTADDR" || name == "PGSERVICE"
+	})
+	return append(env, "NATS_URL="+d.natsURL(), "DATABASE_URL="+d.databaseURL(), "ANNALS_URL="+d.annalsURL(),
+		"PGHOST="+c.Host, fmt.Sprintf("PGPORT=%d", c.Port), "PGUSER="+c.User, "PGDATABASE="+c.Database, "PGSSLMODE=disable"), nil
 }
 
 // exitCode reads how a command ended: 128 and the signal's number if one killed
@@ -72,9 +102,4 @@ func exitCode(err error) (int, error) {
 		return 128 + int(status.Signal()), nil
 	}
 	return exit.ExitCode(), nil
-}
-
-func terminal(in io.Reader) bool {
-	f, ok := in.(*os.File)
-	return ok && cwriter.IsTerminal(int(f.Fd()))
 }

@@ -93,7 +93,7 @@ func TestOnlyATerminalIsOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if terminal(null) || terminal(strings.NewReader("")) {
+	if terminalOf(null) >= 0 || terminalOf(strings.NewReader("")) >= 0 || terminal(-1).ours() {
 		t.Error("taken for a terminal")
 	}
 }
@@ -107,5 +107,30 @@ func TestServersAreQuietWhileTheyAreStopped(t *testing.T) {
 	logger.Error("after")
 	if s := out.String(); !strings.Contains(s, "part=nats g.k=1") || strings.Contains(s, "after") {
 		t.Errorf("logged %q", s)
+	}
+}
+
+func TestWarningsOfTheLogAreDetails(t *testing.T) {
+	for _, tc := range []struct {
+		level slog.Level
+		want  string
+	}{
+		{slog.LevelInfo, "level=ERROR msg=c\n"},
+		{slog.LevelDebug, "level=DEBUG msg=a\nlevel=DEBUG msg=b\nlevel=ERROR msg=c\n"},
+	} {
+		var out bytes.Buffer
+		noTime := func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}
+		logger := slog.New(calm{slog.NewTextHandler(&out, &slog.HandlerOptions{Level: tc.level, ReplaceAttr: noTime})})
+		logger.Warn("a")
+		logger.With().Warn("b")
+		logger.Error("c")
+		if out.String() != tc.want {
+			t.Errorf("at level %s: logged %q, want %q", tc.level, out.String(), tc.want)
+		}
 	}
 }

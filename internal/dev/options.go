@@ -34,7 +34,8 @@ type Options struct {
 	// another one if that is taken.
 	HTTP string
 	// Command, if not empty, is run with NATS_URL, DATABASE_URL and ANNALS_URL
-	// set; when it has ended everything stops.
+	// set, and libpq's variables for the same database. It has a process group
+	// of its own; when it has ended everything stops, the rest of the group too.
 	Command []string
 	// In, Out and Err are the command's standard streams. Without a command,
 	// Out gets lines that export the URLs to a shell.
