@@ -173,6 +173,10 @@ func (r *counting) count(e *events.Event) {
 	case enumspb.EVENT_TYPE_NEXUS_OPERATION_TIMED_OUT:
 		delete(r.nexus, e.GetNexusOperationTimedOutEventAttributes().GetScheduledEventId())
 
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
+		r.updates[e.GetWorkflowExecutionUpdateAdmittedEventAttributes().GetRequest().GetMeta().GetUpdateId()] = true
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_REJECTED:
+		delete(r.updates, e.GetWorkflowExecutionUpdateRejectedEventAttributes().GetProtocolInstanceId())
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
 		r.updates[e.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetProtocolInstanceId()] = true
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:

@@ -8,6 +8,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	updatepb "go.temporal.io/api/update/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -60,6 +61,9 @@ func (f *flow) commit(r *rand.Rand, moves, number int) events.Request {
 		if !f.open {
 			break
 		}
+	}
+	if f.open && f.starts == 1 && f.IntN(6) == 0 { // a short life
+		f.end()
 	}
 	if !f.open && f.starts < 2 && f.IntN(3) == 0 { // continue as new, retry, cron, terminate and start
 		f.start()
@@ -358,18 +362,40 @@ func (f *flow) marker() {
 }
 
 func (f *flow) update() {
-	if i, ok := f.pick(f.updates); ok && f.IntN(2) == 0 {
-		p := f.updates[i]
-		if f.IntN(2) == 0 {
-			f.add(events.UpdateCompleted(p.name, events.EventID(p.opened), "done"))
+	i, ok := f.pick(f.updates)
+	if !ok || f.IntN(2) == 0 {
+		p := pending{name: fmt.Sprint("update-", f.next)}
+		if f.IntN(3) == 0 { // as after a reset; else it is accepted at once
+			p.opened = f.add(&events.Event{
+				EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED,
+				Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateAdmittedEventAttributes{WorkflowExecutionUpdateAdmittedEventAttributes: &historypb.WorkflowExecutionUpdateAdmittedEventAttributes{
+					Request: &updatepb.Request{Meta: &updatepb.Meta{UpdateId: p.name}, Input: &updatepb.Input{Name: f.text("addItem")}},
+				}},
+			})
 		} else {
-			f.add(events.UpdateFailed(p.name, events.EventID(p.opened), errText(f.text("refused"))))
+			p.started = f.add(events.UpdateAccepted(p.name, f.text("addItem"), 1))
 		}
-		remove(&f.updates, i)
+		f.updates = append(f.updates, p)
 		return
 	}
-	id := fmt.Sprint("update-", f.next)
-	f.updates = append(f.updates, pending{opened: f.add(events.UpdateAccepted(id, f.text("addItem"), 1)), name: id})
+	p := &f.updates[i]
+	switch {
+	case p.started == 0 && f.IntN(2) == 0:
+		p.started = f.add(events.UpdateAccepted(p.name, f.text("addItem"), 1))
+		return
+	case p.started == 0:
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_REJECTED,
+			Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateRejectedEventAttributes{WorkflowExecutionUpdateRejectedEventAttributes: &historypb.WorkflowExecutionUpdateRejectedEventAttributes{
+				ProtocolInstanceId: p.name, Failure: events.Failure(errText(f.text("refused"))),
+			}},
+		})
+	case f.IntN(2) == 0:
+		f.add(events.UpdateCompleted(p.name, events.EventID(p.started), "done"))
+	default:
+		f.add(events.UpdateFailed(p.name, events.EventID(p.started), errText(f.text("refused"))))
+	}
+	remove(&f.updates, i)
 }
 
 func (f *flow) nexusOperation() {
@@ -469,6 +495,10 @@ func (f *flow) close() {
 		f.signal()
 		return
 	}
+	f.end()
+}
+
+func (f *flow) end() {
 	f.open = false
 	switch f.IntN(7) {
 	case 0:

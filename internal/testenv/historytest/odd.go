@@ -57,7 +57,7 @@ func (f *flow) any() {
 		d := fields.Get(f.IntN(fields.Len()))
 		name := "EVENT_TYPE_" + strings.ToUpper(strings.TrimSuffix(string(d.Name()), "_event_attributes"))
 		t, known := enumspb.EventType_value[name]
-		if e.EventType = enumspb.EventType(t); !known || events.Opens(e) || events.Closes(e) || strings.Contains(name, "UPDATE") {
+		if e.EventType = enumspb.EventType(t); !known || events.Opens(e) || events.Closes(e) || strings.Contains(name, "_UPDATE_") {
 			continue // updates have rules of their own: see Facts
 		}
 		switch e.EventType {

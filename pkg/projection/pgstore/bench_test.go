@@ -205,3 +205,20 @@ func BenchmarkFold(b *testing.B) {
 		})
 	}
 }
+
+// The tables against the log: everything folded again, every row compared.
+func BenchmarkVerify(b *testing.B) {
+	log := newLog(b, 4)
+	if err := historytest.Bulk(b.Context(), log, benchRounds, benchWorkflows, 3); err != nil {
+		b.Fatal(err)
+	}
+	store := storeOn(b, newTables(b), pgstore.Config{})
+	projectAll(b, log, store, 0)
+	b.ResetTimer()
+	for range b.N {
+		if r := verify(b, log, store, noWait); len(r.Differences) > 0 || r.Events != benchEvents {
+			b.Fatalf("%+v", r)
+		}
+	}
+	b.ReportMetric(float64(b.N)*benchEvents/b.Elapsed().Seconds(), "events/s")
+}
