@@ -62,9 +62,20 @@ func storeOn(t failer, pool *pgxpool.Pool, c pgstore.Config) *pgstore.Store {
 	return s
 }
 
-// empty deletes all rows.
+// empty deletes all rows, once nothing of what was stopped is under way: the
+// server may still be about to run what a canceled call had sent.
 func empty(t failer, pool *pgxpool.Pool) {
 	t.Helper()
+	pool.Reset()
+	for {
+		var sessions int
+		if err := pool.QueryRow(context.Background(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()").Scan(&sessions); err != nil {
+			t.Fatal(err)
+		}
+		if sessions == 1 { // this one
+			break
+		}
+	}
 	var sql strings.Builder
 	for _, table := range pgstore.Described() {
 		fmt.Fprintf(&sql, "DELETE FROM annals.%s; ", table.Name)
