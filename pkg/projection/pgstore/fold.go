@@ -298,7 +298,11 @@ func (s *rowSet) byTable() []struct {
 		*table
 		*tableRows
 	}{
-		{workflowsTable, &s.workflows}, {executionsTable, &s.executions}, {activitiesTable, &s.activities},
-		{timersTable, &s.timers}, {childrenTable, &s.children}, {eventsTable, &s.events},
+		{workflowsTable, &s.workflows},
+		{executionsTable, &s.executions},
+		{activitiesTable, &s.activities},
+		{timersTable, &s.timers},
+		{childrenTable, &s.children},
+		{eventsTable, &s.events},
 	}
 }

@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -127,7 +128,7 @@ func (s *spoiling) pick(table pgstore.Table, condition string) (where string, p 
 	err := s.pool.QueryRow(s.Context(), fmt.Sprintf("SELECT ctid::text, namespace, workflow_id, %s, %s FROM annals.%s WHERE %s ORDER BY (%s) DESC LIMIT 1",
 		run[0], strings.Join(append(rest, "''"), " || "), table.Name, condition, strings.Join(keys, ", "))).
 		Scan(&ctid, &p.workflow.Namespace, &p.workflow.ID, &p.run, &p.rest)
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return "", place{}, false
 	}
 	if err != nil {
