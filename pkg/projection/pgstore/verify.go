@@ -83,11 +83,12 @@ func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (Ve
 // ends are where the partitions end that are to be verified.
 func (v *verifying) ends(ctx context.Context) (map[events.Partition]uint64, error) {
 	id := v.log.Identity()
+	if one := v.o.Workflow; one != nil {
+		last, err := v.lastOf(ctx, *one)
+		return map[events.Partition]uint64{id.Map.Partition(one.Slot()): last}, err
+	}
 	ends := map[events.Partition]uint64{}
 	for p := range events.Partition(id.Map.Partitions()) {
-		if v.o.Workflow != nil && id.Map.Partition(v.o.Workflow.Slot()) != p {
-			continue
-		}
 		b, err := v.log.Bounds(ctx, p)
 		if err != nil {
 			return nil, err
@@ -95,6 +96,19 @@ func (v *verifying) ends(ctx context.Context) (map[events.Partition]uint64, erro
 		ends[p] = b.Last
 	}
 	return ends, nil
+}
+
+// lastOf is the sequence of a workflow's last message, 0 if it has none.
+func (v *verifying) lastOf(ctx context.Context, w events.Workflow) (uint64, error) {
+	tail, err := v.log.Tail(ctx, w)
+	var corrupt *events.CorruptError
+	switch {
+	case errors.Is(err, events.ErrNotFound):
+		return 0, nil
+	case errors.As(err, &corrupt):
+		return corrupt.Position.Sequence, nil
+	}
+	return tail.Position().Sequence, err
 }
 
 // await waits until the checkpoints have reached the ends, at most as long as
@@ -212,6 +226,9 @@ func (v *verifying) checkpoint(ctx context.Context, c projection.Checkpoint) (bo
 // lag says what the tables do not have yet, and whose commit is the first: the
 // one that the projector has stopped before, if it has.
 func (v *verifying) lag(ctx context.Context, c projection.Checkpoint, end uint64) (Difference, error) {
+	if one := v.o.Workflow; one != nil {
+		return Difference{Kind: KindLag, Workflow: *one, Where: fmt.Sprintf("partition %d: the tables are at %d, the workflow ended at %d", c.Partition, c.Sequence, end)}, nil
+	}
 	next := events.Position{Partition: c.Partition, Sequence: c.Sequence + 1}
 	d := Difference{Kind: KindLag, Where: fmt.Sprintf("partition %d: the tables are at %d, the log was at %d; the first that they lack is at %s", c.Partition, c.Sequence, end, next)}
 	m, err := v.log.Message(ctx, next)
@@ -256,18 +273,11 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 	}
 	follow := events.FollowOptions{Until: w.checkpoint.Sequence}
 	if one := w.o.Workflow; one != nil {
-		tail, err := w.log.Tail(ctx, *one)
-		var corrupt *events.CorruptError
-		switch {
-		case errors.Is(err, events.ErrNotFound):
-			return nil
-		case errors.As(err, &corrupt):
-			follow = events.FollowOptions{Until: corrupt.Position.Sequence, Workflow: one}
-		case err != nil:
+		last, err := w.lastOf(ctx, *one)
+		if err != nil || last == 0 {
 			return err
-		default:
-			follow = events.FollowOptions{Until: tail.Position().Sequence, Workflow: one}
 		}
+		follow = events.FollowOptions{Until: last, Workflow: one}
 	}
 	f := newFolder(w.checkpoint)
 	b := f.builder()

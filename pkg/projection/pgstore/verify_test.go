@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -356,6 +357,23 @@ func TestVerifyReportsLag(t *testing.T) {
 		}
 		if m.Subject != d.Workflow.Subject() {
 			t.Errorf("%s names %s, the commit is one of %s", d.Kind, d.Workflow, m.Subject)
+		}
+	}
+	// One workflow lags only if a commit of its own is not there.
+	for _, w := range g.Workflows() {
+		tail, err := log.Tail(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := tail.Position()
+		var want []pgstore.Difference
+		for _, b := range behind {
+			if b.Partition == p.Partition && b.Sequence < p.Sequence {
+				want = []pgstore.Difference{{Kind: pgstore.KindLag, Workflow: w, Where: fmt.Sprintf("partition %d: the tables are at %d, the workflow ended at %d", p.Partition, b.Sequence, p.Sequence)}}
+			}
+		}
+		if diff := cmp.Diff(want, verify(t, log, store, pgstore.VerifyOptions{Wait: -1, Workflow: &w}).Differences); diff != "" {
+			t.Errorf("%s alone (-want +got):\n%s", w, diff)
 		}
 	}
 	// It waits for a projector that is on its way.
