@@ -18,7 +18,8 @@ type Config struct {
 	BatchCommits int
 	BatchBytes   int
 	// BufferBytes bounds the events of a partition that are read and not yet
-	// written; 16 MiB, and never less than one commit.
+	// written; 24 MiB, and never less than one commit. Three batches keep the
+	// reader, the fold and the writer busy at the same time.
 	BufferBytes int
 	// MaxBackoff is the longest wait before a partition tries again; 5 s.
 	MaxBackoff time.Duration
@@ -34,7 +35,7 @@ func (c Config) withDefaults() Config {
 		c.BatchBytes = 8 << 20
 	}
 	if c.BufferBytes == 0 {
-		c.BufferBytes = 16 << 20
+		c.BufferBytes = 24 << 20
 	}
 	if c.MaxBackoff == 0 {
 		c.MaxBackoff = 5 * time.Second
