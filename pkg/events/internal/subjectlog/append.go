@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/annals-io/annals/pkg/events"
 )
 
@@ -18,9 +16,7 @@ func (l *Log) Append(ctx context.Context, r events.Request) (events.Result, erro
 	if err != nil {
 		return events.Result{}, err
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		ctx = until{ctx, time.Now().Add(l.config.AppendTimeout)}
-	}
+	ctx = Within(ctx, l.config.AppendTimeout)
 	a := &appending{Log: l, p: p}
 	res, err := a.run(ctx)
 	if err != nil {
@@ -239,7 +235,7 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 		CommitID: a.p.CommitID, Partition: a.Partition(a.p.Workflow), Subject: a.p.subject,
 		Header: events.EncodeHeader(c), Body: c.Body, Expected: tail.Position().Sequence,
 	}
-	wait := retryDelays()
+	wait := Delays()
 	// unsettled: an attempt with this expectation may be stored, or may yet be.
 	_, unsettled := a.p.Expect.Attempted()
 	for {
@@ -285,7 +281,7 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 		default:
 			unsettled = true
 		}
-		if stop := sleep(ctx, wait.NextBackOff()); stop != nil {
+		if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
 			if !unsettled {
 				return events.Result{}, nil, &unavailableError{cause: fmt.Errorf("append to %s: %w (last answer: %w)", a.p.Workflow, stop, err)}
 			}
@@ -335,7 +331,7 @@ func (a *appending) checkRunIDs(ctx context.Context, tail events.Cursor) error {
 
 // standingAfter is the commit that stands directly after the expectation.
 func (a *appending) standingAfter(ctx context.Context, out Outgoing) (*events.Commit, error) {
-	wait := retryDelays()
+	wait := Delays()
 	for {
 		m, err := a.store.Next(ctx, out.Partition, out.Subject, out.Expected+1)
 		if err == nil {
@@ -351,7 +347,7 @@ func (a *appending) standingAfter(ctx context.Context, out Outgoing) (*events.Co
 				}
 			}
 		}
-		if stop := sleep(ctx, wait.NextBackOff()); stop != nil {
+		if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
 			return nil, &unavailableError{cause: err}
 		}
 	}
@@ -382,38 +378,5 @@ func (a *appending) unknown(tail events.Cursor, cause error) error {
 	}
 	return &events.OutcomeUnknownError{
 		Workflow: a.p.Workflow, CommitID: a.p.CommitID, Expectation: a.p.Expect.WithAttempt(attempt), Cause: cause,
-	}
-}
-
-func retryDelays() backoff.BackOff {
-	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(2*time.Millisecond), backoff.WithMultiplier(2),
-		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
-}
-
-// until is a context with a deadline and without a timer: what is derived from
-// it ends at the deadline, and so does sleep. An append that needs one attempt
-// needs one timer.
-type until struct {
-	context.Context
-	at time.Time
-}
-
-func (u until) Deadline() (time.Time, bool) { return u.at, true }
-
-// sleep waits, or says that the context ended.
-func sleep(ctx context.Context, d time.Duration) error {
-	if at, ok := ctx.Deadline(); ok && time.Until(at) < d {
-		c, cancel := context.WithDeadline(ctx, at)
-		defer cancel()
-		ctx, d = c, time.Hour
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
