@@ -79,10 +79,14 @@ type NotFoundError struct {
 	Workflow Workflow
 	Run      RunID
 	Event    EventID
+	// Activity is set where it is the heartbeat of an activity of the run.
+	Activity string
 }
 
 func (e *NotFoundError) Error() string {
 	switch {
+	case e.Activity != "":
+		return fmt.Sprintf("heartbeat of activity %q in run %s of workflow %s not found", e.Activity, e.Run, e.Workflow)
 	case e.Run == "":
 		return fmt.Sprintf("workflow %s not found", e.Workflow)
 	case e.Event == 0:
@@ -93,7 +97,7 @@ func (e *NotFoundError) Error() string {
 }
 func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
 
-// LimitError says which limit an append would exceed.
+// LimitError says which limit an append or a heartbeat would exceed.
 type LimitError struct {
 	Workflow Workflow
 	What     string // e.g. "bytes of events in one commit"
@@ -104,9 +108,9 @@ type LimitError struct {
 
 func (e *LimitError) Error() string {
 	if e.Max == 0 {
-		return fmt.Sprintf("append to %s: %d %s: %s", e.Workflow, e.Got, e.What, e.Remedy)
+		return fmt.Sprintf("%s: %d %s: %s", e.Workflow, e.Got, e.What, e.Remedy)
 	}
-	return fmt.Sprintf("append to %s: %d %s, at most %d are allowed: %s", e.Workflow, e.Got, e.What, e.Max, e.Remedy)
+	return fmt.Sprintf("%s: %d %s, at most %d are allowed: %s", e.Workflow, e.Got, e.What, e.Max, e.Remedy)
 }
 func (e *LimitError) Is(target error) bool { return target == ErrLimit }
 
@@ -136,6 +140,33 @@ func (e *OutcomeUnknownError) Error() string {
 }
 func (e *OutcomeUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
 func (e *OutcomeUnknownError) Unwrap() error        { return e.Cause }
+
+// HeartbeatUnknownError says that a heartbeat may be stored, or may yet be: send
+// it again, and it is settled.
+type HeartbeatUnknownError struct {
+	Activity Activity
+	Cause    error
+}
+
+func (e *HeartbeatUnknownError) Error() string {
+	return fmt.Sprintf("heartbeat of %s: outcome unknown: %v", e.Activity, e.Cause)
+}
+func (e *HeartbeatUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
+func (e *HeartbeatUnknownError) Unwrap() error        { return e.Cause }
+
+// CorruptHeartbeatError says what is wrong with a message among the heartbeats.
+// Its activity takes no heartbeats until the message has aged out or somebody
+// has deleted it from the stream; others are not affected.
+type CorruptHeartbeatError struct {
+	Subject  string
+	Sequence uint64 // in the stream of heartbeats
+	Reason   string
+}
+
+func (e *CorruptHeartbeatError) Error() string {
+	return fmt.Sprintf("heartbeat at sequence %d, subject %s, is corrupt: %s", e.Sequence, e.Subject, e.Reason)
+}
+func (e *CorruptHeartbeatError) Is(target error) bool { return target == ErrCorrupt }
 
 // CorruptError places what is wrong with a workflow's subject.
 type CorruptError struct {

@@ -12,6 +12,7 @@ type Log interface {
 	Appender
 	Reader
 	Source
+	Heartbeats
 }
 
 // Appender writes.

@@ -13,6 +13,10 @@ const (
 	// MaxRunIDBytes and MaxCommitIDBytes bound what goes into a header.
 	MaxRunIDBytes    = 255
 	MaxCommitIDBytes = 255
+	// MaxActivityIDBytes is Temporal's limit on ids, and MaxIdentityBytes that on
+	// the name of a worker.
+	MaxActivityIDBytes = 1000
+	MaxIdentityBytes   = 1000
 	// MaxWorkflowTypeBytes is Temporal's limit on the name of a type.
 	MaxWorkflowTypeBytes = 1000
 	// MaxSubjectBytes bounds an encoded subject. A server closes the
@@ -44,11 +48,16 @@ func ParseSubject(subject string) (Workflow, error) {
 	if len(parts) != 4 || parts[0] != subjectPrefix {
 		return Workflow{}, fmt.Errorf("subject %q is not of the form %s.<slot>.<namespace>.<workflow>", subject, subjectPrefix)
 	}
-	ns, err := tokenAlphabet.unescape(parts[2])
+	return parseWorkflow(subject, parts[1:])
+}
+
+// parseWorkflow reads slot, namespace and workflow id, the tokens of a subject.
+func parseWorkflow(subject string, tokens []string) (Workflow, error) {
+	ns, err := tokenAlphabet.unescape(tokens[1])
 	if err != nil {
 		return Workflow{}, fmt.Errorf("namespace of subject %q: %w", subject, err)
 	}
-	id, err := tokenAlphabet.unescape(parts[3])
+	id, err := tokenAlphabet.unescape(tokens[2])
 	if err != nil {
 		return Workflow{}, fmt.Errorf("workflow of subject %q: %w", subject, err)
 	}
@@ -56,8 +65,8 @@ func ParseSubject(subject string) (Workflow, error) {
 	if err := w.Validate(); err != nil {
 		return Workflow{}, fmt.Errorf("subject %q: %w", subject, err)
 	}
-	if want := w.Slot().String(); parts[1] != want {
-		return Workflow{}, fmt.Errorf("subject %q lies in slot %s, its workflow in %s", subject, parts[1], want)
+	if want := w.Slot().String(); tokens[0] != want {
+		return Workflow{}, fmt.Errorf("subject %q lies in slot %s, its workflow in %s", subject, tokens[0], want)
 	}
 	return w, nil
 }

@@ -18,8 +18,10 @@ type Harness struct {
 	Open func(t testing.TB, o Options) events.Log
 	// Put stores a message past the library, as anybody with a client could,
 	// and returns its sequence.
-	Put      func(t testing.TB, p events.Partition, subject string, h events.Header, body []byte) uint64
-	Features Features
+	Put func(t testing.TB, p events.Partition, subject string, h events.Header, body []byte) uint64
+	// PutHeartbeat is Put for the stream of heartbeats.
+	PutHeartbeat func(t testing.TB, subject string, h events.Header, body []byte) uint64
+	Features     Features
 	// Short has cases that repeat themselves do so a few times only, for a log
 	// that is slow to ask.
 	Short bool
@@ -38,7 +40,7 @@ type Options struct {
 	Limits   events.Limits
 	LookBack int
 	// Fault, if set, decides what happens to each attempt to store a message.
-	// It is called from many goroutines.
+	// It is called from many goroutines. A heartbeat has no commit id.
 	Fault func(events.CommitID) Fault
 }
 
@@ -83,12 +85,16 @@ func Run(t *testing.T, h Harness) {
 		{"tokens", tokenCases()},
 		{"source", sourceCases()},
 		{"races", raceCases()},
+		{"heartbeats", heartbeatCases()},
 	}
 	if h.Features.Faults {
 		groups = append(groups, struct {
 			name  string
 			cases []testCase
-		}{"outcome", outcomeCases()})
+		}{"outcome", outcomeCases()}, struct {
+			name  string
+			cases []testCase
+		}{"heartbeats' outcome", heartbeatOutcomeCases()})
 	}
 	if h.Features.Alter != nil {
 		groups = append(groups, struct {

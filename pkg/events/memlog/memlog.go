@@ -6,21 +6,25 @@ package memlog
 import (
 	"context"
 	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/internal/heartbeat"
 	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
 )
 
 // Config is how a log behaves. Zero fields mean the default.
 type Config struct {
-	Streams       int           // partitions, 1 to 1,024; 16
-	Limits        events.Limits // see events.Limits
-	AppendTimeout time.Duration // ends an append whose context has no deadline; 30 s
-	LookBack      int           // see events.Request.CommitID; 1,000
-	Now           func() time.Time
+	Streams       int              // partitions, 1 to 1,024; 16
+	Limits        events.Limits    // see events.Limits
+	AppendTimeout time.Duration    // ends an append or a heartbeat whose context has no deadline; 30 s
+	HeartbeatAge  time.Duration    // how long the last heartbeat of an activity is kept, by Now; 24 h
+	LookBack      int              // see events.Request.CommitID; 1,000
+	Now           func() time.Time // time.Now
 	// Hook, if set, is asked before each message is stored: whether it is, and
 	// what the appender is told. An error that comes with apply true is a lost
 	// acknowledgement; with apply false, a lost message. The appender cannot
@@ -31,13 +35,14 @@ type Config struct {
 // Op is a message that is about to be stored.
 type Op struct {
 	Subject  string
-	CommitID events.CommitID
+	CommitID events.CommitID // empty for a heartbeat
 	Expected uint64
 }
 
 // Log is an events.Log in memory, safe for concurrent use.
 type Log struct {
 	*subjectlog.Log
+	*heartbeat.Keeper
 	store *store
 }
 
@@ -51,32 +56,52 @@ func New(c Config) (*Log, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.HeartbeatAge == 0 {
+		c.HeartbeatAge = 24 * time.Hour
+	}
+	if c.HeartbeatAge < 0 {
+		return nil, &events.InvalidError{Field: "heartbeatAge", Reason: "is negative"}
+	}
 	m, err := events.EvenSlotMap(c.Streams)
 	if err != nil {
 		return nil, err
 	}
 	id := events.Identity{LogID: uuid.Must(uuid.NewV7()).String(), Epoch: 1, Format: events.Format, Map: m}
-	s := newStore(c.Streams, c.Now, c.Hook)
+	return newStore(c).log(id, c), nil
+}
+
+// log is the algorithms over the store, as configured.
+func (s *store) log(id events.Identity, c Config) *Log {
+	common := subjectlog.Config{Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Now: s.now}.WithDefaults()
 	return &Log{
-		Log:   subjectlog.New(s, id, subjectlog.Config{Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Now: c.Now}),
+		Log: subjectlog.New(s, id, common),
+		Keeper: heartbeat.New(s, heartbeat.Config{
+			Partition: heartbeats, CommitBytes: common.Limits.CommitBytes, Timeout: common.AppendTimeout, Now: s.now,
+		}),
 		store: s,
-	}, nil
+	}
 }
 
 // Open is another handle on what l holds, configured anew but for its streams
-// and its clock, as a program that is started again has it.
+// its clock and the age of its heartbeats, as a program that is started again has it.
 func (l *Log) Open(c Config) *Log {
-	s := &store{now: l.store.now, hook: c.Hook, parts: l.store.parts}
-	return &Log{
-		Log:   subjectlog.New(s, l.Identity(), subjectlog.Config{Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Now: l.store.now}),
-		store: s,
-	}
+	s := &store{now: l.store.now, hook: c.Hook, parts: l.store.parts, heartbeats: l.store.heartbeats}
+	return s.log(l.Identity(), c)
 }
 
 // Put stores a message past the library, as anybody with a client could: for
 // tests of what a reader makes of it. It returns its sequence.
 func (l *Log) Put(p events.Partition, subject string, h events.Header, body []byte) uint64 {
 	return l.store.put(p, subject, h, body)
+}
+
+// PutHeartbeat is Put for the stream of heartbeats, where a message replaces the
+// one of its subject.
+func (l *Log) PutHeartbeat(subject string, h events.Header, body []byte) uint64 {
+	k := l.store.heartbeats
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.put(subject, maps.Clone(h), slices.Clone(body))
 }
 
 // Alter replaces a stored message in place, as a damaged disk could: for tests

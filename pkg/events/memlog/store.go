@@ -16,10 +16,14 @@ import (
 
 // store is subjectlog.Store in memory.
 type store struct {
-	now   func() time.Time
-	hook  func(Op) (bool, error)
-	parts []*partition
+	now        func() time.Time
+	hook       func(Op) (bool, error)
+	parts      []*partition
+	heartbeats *kept
 }
+
+// heartbeats is what the stream of heartbeats is called among partitions.
+const heartbeats events.Partition = -1
 
 type partition struct {
 	// mu guards the rest. Messages themselves are never changed.
@@ -29,8 +33,8 @@ type partition struct {
 	grown    chan struct{}       // closed and replaced when a message comes
 }
 
-func newStore(n int, now func() time.Time, hook func(Op) (bool, error)) *store {
-	s := &store{now: now, hook: hook, parts: make([]*partition, n)}
+func newStore(c Config) *store {
+	s := &store{now: c.Now, hook: c.Hook, parts: make([]*partition, c.Streams), heartbeats: newKept(c.Now, c.HeartbeatAge)}
 	for i := range s.parts {
 		s.parts[i] = &partition{subjects: map[string][]uint64{}, grown: make(chan struct{})}
 	}
@@ -51,7 +55,20 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 		}
 		return 0, hookErr
 	}
-	p := s.parts[m.Partition]
+	var seq uint64
+	var err error
+	if m.Partition == heartbeats {
+		seq, err = s.heartbeats.publish(m)
+	} else {
+		seq, err = s.parts[m.Partition].publish(m, s.now())
+	}
+	if hookErr != nil {
+		return 0, hookErr
+	}
+	return seq, err
+}
+
+func (p *partition) publish(m subjectlog.Outgoing, at time.Time) (uint64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var last uint64
@@ -59,13 +76,9 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 		last = seqs[len(seqs)-1]
 	}
 	if last != m.Expected {
-		if hookErr != nil {
-			return 0, hookErr
-		}
 		return 0, subjectlog.ErrMoved
 	}
-	seq := p.append(m.Partition, m.Subject, maps.Clone(m.Header), slices.Clone(m.Body), s.now())
-	return seq, hookErr
+	return p.append(m.Partition, m.Subject, maps.Clone(m.Header), slices.Clone(m.Body), at), nil
 }
 
 // append stores a message; mu must be held.
@@ -107,6 +120,9 @@ func (s *store) last(n events.Partition) uint64 {
 func (s *store) Last(ctx context.Context, n events.Partition, subject string) (events.Message, error) {
 	if ctx.Err() != nil {
 		return events.Message{}, context.Cause(ctx)
+	}
+	if n == heartbeats {
+		return s.heartbeats.last(subject)
 	}
 	p := s.parts[n]
 	p.mu.Lock()

@@ -42,6 +42,9 @@ func harness(t testing.TB, c memlog.Config) eventstest.Harness {
 		Put: func(_ testing.TB, p events.Partition, subject string, h events.Header, body []byte) uint64 {
 			return log.Put(p, subject, h, body)
 		},
+		PutHeartbeat: func(_ testing.TB, subject string, h events.Header, body []byte) uint64 {
+			return log.PutHeartbeat(subject, h, body)
+		},
 		Features: eventstest.Features{
 			Faults: true,
 			Alter:  func(_ testing.TB, p events.Position, change func(*events.Message)) { log.Alter(p, change) },

@@ -20,12 +20,19 @@ import (
 type CreateOptions struct {
 	Streams  int // 1 to 1,024; 16
 	Replicas int // of every stream, 1 to 5; 1
+	// HeartbeatAge is how long the last heartbeat of an activity is kept; at
+	// least 100 ms, 24 h.
+	HeartbeatAge time.Duration
 }
+
+// leastHeartbeatAge is the least age limit that a server takes.
+const leastHeartbeatAge = 100 * time.Millisecond
 
 // Create makes the log's streams, or completes and checks those that are there:
 // it is idempotent, and safe when several processes do it at once. The first
 // stream decides which log it is. It fails with events.ErrWrongLog if a log is
-// there that is not as the options say; zero options take it as it is.
+// there that is not as the options say; zero options take it as it is. A log of
+// before heartbeats gets its stream of them.
 func Create(ctx context.Context, js jetstream.JetStream, o CreateOptions) (events.Identity, error) {
 	want := o
 	if want.Streams == 0 {
@@ -36,6 +43,12 @@ func Create(ctx context.Context, js jetstream.JetStream, o CreateOptions) (event
 	}
 	if want.Replicas < 1 || want.Replicas > 5 {
 		return events.Identity{}, &events.InvalidError{Field: "replicas", Reason: fmt.Sprintf("is %d, a stream has 1 to 5", want.Replicas)}
+	}
+	if want.HeartbeatAge == 0 {
+		want.HeartbeatAge = 24 * time.Hour
+	}
+	if want.HeartbeatAge < leastHeartbeatAge {
+		return events.Identity{}, &events.InvalidError{Field: "heartbeatAge", Reason: fmt.Sprintf("is %s, the least is %s", want.HeartbeatAge, leastHeartbeatAge)}
 	}
 	m, err := events.EvenSlotMap(want.Streams)
 	if err != nil {
@@ -72,6 +85,13 @@ func Create(ctx context.Context, js jetstream.JetStream, o CreateOptions) (event
 			return err
 		})
 	}
+	g.Go(func() error {
+		c, err := ensureStream(gctx, js, heartbeatConfig(id, first.Replicas, want.HeartbeatAge))
+		if err == nil && o.HeartbeatAge != 0 && o.HeartbeatAge != c.MaxAge {
+			err = &events.WrongLogError{What: "max_age of stream " + HeartbeatStream, Want: o.HeartbeatAge.String(), Got: c.MaxAge.String()}
+		}
+		return err
+	})
 	if err := g.Wait(); err != nil {
 		return events.Identity{}, err
 	}
@@ -169,6 +189,7 @@ func identify(ctx context.Context, js jetstream.JetStream) (events.Identity, err
 			return checkSettings(c, subjects(got.slots))
 		})
 	}
+	g.Go(func() error { return identifyHeartbeats(ctx, js, base) })
 	if err := g.Wait(); err != nil {
 		return events.Identity{}, err
 	}
@@ -176,6 +197,29 @@ func identify(ctx context.Context, js jetstream.JetStream) (events.Identity, err
 		return events.Identity{}, &events.WrongLogError{What: "map of slots", Want: "every slot in one stream", Got: err.Error()}
 	}
 	return id, nil
+}
+
+// identifyHeartbeats refuses a stream of heartbeats that is another log's, or not
+// as it must be.
+func identifyHeartbeats(ctx context.Context, js jetstream.JetStream, base stated) error {
+	s, err := js.Stream(ctx, HeartbeatStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return &events.WrongLogError{What: "stream " + HeartbeatStream, Want: "there", Got: "not found: the log is incomplete, or of a version without heartbeats (annals log create completes it)"}
+	}
+	if err != nil {
+		return unavailable(HeartbeatStream, err)
+	}
+	c := s.CachedInfo().Config
+	got, _, err := parseIdentity(HeartbeatStream, c.Metadata)
+	if err != nil {
+		return err
+	}
+	if got.logID != base.logID || got.epoch != base.epoch {
+		return &events.WrongLogError{
+			What: "stream " + HeartbeatStream, Want: fmt.Sprintf("log %s epoch %d", base.logID, base.epoch), Got: fmt.Sprintf("log %s epoch %d", got.logID, got.epoch),
+		}
+	}
+	return checkHeartbeatSettings(c)
 }
 
 // unavailable says that a stream could not be asked.

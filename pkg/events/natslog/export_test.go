@@ -4,5 +4,5 @@ import "github.com/annals-io/annals/pkg/events/internal/subjectlog"
 
 // Through has the log's appends and reads go through a store around its own.
 func (l *Log) Through(wrap func(subjectlog.Store) subjectlog.Store) *Log {
-	return &Log{Log: l.store.config.over(wrap(l.store), l.Identity()), store: l.store}
+	return l.store.log(wrap(l.store))
 }

@@ -27,36 +27,8 @@ func (l *Log) Follow(ctx context.Context, p events.Partition, o events.FollowOpt
 			return
 		}
 		f := &following{store: l.store, partition: p, o: o, after: o.After, yield: yield}
-		delays := retry(ctx)
-		for {
-			progress := f.after
-			err := f.sameEnd(ctx)
-			if err == nil {
-				err = f.once(ctx)
-			}
-			if f.stopped {
-				return
-			}
-			if ctx.Err() != nil {
-				yield(events.Message{}, context.Cause(ctx))
-				return
-			}
-			if errors.Is(err, events.ErrWrongLog) || errors.Is(err, nats.ErrConnectionClosed) {
-				yield(events.Message{}, err)
-				return
-			}
-			if f.after != progress {
-				delays.Reset()
-			}
-			l.store.config.Logger.LogAttrs(ctx, slog.LevelWarn, "following the log: interrupted, going on",
-				slog.String("stream", StreamName(p)), slog.Uint64("after", f.after), slog.Any("error", err))
-			pause := time.NewTimer(delays.NextBackOff())
-			select {
-			case <-pause.C:
-			case <-ctx.Done():
-			}
-			pause.Stop()
-		}
+		f.same = f.sameEnd
+		f.run(ctx)
 	}
 }
 
@@ -67,9 +39,45 @@ type following struct {
 	o         events.FollowOptions
 	after     uint64
 	yield     func(events.Message, error) bool
+	same      func(context.Context) error // whether the stream is still the one that was followed
 	stopped   bool
 	last      events.Message // the one at after, without header and body, once it is known
 	short     time.Time      // since when the log has ended before it; zero: it has not
+}
+
+// run follows with one consumer after the other, until it is stopped, the
+// context ends or the log is another one.
+func (f *following) run(ctx context.Context) {
+	delays := retry(ctx)
+	for {
+		progress := f.after
+		err := f.same(ctx)
+		if err == nil {
+			err = f.once(ctx)
+		}
+		if f.stopped {
+			return
+		}
+		if ctx.Err() != nil {
+			f.yield(events.Message{}, context.Cause(ctx))
+			return
+		}
+		if errors.Is(err, events.ErrWrongLog) || errors.Is(err, nats.ErrConnectionClosed) {
+			f.yield(events.Message{}, err)
+			return
+		}
+		if f.after != progress {
+			delays.Reset()
+		}
+		f.store.config.Logger.LogAttrs(ctx, slog.LevelWarn, "following the log: interrupted, going on",
+			slog.String("stream", StreamName(f.partition)), slog.Uint64("after", f.after), slog.Any("error", err))
+		pause := time.NewTimer(delays.NextBackOff())
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+		}
+		pause.Stop()
+	}
 }
 
 // shortPatience is how long a log may end before what was followed already: a
@@ -96,11 +104,7 @@ func (f *following) sameEnd(ctx context.Context) error {
 	}
 	switch {
 	case errors.Is(err, subjectlog.ErrNone):
-		now := time.Now()
-		if f.short.IsZero() {
-			f.short = now
-		}
-		if now.Sub(f.short) < shortPatience {
+		if f.patient() {
 			return err
 		}
 		return &events.WrongLogError{What: StreamName(f.partition), Want: "to have the message at " + f.last.Position.String() + " that was followed", Got: "without it: the log was cut short or restored"}
@@ -111,6 +115,16 @@ func (f *following) sameEnd(ctx context.Context) error {
 	}
 	f.short = time.Time{}
 	return nil
+}
+
+// patient reports whether the stream, which ends before what was followed, has
+// done so for a short time only.
+func (f *following) patient() bool {
+	now := time.Now()
+	if f.short.IsZero() {
+		f.short = now
+	}
+	return now.Sub(f.short) < shortPatience
 }
 
 // once follows with one consumer until it fails.

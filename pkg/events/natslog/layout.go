@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -12,8 +13,19 @@ import (
 
 const streamPrefix = "ANNALS_"
 
+// HeartbeatStream is the stream of the log's heartbeats.
+const HeartbeatStream = streamPrefix + "HEARTBEATS"
+
+// heartbeats is that stream where this package asks for a partition, so that
+// requests, consumers and answers are the same for it. No caller sees it or may
+// name it.
+const heartbeats events.Partition = -1
+
 // StreamName is the stream of a partition.
 func StreamName(p events.Partition) string {
+	if p == heartbeats {
+		return HeartbeatStream
+	}
 	if p >= 0 && int(p) < len(streamNames) {
 		return streamNames[p]
 	}
@@ -51,6 +63,15 @@ func metadata(id events.Identity, p events.Partition) map[string]string {
 	}
 }
 
+// heartbeatMetadata is what the stream of heartbeats says about the log.
+func heartbeatMetadata(id events.Identity) map[string]string {
+	return map[string]string{
+		metaFormat: strconv.Itoa(id.Format),
+		metaLogID:  id.LogID,
+		metaEpoch:  strconv.FormatUint(uint64(id.Epoch), 10),
+	}
+}
+
 // stated is what one stream's metadata says.
 type stated struct {
 	logID      string
@@ -61,27 +82,17 @@ type stated struct {
 	slots      events.SlotRange
 }
 
+// parseMetadata reads the metadata of a partition's stream.
 func parseMetadata(stream string, m map[string]string) (stated, error) {
-	if m[metaLogID] == "" {
-		return stated{}, &events.WrongLogError{What: "stream " + stream, Want: "a stream of a log", Got: "without " + metaLogID + " in its metadata"}
-	}
-	var err error
-	number := func(key string) int {
-		n, e := strconv.Atoi(m[key])
-		if e != nil && err == nil {
-			err = &events.WrongLogError{What: "metadata " + key + " of stream " + stream, Want: "a number", Got: strconv.Quote(m[key])}
-		}
-		return n
-	}
-	s := stated{
-		logID: m[metaLogID], epoch: uint32(number(metaEpoch)), format: number(metaFormat),
-		mapVersion: number(metaMapVersion), streams: number(metaStreams),
-	}
+	s, number, err := parseIdentity(stream, m)
 	if err != nil {
 		return stated{}, err
 	}
-	if s.format != events.Format {
-		return stated{}, &events.WrongLogError{What: "format of stream " + stream, Want: strconv.Itoa(events.Format), Got: strconv.Itoa(s.format)}
+	if s.mapVersion, err = number(metaMapVersion); err != nil {
+		return stated{}, err
+	}
+	if s.streams, err = number(metaStreams); err != nil {
+		return stated{}, err
 	}
 	first, end, ok := strings.Cut(m[metaSlots], "-")
 	a, errA := strconv.ParseUint(first, 10, 16)
@@ -91,6 +102,34 @@ func parseMetadata(stream string, m map[string]string) (stated, error) {
 	}
 	s.slots = events.SlotRange{First: events.Slot(a), End: events.Slot(b)}
 	return s, nil
+}
+
+// parseIdentity reads what every stream of a log says: which log it is. It
+// gives what reads the other numbers, too.
+func parseIdentity(stream string, m map[string]string) (s stated, number func(key string) (int, error), err error) {
+	if m[metaLogID] == "" {
+		return stated{}, nil, &events.WrongLogError{What: "stream " + stream, Want: "a stream of a log", Got: "without " + metaLogID + " in its metadata"}
+	}
+	number = func(key string) (int, error) {
+		n, err := strconv.Atoi(m[key])
+		if err != nil {
+			return 0, &events.WrongLogError{What: "metadata " + key + " of stream " + stream, Want: "a number", Got: strconv.Quote(m[key])}
+		}
+		return n, nil
+	}
+	s.logID = m[metaLogID]
+	epoch, err := number(metaEpoch)
+	if err != nil {
+		return stated{}, nil, err
+	}
+	s.epoch = uint32(epoch)
+	if s.format, err = number(metaFormat); err != nil {
+		return stated{}, nil, err
+	}
+	if s.format != events.Format {
+		return stated{}, nil, &events.WrongLogError{What: "format of stream " + stream, Want: strconv.Itoa(events.Format), Got: strconv.Itoa(s.format)}
+	}
+	return s, number, nil
 }
 
 // subjects are what a stream that owns these slots listens to.
@@ -119,31 +158,80 @@ func streamConfig(id events.Identity, p events.Partition, replicas int) jetstrea
 	}
 }
 
+// heartbeatConfig is the stream of heartbeats: it keeps the last message of each
+// activity, until it is too old. Deletes are not denied: an operator may have to
+// delete a message that is no heartbeat.
+func heartbeatConfig(id events.Identity, replicas int, age time.Duration) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              HeartbeatStream,
+		Description:       "Annals: the last heartbeat of each activity.",
+		Subjects:          []string{events.HeartbeatFilter},
+		Retention:         jetstream.LimitsPolicy,
+		Storage:           jetstream.FileStorage,
+		Replicas:          replicas,
+		Discard:           jetstream.DiscardOld,
+		MaxMsgsPerSubject: 1,
+		MaxAge:            age,
+		AllowDirect:       true,
+		Metadata:          heartbeatMetadata(id),
+	}
+}
+
+// checkHeartbeatSettings refuses a stream that keeps more or less than the last
+// heartbeat of each activity.
+func checkHeartbeatSettings(c jetstream.StreamConfig) error {
+	switch bad := settings(c); {
+	case c.MaxMsgsPerSubject != 1:
+		return bad("max_msgs_per_subject", "1", strconv.FormatInt(c.MaxMsgsPerSubject, 10))
+	case c.Discard != jetstream.DiscardOld:
+		return bad("discard", "old", c.Discard.String())
+	case c.MaxAge <= 0:
+		return bad("max_age", "a time after which heartbeats are forgotten", "none")
+	case c.MaxMsgs > 0:
+		return bad("max_msgs", "none", strconv.FormatInt(c.MaxMsgs, 10))
+	case c.MaxBytes > 0:
+		return bad("max_bytes", "none", strconv.FormatInt(c.MaxBytes, 10))
+	}
+	return checkCommon(c, []string{events.HeartbeatFilter})
+}
+
 // checkSettings refuses a stream that could lose or change what it holds, or
 // that would not get all that it should.
 func checkSettings(c jetstream.StreamConfig, want []string) error {
-	bad := func(what, want, got string) error {
+	switch bad := settings(c); {
+	case !c.DenyDelete:
+		return bad("deny_delete", "true", "false")
+	case c.MaxAge != 0:
+		return bad("max_age", "none", c.MaxAge.String())
+	case c.MaxMsgsPerSubject > 0:
+		return bad("max_msgs_per_subject", "none", strconv.FormatInt(c.MaxMsgsPerSubject, 10))
+	case (c.MaxMsgs > 0 || c.MaxBytes > 0) && c.Discard != jetstream.DiscardNew:
+		return bad("discard", "new, since the stream is limited", c.Discard.String())
+	}
+	return checkCommon(c, want)
+}
+
+// settings makes the errors about a stream's settings.
+func settings(c jetstream.StreamConfig) func(what, want, got string) error {
+	return func(what, want, got string) error {
 		return &events.WrongLogError{What: what + " of stream " + c.Name, Want: want, Got: got}
 	}
+}
+
+// checkCommon holds what all streams of a log have in common.
+func checkCommon(c jetstream.StreamConfig, want []string) error {
+	bad := settings(c)
 	switch {
 	case c.Retention != jetstream.LimitsPolicy:
 		return bad("retention", "limits", c.Retention.String())
 	case c.Storage != jetstream.FileStorage:
 		return bad("storage", "file", c.Storage.String())
-	case !c.DenyDelete:
-		return bad("deny_delete", "true", "false")
 	case c.AllowRollup:
 		return bad("allow_rollup_hdrs", "false", "true: any publisher could wipe the log")
 	case c.AllowMsgTTL:
 		return bad("allow_msg_ttl", "false", "true: any publisher could make messages expire")
-	case c.MaxAge != 0:
-		return bad("max_age", "none", c.MaxAge.String())
-	case c.MaxMsgsPerSubject > 0:
-		return bad("max_msgs_per_subject", "none", strconv.FormatInt(c.MaxMsgsPerSubject, 10))
 	case c.MaxMsgSize > 0:
 		return bad("max_msg_size", "none", strconv.Itoa(int(c.MaxMsgSize)))
-	case (c.MaxMsgs > 0 || c.MaxBytes > 0) && c.Discard != jetstream.DiscardNew:
-		return bad("discard", "new, since the stream is limited", c.Discard.String())
 	case c.PersistMode == jetstream.AsyncPersistMode:
 		return bad("persist_mode", "default", "async: it acknowledges what is not written")
 	case c.SubjectTransform != nil:

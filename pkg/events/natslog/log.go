@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/internal/heartbeat"
 	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
 )
 
@@ -20,7 +21,8 @@ type Config struct {
 	LogID string
 	// Limits bound commits and histories.
 	Limits events.Limits
-	// AppendTimeout ends an append whose context has no deadline; 30 s.
+	// AppendTimeout ends an append, or the record of a heartbeat, whose context
+	// has no deadline; 30 s.
 	AppendTimeout time.Duration
 	// AttemptTimeout is how long one request waits for its answer before it is
 	// sent again; 2 s.
@@ -37,6 +39,9 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.WithDefaults()
+	if c.AppendTimeout == 0 {
+		c.AppendTimeout = 30 * time.Second
+	}
 	if c.AttemptTimeout == 0 {
 		c.AttemptTimeout = 2 * time.Second
 	}
@@ -53,6 +58,7 @@ func (c Config) withDefaults() Config {
 // goroutine; it does not own the connection.
 type Log struct {
 	*subjectlog.Log
+	*heartbeat.Keeper
 	store *store
 }
 
@@ -88,14 +94,21 @@ func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Log, error) {
 	}
 	s := &store{js: js, nc: nc, config: c, identity: id}
 	s.checked.Store(generation)
-	return &Log{Log: c.over(s, id), store: s}, nil
+	return s.log(s), nil
 }
 
-// over is the algorithm over a store, as configured.
-func (c Config) over(s subjectlog.Store, id events.Identity) *subjectlog.Log {
-	return subjectlog.New(s, id, subjectlog.Config{
-		Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Logger: c.Logger,
-	})
+// log is the algorithms over a store that is s or something around it.
+func (s *store) log(over subjectlog.Store) *Log {
+	c := s.config
+	return &Log{
+		Log: subjectlog.New(over, s.identity, subjectlog.Config{
+			Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Logger: c.Logger,
+		}),
+		Keeper: heartbeat.New(over, heartbeat.Config{
+			Partition: heartbeats, CommitBytes: c.Limits.CommitBytes, Timeout: c.AppendTimeout, Now: time.Now,
+		}),
+		store: s,
+	}
 }
 
 // Bounds gives the sequences that a partition holds, as its leader knows them.
@@ -103,14 +116,18 @@ func (l *Log) Bounds(ctx context.Context, p events.Partition) (events.Bounds, er
 	if err := l.CheckPartition(p); err != nil {
 		return events.Bounds{}, err
 	}
-	if err := l.store.sameLog(ctx); err != nil {
+	return l.store.bounds(ctx, p)
+}
+
+func (s *store) bounds(ctx context.Context, p events.Partition) (events.Bounds, error) {
+	if err := s.sameLog(ctx); err != nil {
 		return events.Bounds{}, err
 	}
-	s, err := l.store.js.Stream(ctx, StreamName(p))
+	stream, err := s.js.Stream(ctx, StreamName(p))
 	if err != nil {
 		return events.Bounds{}, unavailable(StreamName(p), err)
 	}
-	state := s.CachedInfo().State
+	state := stream.CachedInfo().State
 	if state.FirstSeq == 0 {
 		return events.Bounds{First: 1, Last: 0}, nil
 	}

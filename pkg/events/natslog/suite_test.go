@@ -66,6 +66,9 @@ func harness(nc *nats.Conn) eventstest.Harness {
 		Put: func(t testing.TB, _ events.Partition, subject string, h events.Header, body []byte) uint64 {
 			return put(t, nc, subject, h, body)
 		},
+		PutHeartbeat: func(t testing.TB, subject string, h events.Header, body []byte) uint64 {
+			return put(t, nc, subject, h, body)
+		},
 		Features: eventstest.Features{Faults: true},
 	}
 }
@@ -125,6 +128,14 @@ func (r reopened) Append(ctx context.Context, q events.Request) (events.Result, 
 
 func (r reopened) Tail(ctx context.Context, w events.Workflow) (events.Cursor, error) {
 	return r.open().Tail(ctx, w)
+}
+
+func (r reopened) RecordHeartbeat(ctx context.Context, h events.Heartbeat) (bool, error) {
+	return r.open().RecordHeartbeat(ctx, h)
+}
+
+func (r reopened) LastHeartbeat(ctx context.Context, a events.Activity) (events.Heartbeat, error) {
+	return r.open().LastHeartbeat(ctx, a)
 }
 
 func (r reopened) Read(ctx context.Context, w events.Workflow, o events.ReadOptions) iter.Seq2[*events.Event, error] {

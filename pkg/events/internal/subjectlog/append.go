@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -274,7 +273,7 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 		case errors.Is(err, events.ErrWrongLog) && !unsettled:
 			return events.Result{}, nil, err
 		case errors.Is(err, ErrClosed) && !unsettled:
-			return events.Result{}, nil, unavailable(err)
+			return events.Result{}, nil, Unavailable(err)
 		case errors.Is(err, ErrClosed), errors.Is(err, events.ErrWrongLog):
 			return events.Result{}, nil, a.unknown(tail, err)
 		case errors.Is(err, ErrNotSent), errors.Is(err, ErrBusy):

@@ -78,7 +78,7 @@ func (l *Log) Message(ctx context.Context, p events.Position) (events.Message, e
 	if errors.Is(err, ErrNone) {
 		return events.Message{}, fmt.Errorf("message at %s: %w", p, events.ErrNotFound)
 	}
-	return m, unavailable(err)
+	return m, Unavailable(err)
 }
 
 // CheckPartition refuses, as *events.InvalidError, a partition that the log does not have.
@@ -107,7 +107,7 @@ func (l *Log) tail(ctx context.Context, w events.Workflow) (*events.Commit, erro
 		return nil, &events.NotFoundError{Workflow: w}
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	return decode(w, m)
 }
@@ -128,9 +128,9 @@ func decode(w events.Workflow, m events.Message) (*events.Commit, error) {
 	return c, nil
 }
 
-// unavailable marks an error of a read as one that passes, unless it says what
+// Unavailable marks an error of a read as one that passes, unless it says what
 // it is already.
-func unavailable(err error) error {
+func Unavailable(err error) error {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, events.ErrWrongLog), errors.Is(err, events.ErrCorrupt), errors.Is(err, events.ErrUnavailable):
 		return err

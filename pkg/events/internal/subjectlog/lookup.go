@@ -101,7 +101,7 @@ func (l *Log) commitAt(ctx context.Context, w events.Workflow, seq uint64) (*eve
 		return nil, nil
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, Unavailable(err)
 	}
 	return decode(w, m)
 }

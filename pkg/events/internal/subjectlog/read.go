@@ -217,7 +217,7 @@ func (l *Log) chained(ctx context.Context, w events.Workflow, from, first, to ui
 		var prev *events.Commit
 		for m, err := range l.store.Scan(ctx, l.Partition(w), w.Subject(), from, to) {
 			if err != nil {
-				yield(nil, unavailable(err))
+				yield(nil, Unavailable(err))
 				return
 			}
 			c, err := decode(w, m)

@@ -71,7 +71,7 @@ func (l *Log) backwardsByScan(ctx context.Context, c *events.Commit, first uint6
 	var sequences []uint64
 	for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), first, c.Position.Sequence) {
 		if err != nil {
-			yield(nil, unavailable(err))
+			yield(nil, Unavailable(err))
 			return
 		}
 		sequences = append(sequences, m.Position.Sequence)
@@ -108,7 +108,7 @@ func (l *Log) checkFirst(ctx context.Context, c *events.Commit) error {
 	if b == nil || follows(b, c) != nil { // it may have moved: the one before it by subject
 		for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), 1, c.Position.Sequence) {
 			if err != nil {
-				return unavailable(err)
+				return Unavailable(err)
 			}
 			if m.Position.Sequence == c.Position.Sequence {
 				break
