@@ -27,6 +27,7 @@ var layers = []layer{
 	{"pkg/events/memlog", []string{"pkg/events", "pkg/events/internal/..."}},
 	{"pkg/events/eventstest", []string{"pkg/events", "pkg/events/internal/...", "pkg/events/memlog"}},
 	{"pkg/execution", []string{"pkg/events", "pkg/events/eventjson"}},
+	{"pkg/execution/wellformed", []string{"pkg/events"}},
 	{"pkg/projection", []string{"pkg/events", "pkg/execution"}},
 	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/execution", "pkg/projection", "pkg/projection/pgstore/..."}},
 	{"pkg/projection/projectiontest", []string{"pkg/events", "pkg/events/eventjson", "pkg/events/memlog", "pkg/execution", "pkg/projection"}},

@@ -1,0 +1,3 @@
+package wellformed
+
+var TypeOfField = typeOfField
