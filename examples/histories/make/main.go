@@ -80,7 +80,9 @@ func subscription() []*events.Event {
 		h.activity("Charge", nil)
 		h.task()
 	}
-	return h.end(events.ContinuedAsNew("Subscription", "shop", map[string]any{"plan": "monthly"}))
+	next := events.ContinuedAsNew("Subscription", "shop", map[string]any{"plan": "monthly"})
+	next.GetWorkflowExecutionContinuedAsNewEventAttributes().NewExecutionRunId = run("subscription-1, the next run")
+	return h.end(next)
 }
 
 // batch starts a child for each of its parts.
@@ -90,7 +92,7 @@ func batch() []*events.Event {
 	for i := range 2 {
 		c := events.Child{Workflow: events.Workflow{Namespace: "default", ID: fmt.Sprintf("batch-1-part-%d", i+1)}, Type: "Part"}
 		c.Initiated = h.add(events.ChildInitiated(c, i))
-		c.Run = events.RunID(uuid.NewSHA1(uuid.NameSpaceURL, []byte(c.Workflow.ID)).String())
+		c.Run = events.RunID(run(c.Workflow.ID))
 		c.Started = h.add(events.ChildStarted(c))
 		h.add(events.ChildCompleted(c, "done"))
 		h.task()
@@ -98,11 +100,15 @@ func batch() []*events.Event {
 	return h.end(events.WorkflowCompleted(2))
 }
 
+// run is an id that looks like any run's, and is always the same for a name.
+func run(name string) string { return uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String() }
+
 // history is one under way.
 type history struct {
-	at     time.Time
-	events []*events.Event
-	number int
+	at        time.Time
+	events    []*events.Event
+	number    int            // of activities
+	completed events.EventID // the newest workflow task, which decided what comes
 }
 
 func begin(workflow, workflowType string, input any) *history {
@@ -110,14 +116,16 @@ func begin(workflow, workflowType string, input any) *history {
 	start := events.WorkflowStarted(workflowType, "shop", input)
 	a := start.GetWorkflowExecutionStartedEventAttributes()
 	a.WorkflowId = workflow
-	a.OriginalExecutionRunId = uuid.NewSHA1(uuid.NameSpaceURL, []byte(workflow)).String()
+	a.OriginalExecutionRunId = run(workflow)
 	a.FirstExecutionRunId = a.OriginalExecutionRunId
 	h.add(start)
 	return h
 }
 
-// add dates and numbers an event.
+// add dates and numbers an event, and says by which workflow task it was
+// decided if it was.
 func (h *history) add(e *events.Event) events.EventID {
+	events.DecidedBy(h.completed, e)
 	h.at = h.at.Add(150 * time.Millisecond)
 	e.EventId = int64(len(h.events) + 1)
 	h.events = append(h.events, events.At(h.at, e))
@@ -128,7 +136,7 @@ func (h *history) add(e *events.Event) events.EventID {
 func (h *history) task() {
 	scheduled := h.add(events.WorkflowTaskScheduled("shop"))
 	started := h.add(events.WorkflowTaskStarted(scheduled, "worker-1"))
-	h.add(events.WorkflowTaskCompleted(scheduled, started, "worker-1"))
+	h.completed = h.add(events.WorkflowTaskCompleted(scheduled, started, "worker-1"))
 }
 
 func (h *history) activity(name string, fails error) {
