@@ -7,7 +7,7 @@ import (
 )
 
 func devCommand(a *app) *cobra.Command {
-	var o dev.Options
+	var o dev.RunOptions
 	var data string
 	c := &cobra.Command{
 		Use:   "dev [flags] [-- COMMAND ARG…]",

@@ -17,9 +17,9 @@ import (
 // command runs the command to its end and gives its exit code. Signals that ask
 // this process to end are handed on to it and to what it started, and what it
 // makes of them counts. What it leaves behind is ended.
-func (d *pipeline) command() (int, error) {
-	c := exec.Command(d.o.Command[0], d.o.Command[1:]...)
-	c.Stdin, c.Stdout, c.Stderr = d.o.In, d.o.Out, d.o.Err
+func (d *Pipeline) command(o RunOptions) (int, error) {
+	c := exec.Command(o.Command[0], o.Command[1:]...)
+	c.Stdin, c.Stdout, c.Stderr = o.In, o.Out, o.Err
 	var err error
 	if c.Env, err = d.environment(os.Environ()); err != nil {
 		return 0, err
@@ -28,8 +28,8 @@ func (d *pipeline) command() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	g, t := guard.group(), terminalOf(d.o.In)
-	c.SysProcAttr = t.attributes(g, d.o.Out)
+	g, t := guard.group(), terminalOf(o.In)
+	c.SysProcAttr = t.attributes(g, o.Out)
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -77,8 +77,8 @@ func (d *pipeline) command() (int, error) {
 
 // environment is the command's: in it our programs, and those of NATS and
 // Postgres, find what runs.
-func (d *pipeline) environment(base []string) ([]string, error) {
-	c, err := pgx.ParseConfig(d.databaseURL())
+func (d *Pipeline) environment(base []string) ([]string, error) {
+	c, err := pgx.ParseConfig(d.DatabaseURL())
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (d *pipeline) environment(base []string) ([]string, error) {
 		name, _, _ := strings.Cut(v, "=")
 		return name == "PGHOSTADDR" || name == "PGSERVICE"
 	})
-	return append(env, "NATS_URL="+d.natsURL(), "DATABASE_URL="+d.databaseURL(), "ANNALS_URL="+d.annalsURL(),
+	return append(env, "NATS_URL="+d.NATSURL(), "DATABASE_URL="+d.DatabaseURL(), "ANNALS_URL="+d.AnnalsURL(),
 		"PGHOST="+c.Host, fmt.Sprintf("PGPORT=%d", c.Port), "PGUSER="+c.User, "PGDATABASE="+c.Database, "PGSSLMODE=disable"), nil
 }
 

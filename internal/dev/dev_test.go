@@ -40,7 +40,7 @@ func TestOptions(t *testing.T) {
 func TestInterruptedWhileStarting(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Run(ctx, Options{Ephemeral: true, Out: &bytes.Buffer{}}); !errors.Is(err, context.Canceled) {
+	if _, err := Run(ctx, RunOptions{Options: Options{Ephemeral: true}, Out: &bytes.Buffer{}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want that it was interrupted", err)
 	}
 }

@@ -24,7 +24,7 @@ const drainTimeout = 5 * time.Second
 // database holds the tables.
 const database = "annals"
 
-// Options say what is run.
+// Options say what is started.
 type Options struct {
 	// DataDir keeps the log and the tables, and is made if it is missing.
 	DataDir string
@@ -33,6 +33,15 @@ type Options struct {
 	// HTTP is the address of ingest. Empty: the standard port on 127.0.0.1, or
 	// another one if that is taken.
 	HTTP string
+	// Private keeps commands that are started without URLs from finding it.
+	Private bool
+	// Logger gets what happens. Nil: slog.Default().
+	Logger *slog.Logger
+}
+
+// RunOptions say what is run, and for whom.
+type RunOptions struct {
+	Options
 	// Command, if not empty, is run with NATS_URL, DATABASE_URL and ANNALS_URL
 	// set, and libpq's variables for the same database. It has a process group
 	// of its own; when it has ended everything stops, the rest of the group too.
@@ -41,8 +50,6 @@ type Options struct {
 	// Out gets lines that export the URLs to a shell.
 	In       io.Reader
 	Out, Err io.Writer
-	// Logger gets what happens. Nil: slog.Default().
-	Logger *slog.Logger
 }
 
 func (o Options) validate() (Options, error) {
