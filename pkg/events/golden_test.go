@@ -199,16 +199,7 @@ func TestGoldenVectors(t *testing.T) {
 			}
 			path := filepath.Join("testdata", "wire", name+".json")
 			if *update {
-				var b bytes.Buffer
-				enc := json.NewEncoder(&b)
-				enc.SetEscapeHTML(false)
-				enc.SetIndent("", "  ")
-				if err := enc.Encode(got); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				writeVectors(t, path, got)
 			}
 			b, err := os.ReadFile(path)
 			if err != nil {
@@ -225,6 +216,20 @@ func TestGoldenVectors(t *testing.T) {
 				checkBySpecification(t, v)
 			}
 		})
+	}
+}
+
+func writeVectors(t *testing.T, path string, vectors any) {
+	t.Helper()
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(vectors); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 
