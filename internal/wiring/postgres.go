@@ -31,6 +31,7 @@ func (c Config) Postgres(ctx context.Context) (*pgxpool.Pool, error) {
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = c.Name
 	}
+	config.ConnConfig.Tracer = queryTracer()
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)
