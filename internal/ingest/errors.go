@@ -69,6 +69,7 @@ func answerOf(err error) *connect.Error {
 		limit    *events.LimitError
 		reused   *events.CommitIDReusedError
 		corrupt  *events.CorruptError
+		beat     *events.CorruptHeartbeatError
 		behind   *pgstore.BehindError
 		coded    *connect.Error
 	)
@@ -109,13 +110,15 @@ func answerOf(err error) *connect.Error {
 		return coding(connect.CodeDataLoss, corrupt, &annalsv1.Corrupt{
 			Workflow: named(corrupt.Workflow), Position: corrupt.Position.String(), Reason: corrupt.Reason,
 		})
+	case errors.As(err, &beat):
+		return coding(connect.CodeDataLoss, beat, &annalsv1.Corrupt{Workflow: named(beat.Workflow), Reason: beat.Error()})
 	case errors.As(err, &behind):
 		return coding(connect.CodeDeadlineExceeded, behind, tablesBehind(behind))
 	case errors.Is(err, eventjson.ErrTooLarge):
 		return connect.NewError(connect.CodeResourceExhausted, err.Error())
 	case errors.As(err, &coded):
 		return coded
-	case errors.Is(err, events.ErrUnavailable):
+	case errors.Is(err, events.ErrUnavailable), errors.Is(err, events.ErrOutcomeUnknown):
 		return connect.NewError(connect.CodeUnavailable, err.Error())
 	case errors.Is(err, events.ErrWrongLog), errors.Is(err, projection.ErrVersion):
 		return connect.NewError(connect.CodeFailedPrecondition, err.Error())

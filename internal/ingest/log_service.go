@@ -150,6 +150,29 @@ func (s *logService) readOptions(ctx context.Context, w events.Workflow, r *anna
 	return o, nil
 }
 
+// RecordHeartbeat is LogService's.
+func (s *logService) RecordHeartbeat(ctx context.Context, r *annalsv1.RecordHeartbeatRequest) (*annalsv1.RecordHeartbeatResponse, error) {
+	w, err := workflow(r.Workflow)
+	if err != nil {
+		return nil, err
+	}
+	h := events.Heartbeat{
+		Activity: events.Activity{Workflow: w, RunID: events.RunID(r.RunId), ID: r.ActivityId},
+		Attempt:  r.Attempt, Details: r.Details, LastFailure: r.LastFailure, Identity: r.Identity,
+	}
+	if r.Time != nil {
+		if err := r.Time.CheckValid(); err != nil {
+			return nil, invalidf("time", "%v", err)
+		}
+		h.Time = r.Time.AsTime()
+	}
+	newest, err := s.log.RecordHeartbeat(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	return &annalsv1.RecordHeartbeatResponse{Newest: newest}, nil
+}
+
 // defaultNamespace is the one of requests that name none.
 const defaultNamespace = "default"
 

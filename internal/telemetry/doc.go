@@ -18,6 +18,7 @@
 //	annals.appends               {append}  by outcome
 //	annals.append.duration       s         by outcome
 //	annals.append.events         {event}   stored
+//	annals.heartbeats            {heartbeat}  by outcome
 //	annals.projection.events     {event}   by partition
 //	annals.projection.batch.duration  s         by outcome; folding and writing
 //	annals.projection.batch.commits   {commit}
@@ -28,7 +29,7 @@
 //
 // Outcomes of an append: stored, existed, conflict, closed, not_found, invalid,
 // limit, commit_id_reused, unknown, unavailable, corrupt, wrong_log, error. Those
-// of a batch: written, fenced, failed. No label holds a workflow, a run, a commit
+// of a heartbeat: newest, older, error. Those of a batch: written, fenced, failed. No label holds a workflow, a run, a commit
 // or a namespace.
 //
 // On /metrics, dots are underscores, counters end in _total and times in

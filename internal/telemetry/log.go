@@ -14,12 +14,12 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// Log is l, with its appends and reads measured. An append that has no
+// Log is l, with its appends, heartbeats and reads measured. An append that has no
 // traceparent gets that of its span, or of the context's if there is no tracer.
 // It fails if the meter takes no such instruments.
 func Log(l events.Log, p Providers) (events.Log, error) {
 	m := p.meter()
-	var errs [3]error
+	var errs [4]error
 	w := &measuredLog{Log: l, tracer: p.tracer()}
 	w.appends, errs[0] = m.Int64Counter("annals.appends", metric.WithUnit("{append}"),
 		metric.WithDescription("Appends, by how they ended."))
@@ -27,15 +27,18 @@ func Log(l events.Log, p Providers) (events.Log, error) {
 		metric.WithDescription("How long appends took, retries within included."))
 	w.events, errs[2] = m.Int64Counter("annals.append.events", metric.WithUnit("{event}"),
 		metric.WithDescription("Events that appends stored."))
+	w.heartbeats, errs[3] = m.Int64Counter("annals.heartbeats", metric.WithUnit("{heartbeat}"),
+		metric.WithDescription("Heartbeats of activities, by how they ended."))
 	return w, errors.Join(errs[:]...)
 }
 
 type measuredLog struct {
 	events.Log
-	tracer   trace.Tracer
-	appends  metric.Int64Counter
-	duration metric.Float64Histogram
-	events   metric.Int64Counter
+	tracer     trace.Tracer
+	appends    metric.Int64Counter
+	duration   metric.Float64Histogram
+	events     metric.Int64Counter
+	heartbeats metric.Int64Counter
 }
 
 // Append is events.Appender's.
@@ -62,6 +65,21 @@ func (l *measuredLog) Append(ctx context.Context, r events.Request) (events.Resu
 		end(span, err)
 	}
 	return result, err
+}
+
+// RecordHeartbeat is events.Heartbeats'.
+func (l *measuredLog) RecordHeartbeat(ctx context.Context, h events.Heartbeat) (newest bool, err error) {
+	ctx, span := l.tracer.Start(ctx, "record heartbeat", trace.WithSpanKind(trace.SpanKindProducer))
+	newest, err = l.Log.RecordHeartbeat(ctx, h)
+	how := heartbeatOutcome(newest, err)
+	l.heartbeats.Add(ctx, 1, metric.WithAttributeSet(heartbeatOutcomes[how]))
+	if span.IsRecording() {
+		span.SetAttributes(workflow(h.Activity.Workflow)...)
+		span.SetAttributes(attribute.String("annals.outcome", how), attribute.String("annals.run", string(h.Activity.RunID)),
+			attribute.String("annals.activity", h.Activity.ID), attribute.Int("annals.attempt", int(h.Attempt)))
+	}
+	end(span, err)
+	return newest, err
 }
 
 // Read is events.Reader's.

@@ -98,6 +98,43 @@ func TestAppendsByOutcome(t *testing.T) {
 	}
 }
 
+// Each way in which a heartbeat ends is counted under its name, without a label
+// that names anything, and is a span.
+func TestHeartbeatsByOutcome(t *testing.T) {
+	m := newMeters(t)
+	log := measured(t, newLog(t, memlog.Config{}), m.Providers)
+	h := events.Heartbeat{Activity: events.Activity{Workflow: order, RunID: "r", ID: "a"}, Attempt: 2}
+	record := func(attempt int32, newest bool, want error) {
+		t.Helper()
+		h.Attempt = attempt
+		if got, err := log.RecordHeartbeat(t.Context(), h); got != newest || !errors.Is(err, want) {
+			t.Fatalf("got %t, %v", got, err)
+		}
+	}
+	record(2, true, nil)
+	record(3, true, nil)
+	record(1, false, nil)
+	record(0, false, events.ErrInvalid)
+	want := map[string]float64{"annals.heartbeats{outcome=newest}": 2, "annals.heartbeats{outcome=older}": 1, "annals.heartbeats{outcome=error}": 1}
+	if d := cmp.Diff(want, m.figures(t)); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	var outcomes []string
+	for _, s := range m.spans.Ended() {
+		for _, kv := range s.Attributes() {
+			if kv.Key == "annals.outcome" && s.Name() == "record heartbeat" {
+				outcomes = append(outcomes, kv.Value.AsString())
+			}
+		}
+		if s.Status().Code == codes.Error {
+			t.Errorf("span %s: %v", s.Name(), s.Status())
+		}
+	}
+	if d := cmp.Diff([]string{"newest", "newest", "older", "error"}, outcomes); d != "" {
+		t.Errorf("spans (-want +got)\n%s", d)
+	}
+}
+
 // Twelve milliseconds are not "under five seconds".
 func TestBoundsFitSeconds(t *testing.T) {
 	m := newMeters(t)

@@ -64,6 +64,30 @@ func outcome(r events.Result, err error) string {
 	return other
 }
 
+// The outcomes of a heartbeat; any error is the one named other.
+const (
+	newestBeat = "newest"
+	olderBeat  = "older"
+)
+
+var heartbeatOutcomes = map[string]attribute.Set{
+	newestBeat: attribute.NewSet(attribute.String("outcome", newestBeat)),
+	olderBeat:  attribute.NewSet(attribute.String("outcome", olderBeat)),
+	other:      attribute.NewSet(attribute.String("outcome", other)),
+}
+
+// heartbeatOutcome is one of heartbeatOutcomes.
+func heartbeatOutcome(newest bool, err error) string {
+	switch {
+	case err != nil:
+		return other
+	case newest:
+		return newestBeat
+	default:
+		return olderBeat
+	}
+}
+
 // expected reports whether err is an answer that callers have to expect.
 func expected(err error) bool {
 	for _, refusal := range refusals {

@@ -158,6 +158,7 @@ func (e *HeartbeatUnknownError) Unwrap() error        { return e.Cause }
 // Its activity takes no heartbeats until the message has aged out or somebody
 // has deleted it from the stream; others are not affected.
 type CorruptHeartbeatError struct {
+	Workflow Workflow // zero if the subject is none of a heartbeat
 	Subject  string
 	Sequence uint64 // in the stream of heartbeats
 	Reason   string

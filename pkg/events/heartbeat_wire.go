@@ -78,23 +78,28 @@ func EncodeHeartbeat(h *Heartbeat, previous uint64) (Header, []byte, error) {
 // damaged, or of a format that this version does not know. Fields of the body
 // that a heartbeat does not use are ignored.
 func DecodeHeartbeat(m Message) (StoredHeartbeat, error) {
-	h, err := decodeHeartbeat(m)
+	w, err := heartbeatWorkflow(m.Subject)
+	var h Heartbeat
+	if err == nil {
+		h, err = decodeHeartbeat(w, m)
+	}
 	if err != nil {
 		return StoredHeartbeat{Sequence: m.Position.Sequence},
-			&CorruptHeartbeatError{Subject: m.Subject, Sequence: m.Position.Sequence, Reason: err.Error()}
+			&CorruptHeartbeatError{Workflow: w, Subject: m.Subject, Sequence: m.Position.Sequence, Reason: err.Error()}
 	}
 	return StoredHeartbeat{Heartbeat: h, Sequence: m.Position.Sequence}, nil
 }
 
-func decodeHeartbeat(m Message) (Heartbeat, error) {
-	tokens := strings.Split(m.Subject, ".")
+// heartbeatWorkflow reads the workflow of a heartbeat's subject.
+func heartbeatWorkflow(subject string) (Workflow, error) {
+	tokens := strings.Split(subject, ".")
 	if len(tokens) != 5 || tokens[0] != heartbeatPrefix {
-		return Heartbeat{}, fmt.Errorf("the subject is not of the form %s.<slot>.<namespace>.<workflow>.<token>", heartbeatPrefix)
+		return Workflow{}, fmt.Errorf("the subject is not of the form %s.<slot>.<namespace>.<workflow>.<token>", heartbeatPrefix)
 	}
-	w, err := parseWorkflow(m.Subject, tokens[1:])
-	if err != nil {
-		return Heartbeat{}, err
-	}
+	return parseWorkflow(subject, tokens[1:])
+}
+
+func decodeHeartbeat(w Workflow, m Message) (Heartbeat, error) {
 	d := decoder{header: m.Header}
 	d.heartbeatFormat()
 	for name := range m.Header {

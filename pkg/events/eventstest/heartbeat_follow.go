@@ -145,7 +145,7 @@ func aForeignMessageStopsItsActivityOnly(c *scene) {
 		check := func(what string, err error) {
 			c.Helper()
 			got := as[*events.CorruptHeartbeatError](c, err, events.ErrCorrupt, name+": "+what)
-			if got.Sequence != seq || got.Subject != a.HeartbeatSubject() || got.Reason == "" {
+			if got.Sequence != seq || got.Workflow != a.Workflow || got.Subject != a.HeartbeatSubject() || got.Reason == "" {
 				c.Errorf("%s: %s gave %+v", name, what, got)
 			}
 		}

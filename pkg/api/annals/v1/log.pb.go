@@ -7,9 +7,12 @@
 package annalsv1
 
 import (
+	v11 "go.temporal.io/api/common/v1"
+	v12 "go.temporal.io/api/failure/v1"
 	v1 "go.temporal.io/api/history/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -564,11 +567,169 @@ func (x *GetHistoryResponse) GetRunId() string {
 	return ""
 }
 
+type RecordHeartbeatRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Workflow *Workflow              `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	// The run, 1 to 255 bytes of UTF-8 without NUL. Required.
+	RunId string `protobuf:"bytes,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// The activity as the workflow named it, 1 to 1,000 bytes of UTF-8 without NUL.
+	// Required.
+	ActivityId string `protobuf:"bytes,3,opt,name=activity_id,json=activityId,proto3" json:"activity_id,omitempty"`
+	// Which attempt of the activity it is, from 1. Required. A higher attempt is
+	// newer, whatever its time.
+	Attempt int32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// What the next attempt needs to go on.
+	Details *v11.Payloads `protobuf:"bytes,5,opt,name=details,proto3" json:"details,omitempty"`
+	// That of the attempt before.
+	LastFailure *v12.Failure `protobuf:"bytes,6,opt,name=last_failure,json=lastFailure,proto3" json:"last_failure,omitempty"`
+	// Of the worker, at most 1,000 bytes.
+	Identity string `protobuf:"bytes,7,opt,name=identity,proto3" json:"identity,omitempty"`
+	// When it was taken, to the microsecond. Of one attempt's heartbeats the later
+	// is newer. Absent: the time at which the service gets it, so that repeating it
+	// makes a newer one.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordHeartbeatRequest) Reset() {
+	*x = RecordHeartbeatRequest{}
+	mi := &file_annals_v1_log_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordHeartbeatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordHeartbeatRequest) ProtoMessage() {}
+
+func (x *RecordHeartbeatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_log_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordHeartbeatRequest.ProtoReflect.Descriptor instead.
+func (*RecordHeartbeatRequest) Descriptor() ([]byte, []int) {
+	return file_annals_v1_log_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RecordHeartbeatRequest) GetWorkflow() *Workflow {
+	if x != nil {
+		return x.Workflow
+	}
+	return nil
+}
+
+func (x *RecordHeartbeatRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *RecordHeartbeatRequest) GetActivityId() string {
+	if x != nil {
+		return x.ActivityId
+	}
+	return ""
+}
+
+func (x *RecordHeartbeatRequest) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *RecordHeartbeatRequest) GetDetails() *v11.Payloads {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+func (x *RecordHeartbeatRequest) GetLastFailure() *v12.Failure {
+	if x != nil {
+		return x.LastFailure
+	}
+	return nil
+}
+
+func (x *RecordHeartbeatRequest) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *RecordHeartbeatRequest) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+type RecordHeartbeatResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether it is the one that is kept now. False: it is as new as, or older than,
+	// the one that is kept, and changed nothing. A worker that is told so has been
+	// replaced by another attempt, or was overtaken by its own later heartbeat.
+	Newest        bool `protobuf:"varint,1,opt,name=newest,proto3" json:"newest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordHeartbeatResponse) Reset() {
+	*x = RecordHeartbeatResponse{}
+	mi := &file_annals_v1_log_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordHeartbeatResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordHeartbeatResponse) ProtoMessage() {}
+
+func (x *RecordHeartbeatResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_log_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordHeartbeatResponse.ProtoReflect.Descriptor instead.
+func (*RecordHeartbeatResponse) Descriptor() ([]byte, []int) {
+	return file_annals_v1_log_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RecordHeartbeatResponse) GetNewest() bool {
+	if x != nil {
+		return x.Newest
+	}
+	return false
+}
+
 var File_annals_v1_log_proto protoreflect.FileDescriptor
 
 const file_annals_v1_log_proto_rawDesc = "" +
 	"\n" +
-	"\x13annals/v1/log.proto\x12\tannals.v1\x1a\x18annals/v1/workflow.proto\x1a%temporal/api/history/v1/message.proto\"\xcd\x02\n" +
+	"\x13annals/v1/log.proto\x12\tannals.v1\x1a\x18annals/v1/workflow.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$temporal/api/common/v1/message.proto\x1a%temporal/api/failure/v1/message.proto\x1a%temporal/api/history/v1/message.proto\"\xcd\x02\n" +
 	"\rAppendRequest\x12/\n" +
 	"\bworkflow\x18\x01 \x01(\v2\x13.annals.v1.WorkflowR\bworkflow\x12,\n" +
 	"\anew_run\x18\x02 \x01(\v2\x11.annals.v1.NewRunH\x00R\x06newRun\x12(\n" +
@@ -604,12 +765,25 @@ const file_annals_v1_log_proto_rawDesc = "" +
 	"\x12GetHistoryResponse\x12=\n" +
 	"\x06events\x18\x01 \x03(\v2%.temporal.api.history.v1.HistoryEventR\x06events\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x15\n" +
-	"\x06run_id\x18\x03 \x01(\tR\x05runId2\xa0\x01\n" +
+	"\x06run_id\x18\x03 \x01(\tR\x05runId\"\xe8\x02\n" +
+	"\x16RecordHeartbeatRequest\x12/\n" +
+	"\bworkflow\x18\x01 \x01(\v2\x13.annals.v1.WorkflowR\bworkflow\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x1f\n" +
+	"\vactivity_id\x18\x03 \x01(\tR\n" +
+	"activityId\x12\x18\n" +
+	"\aattempt\x18\x04 \x01(\x05R\aattempt\x12:\n" +
+	"\adetails\x18\x05 \x01(\v2 .temporal.api.common.v1.PayloadsR\adetails\x12C\n" +
+	"\flast_failure\x18\x06 \x01(\v2 .temporal.api.failure.v1.FailureR\vlastFailure\x12\x1a\n" +
+	"\bidentity\x18\a \x01(\tR\bidentity\x12.\n" +
+	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"1\n" +
+	"\x17RecordHeartbeatResponse\x12\x16\n" +
+	"\x06newest\x18\x01 \x01(\bR\x06newest2\xff\x01\n" +
 	"\n" +
 	"LogService\x12B\n" +
 	"\x06Append\x12\x18.annals.v1.AppendRequest\x1a\x19.annals.v1.AppendResponse\"\x03\x90\x02\x02\x12N\n" +
 	"\n" +
-	"GetHistory\x12\x1c.annals.v1.GetHistoryRequest\x1a\x1d.annals.v1.GetHistoryResponse\"\x03\x90\x02\x01B8Z6github.com/annals-io/annals/pkg/api/annals/v1;annalsv1b\x06proto3"
+	"GetHistory\x12\x1c.annals.v1.GetHistoryRequest\x1a\x1d.annals.v1.GetHistoryResponse\"\x03\x90\x02\x01\x12]\n" +
+	"\x0fRecordHeartbeat\x12!.annals.v1.RecordHeartbeatRequest\x1a\".annals.v1.RecordHeartbeatResponse\"\x03\x90\x02\x02B8Z6github.com/annals-io/annals/pkg/api/annals/v1;annalsv1b\x06proto3"
 
 var (
 	file_annals_v1_log_proto_rawDescOnce sync.Once
@@ -623,35 +797,46 @@ func file_annals_v1_log_proto_rawDescGZIP() []byte {
 	return file_annals_v1_log_proto_rawDescData
 }
 
-var file_annals_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_annals_v1_log_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_annals_v1_log_proto_goTypes = []any{
-	(*AppendRequest)(nil),      // 0: annals.v1.AppendRequest
-	(*NewRun)(nil),             // 1: annals.v1.NewRun
-	(*After)(nil),              // 2: annals.v1.After
-	(*AtEnd)(nil),              // 3: annals.v1.AtEnd
-	(*AppendResponse)(nil),     // 4: annals.v1.AppendResponse
-	(*GetHistoryRequest)(nil),  // 5: annals.v1.GetHistoryRequest
-	(*GetHistoryResponse)(nil), // 6: annals.v1.GetHistoryResponse
-	(*Workflow)(nil),           // 7: annals.v1.Workflow
-	(*v1.HistoryEvent)(nil),    // 8: temporal.api.history.v1.HistoryEvent
+	(*AppendRequest)(nil),           // 0: annals.v1.AppendRequest
+	(*NewRun)(nil),                  // 1: annals.v1.NewRun
+	(*After)(nil),                   // 2: annals.v1.After
+	(*AtEnd)(nil),                   // 3: annals.v1.AtEnd
+	(*AppendResponse)(nil),          // 4: annals.v1.AppendResponse
+	(*GetHistoryRequest)(nil),       // 5: annals.v1.GetHistoryRequest
+	(*GetHistoryResponse)(nil),      // 6: annals.v1.GetHistoryResponse
+	(*RecordHeartbeatRequest)(nil),  // 7: annals.v1.RecordHeartbeatRequest
+	(*RecordHeartbeatResponse)(nil), // 8: annals.v1.RecordHeartbeatResponse
+	(*Workflow)(nil),                // 9: annals.v1.Workflow
+	(*v1.HistoryEvent)(nil),         // 10: temporal.api.history.v1.HistoryEvent
+	(*v11.Payloads)(nil),            // 11: temporal.api.common.v1.Payloads
+	(*v12.Failure)(nil),             // 12: temporal.api.failure.v1.Failure
+	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
 }
 var file_annals_v1_log_proto_depIdxs = []int32{
-	7, // 0: annals.v1.AppendRequest.workflow:type_name -> annals.v1.Workflow
-	1, // 1: annals.v1.AppendRequest.new_run:type_name -> annals.v1.NewRun
-	2, // 2: annals.v1.AppendRequest.after:type_name -> annals.v1.After
-	3, // 3: annals.v1.AppendRequest.at_end:type_name -> annals.v1.AtEnd
-	8, // 4: annals.v1.AppendRequest.events:type_name -> temporal.api.history.v1.HistoryEvent
-	7, // 5: annals.v1.GetHistoryRequest.workflow:type_name -> annals.v1.Workflow
-	8, // 6: annals.v1.GetHistoryResponse.events:type_name -> temporal.api.history.v1.HistoryEvent
-	0, // 7: annals.v1.LogService.Append:input_type -> annals.v1.AppendRequest
-	5, // 8: annals.v1.LogService.GetHistory:input_type -> annals.v1.GetHistoryRequest
-	4, // 9: annals.v1.LogService.Append:output_type -> annals.v1.AppendResponse
-	6, // 10: annals.v1.LogService.GetHistory:output_type -> annals.v1.GetHistoryResponse
-	9, // [9:11] is the sub-list for method output_type
-	7, // [7:9] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	9,  // 0: annals.v1.AppendRequest.workflow:type_name -> annals.v1.Workflow
+	1,  // 1: annals.v1.AppendRequest.new_run:type_name -> annals.v1.NewRun
+	2,  // 2: annals.v1.AppendRequest.after:type_name -> annals.v1.After
+	3,  // 3: annals.v1.AppendRequest.at_end:type_name -> annals.v1.AtEnd
+	10, // 4: annals.v1.AppendRequest.events:type_name -> temporal.api.history.v1.HistoryEvent
+	9,  // 5: annals.v1.GetHistoryRequest.workflow:type_name -> annals.v1.Workflow
+	10, // 6: annals.v1.GetHistoryResponse.events:type_name -> temporal.api.history.v1.HistoryEvent
+	9,  // 7: annals.v1.RecordHeartbeatRequest.workflow:type_name -> annals.v1.Workflow
+	11, // 8: annals.v1.RecordHeartbeatRequest.details:type_name -> temporal.api.common.v1.Payloads
+	12, // 9: annals.v1.RecordHeartbeatRequest.last_failure:type_name -> temporal.api.failure.v1.Failure
+	13, // 10: annals.v1.RecordHeartbeatRequest.time:type_name -> google.protobuf.Timestamp
+	0,  // 11: annals.v1.LogService.Append:input_type -> annals.v1.AppendRequest
+	5,  // 12: annals.v1.LogService.GetHistory:input_type -> annals.v1.GetHistoryRequest
+	7,  // 13: annals.v1.LogService.RecordHeartbeat:input_type -> annals.v1.RecordHeartbeatRequest
+	4,  // 14: annals.v1.LogService.Append:output_type -> annals.v1.AppendResponse
+	6,  // 15: annals.v1.LogService.GetHistory:output_type -> annals.v1.GetHistoryResponse
+	8,  // 16: annals.v1.LogService.RecordHeartbeat:output_type -> annals.v1.RecordHeartbeatResponse
+	14, // [14:17] is the sub-list for method output_type
+	11, // [11:14] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_annals_v1_log_proto_init() }
@@ -672,7 +857,7 @@ func file_annals_v1_log_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_annals_v1_log_proto_rawDesc), len(file_annals_v1_log_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

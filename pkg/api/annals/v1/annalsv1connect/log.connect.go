@@ -28,6 +28,8 @@ const (
 	LogServiceAppendProcedure = "/annals.v1.LogService/Append"
 	// LogServiceGetHistoryProcedure is the procedure name of the LogService's GetHistory RPC.
 	LogServiceGetHistoryProcedure = "/annals.v1.LogService/GetHistory"
+	// LogServiceRecordHeartbeatProcedure is the procedure name of the LogService's RecordHeartbeat RPC.
+	LogServiceRecordHeartbeatProcedure = "/annals.v1.LogService/RecordHeartbeat"
 )
 
 var (
@@ -45,6 +47,14 @@ var (
 			Schema:           v1.File_annals_v1_log_proto.Services().ByName("LogService").Methods().ByName("GetHistory"),
 			Procedure:        LogServiceGetHistoryProcedure,
 			IdempotencyLevel: connect.IdempotencyNoSideEffects,
+		}
+	})
+	logServiceRecordHeartbeatSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType:       connect.StreamTypeUnary,
+			Schema:           v1.File_annals_v1_log_proto.Services().ByName("LogService").Methods().ByName("RecordHeartbeat"),
+			Procedure:        LogServiceRecordHeartbeatProcedure,
+			IdempotencyLevel: connect.IdempotencyIdempotent,
 		}
 	})
 )
@@ -68,6 +78,18 @@ type LogServiceClient interface {
 	// Codes: invalid_argument, not_found (NotFound says whether it is the workflow,
 	// the run or the event), unavailable, data_loss (Corrupt).
 	GetHistory(context.Context, *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error)
+	// RecordHeartbeat keeps a sign of life of an activity, unless one that is as new
+	// or newer is kept. Heartbeats are no history: only the newest of each activity
+	// is kept, for a day unless the log was created with another age. It does not
+	// ask whether the run or its activity exists or is pending. Repeating it does no
+	// harm.
+	//
+	// Codes: invalid_argument (InvalidArgument names the field), resource_exhausted
+	// (LimitExceeded, or the request is too large), unavailable (send it again;
+	// whether it was stored does not matter), data_loss (Corrupt: what is stored for
+	// the activity is no heartbeat; it takes none until that is too old or deleted),
+	// failed_precondition (it is another log).
+	RecordHeartbeat(context.Context, *v1.RecordHeartbeatRequest) (*v1.RecordHeartbeatResponse, error)
 }
 
 // NewLogServiceClient constructs a client for the annals.v1.LogService service. Multiple service
@@ -95,6 +117,18 @@ type LogServiceHandler interface {
 	// Codes: invalid_argument, not_found (NotFound says whether it is the workflow,
 	// the run or the event), unavailable, data_loss (Corrupt).
 	GetHistory(context.Context, *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error)
+	// RecordHeartbeat keeps a sign of life of an activity, unless one that is as new
+	// or newer is kept. Heartbeats are no history: only the newest of each activity
+	// is kept, for a day unless the log was created with another age. It does not
+	// ask whether the run or its activity exists or is pending. Repeating it does no
+	// harm.
+	//
+	// Codes: invalid_argument (InvalidArgument names the field), resource_exhausted
+	// (LimitExceeded, or the request is too large), unavailable (send it again;
+	// whether it was stored does not matter), data_loss (Corrupt: what is stored for
+	// the activity is no heartbeat; it takes none until that is too old or deleted),
+	// failed_precondition (it is another log).
+	RecordHeartbeat(context.Context, *v1.RecordHeartbeatRequest) (*v1.RecordHeartbeatResponse, error)
 }
 
 // RegisterLogServiceHandler registers svc as the annals.v1.LogService implementation on server.
@@ -103,6 +137,7 @@ func RegisterLogServiceHandler(server *connect.Server, svc LogServiceHandler) {
 	server.Register(
 		connect.Method{Spec: logServiceAppendSpec(), Handler: adapter.append},
 		connect.Method{Spec: logServiceGetHistorySpec(), Handler: adapter.getHistory},
+		connect.Method{Spec: logServiceRecordHeartbeatSpec(), Handler: adapter.recordHeartbeat},
 	)
 }
 
@@ -115,6 +150,10 @@ func (UnimplementedLogServiceHandler) Append(context.Context, *v1.AppendRequest)
 
 func (UnimplementedLogServiceHandler) GetHistory(context.Context, *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "annals.v1.LogService.GetHistory is not implemented")
+}
+
+func (UnimplementedLogServiceHandler) RecordHeartbeat(context.Context, *v1.RecordHeartbeatRequest) (*v1.RecordHeartbeatResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "annals.v1.LogService.RecordHeartbeat is not implemented")
 }
 
 type logServiceClient struct {
@@ -132,6 +171,14 @@ func (c *logServiceClient) Append(ctx context.Context, req *v1.AppendRequest) (*
 func (c *logServiceClient) GetHistory(ctx context.Context, req *v1.GetHistoryRequest) (*v1.GetHistoryResponse, error) {
 	var res v1.GetHistoryResponse
 	if err := c.client.CallUnary(ctx, logServiceGetHistorySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *logServiceClient) RecordHeartbeat(ctx context.Context, req *v1.RecordHeartbeatRequest) (*v1.RecordHeartbeatResponse, error) {
+	var res v1.RecordHeartbeatResponse
+	if err := c.client.CallUnary(ctx, logServiceRecordHeartbeatSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -157,6 +204,18 @@ func (h logServiceHandler) getHistory(ctx context.Context, _ connect.Spec, strea
 		return err
 	}
 	res, err := h.svc.GetHistory(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h logServiceHandler) recordHeartbeat(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req v1.RecordHeartbeatRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RecordHeartbeat(ctx, &req)
 	if err != nil {
 		return err
 	}
