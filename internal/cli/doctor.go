@@ -171,6 +171,14 @@ func (x *examination) streams(ctx context.Context, nc *nats.Conn, js jetstream.J
 		bad = append(bad, ailments(s.Info)...)
 	}
 	x.durability(ctx, nc, v.Replicas)
+	heartbeats, err := wiring.Heartbeats(ctx, js)
+	if err != nil {
+		x.note("heartbeats", "", err.Error())
+	} else {
+		s := heartbeats.State
+		x.note("heartbeats", fmt.Sprintf("%s, %s bytes, each kept for %s", plural(int64(s.Msgs), "heartbeat"), grouped(int64(s.Bytes)), heartbeats.Config.MaxAge),
+			strings.Join(ailments(heartbeats), "; "))
+	}
 	x.note("streams", fmt.Sprintf("%d, replicas %d, %s, %s bytes", len(v.Streams), v.Replicas, plural(int64(v.Commits), "commit"), grouped(int64(v.Bytes))), strings.Join(bad, "; "))
 }
 

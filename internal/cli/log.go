@@ -10,6 +10,7 @@ import (
 	"github.com/annals-io/annals/internal/wiring"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
 func logCommand(a *app) *cobra.Command {
@@ -25,17 +26,21 @@ func logCreateCommand(a *app) *cobra.Command {
 		Use:   "create",
 		Short: "Create the log's streams",
 		Long: `Creates the streams of a log, or checks those that are there. It may be repeated, and done by several at
-once: all get the same log. A log that is there and not as the flags say is refused.`,
+once: all get the same log. A log that is there and not as the flags say is refused. A log of a version before
+heartbeats gets its stream of them.`,
 		Example: `  annals log create
-  annals log create --streams 16 --replicas 3`,
+  annals log create --streams 16 --replicas 3 --heartbeat-age 72h`,
 		Args: cobra.NoArgs,
 	}
 	c.Flags().IntVar(&create.Streams, "streams", 0, fmt.Sprintf("number of streams, 1 to %d (default 16, or as it is)", events.Slots))
 	c.Flags().IntVar(&create.Replicas, "replicas", 0, "replicas of each stream, 1 to 5 (default 1, or as it is)")
+	c.Flags().DurationVar(&create.HeartbeatAge, "heartbeat-age", 0, "how long the last heartbeat of an activity is kept, at least 100ms (default 24h, or as it is)")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if f := c.Flags(); f.Changed("streams") && create.Streams == 0 || f.Changed("replicas") && create.Replicas == 0 {
 			return usagef("--streams and --replicas are at least 1")
+		} else if f.Changed("heartbeat-age") && create.HeartbeatAge <= 0 {
+			return usagef("--heartbeat-age is %s, it is at least 100ms", create.HeartbeatAge)
 		}
 		nc, err := a.servers.NATS()
 		if err != nil {
@@ -75,15 +80,40 @@ func logInfoCommand(a *app) *cobra.Command {
 
 // logInfo is `log info -o json`.
 type logInfo struct {
-	LogID      string       `json:"logId"`
-	Epoch      uint32       `json:"epoch"`
-	Format     int          `json:"format"`
-	MapVersion int          `json:"mapVersion"`
-	Slots      int          `json:"slots"`
-	Replicas   int          `json:"replicas"`
-	Commits    uint64       `json:"commits"`
-	Bytes      uint64       `json:"bytes"`
-	Streams    []streamInfo `json:"streams"`
+	LogID      string        `json:"logId"`
+	Epoch      uint32        `json:"epoch"`
+	Format     int           `json:"format"`
+	MapVersion int           `json:"mapVersion"`
+	Slots      int           `json:"slots"`
+	Replicas   int           `json:"replicas"`
+	Commits    uint64        `json:"commits"`
+	Bytes      uint64        `json:"bytes"` // of the streams, without heartbeats
+	Streams    []streamInfo  `json:"streams"`
+	Heartbeats heartbeatInfo `json:"heartbeats"`
+}
+
+// heartbeatInfo is the stream of heartbeats.
+type heartbeatInfo struct {
+	Name          string          `json:"name"`
+	Age           pgstore.Timeout `json:"age"` // how long one is kept
+	Replicas      int             `json:"replicas"`
+	Leader        string          `json:"leader"`
+	Activities    uint64          `json:"activities"` // that have one
+	Bytes         uint64          `json:"bytes"`
+	FirstSequence uint64          `json:"firstSequence"`
+	LastSequence  uint64          `json:"lastSequence"`
+	LastTime      time.Time       `json:"lastTime"`
+}
+
+func describeHeartbeats(s *jetstream.StreamInfo) heartbeatInfo {
+	v := heartbeatInfo{
+		Name: s.Config.Name, Age: pgstore.Timeout(s.Config.MaxAge), Replicas: s.Config.Replicas, Activities: s.State.Msgs, Bytes: s.State.Bytes,
+		FirstSequence: s.State.FirstSeq, LastSequence: s.State.LastSeq, LastTime: s.State.LastTime,
+	}
+	if s.Cluster != nil {
+		v.Leader = s.Cluster.Leader
+	}
+	return v
 }
 
 type streamInfo struct {
@@ -126,7 +156,12 @@ func (a *app) printLog(c *cobra.Command, o *output, js jetstream.JetStream, id e
 	if err != nil {
 		return err
 	}
+	heartbeats, err := wiring.Heartbeats(c.Context(), js)
+	if err != nil {
+		return err
+	}
 	v := describeLog(id, streams)
+	v.Heartbeats = describeHeartbeats(heartbeats)
 	if o.is(formatJSON) {
 		return printJSON(a.out, v)
 	}
@@ -137,6 +172,7 @@ func (a *app) printLog(c *cobra.Command, o *output, js jetstream.JetStream, id e
 	head.row("replicas", v.Replicas)
 	head.row("commits", v.Commits)
 	head.row("bytes", v.Bytes)
+	head.row("heartbeats", fmt.Sprintf("%d, %d bytes, kept for %s", v.Heartbeats.Activities, v.Heartbeats.Bytes, time.Duration(v.Heartbeats.Age)))
 	if err := head.flush(); err != nil {
 		return err
 	}

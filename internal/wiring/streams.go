@@ -18,7 +18,16 @@ type Stream struct {
 	Info      *jetstream.StreamInfo
 }
 
-// Streams describes all streams of a log, in the order of their partitions.
+// Heartbeats describes the stream of a log's heartbeats.
+func Heartbeats(ctx context.Context, js jetstream.JetStream) (*jetstream.StreamInfo, error) {
+	s, err := js.Stream(ctx, natslog.HeartbeatStream)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", natslog.HeartbeatStream, err)
+	}
+	return s.CachedInfo(), nil
+}
+
+// Streams describes all streams of a log's partitions, in the order of these.
 func Streams(ctx context.Context, js jetstream.JetStream, id events.Identity) ([]Stream, error) {
 	streams := make([]Stream, id.Map.Partitions())
 	g, ctx := errgroup.WithContext(ctx)
