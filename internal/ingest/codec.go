@@ -168,7 +168,7 @@ func appendText(b []byte, s string) ([]byte, error) {
 }
 
 // binaryCodec is protobuf's binary form, in which requests have no fields that
-// are not known.
+// are not known, and no times that JSON could not say.
 type binaryCodec struct{ *connectproto.BinaryCodec }
 
 func newBinaryCodec() binaryCodec { return binaryCodec{connectproto.NewBinaryCodec()} }
@@ -178,10 +178,14 @@ func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) 
 	if err := c.BinaryCodec.UnmarshalRead(ctx, src, msg); err != nil {
 		return err
 	}
-	if m, ok := msg.(proto.Message); ok {
-		return refuseUnknown(m.ProtoReflect(), "")
+	m, ok := msg.(proto.Message)
+	if !ok {
+		return nil
 	}
-	return nil
+	if err := refuseUnknown(m.ProtoReflect(), ""); err != nil {
+		return err
+	}
+	return refuseBadTimes(m.ProtoReflect())
 }
 
 // refuseUnknown fails, as *events.InvalidError, if one of this API's messages

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -61,24 +62,34 @@ func (s *Server) mountHealth() {
 	}
 }
 
+// ready answers for conditions. They are checked beside each other, each with
+// all of its time: one that waits for a server which is away does not make the
+// others look as if theirs were.
 func ready(conditions []condition) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), conditionTimeout)
-		defer cancel()
-		answer := readiness{Ready: true}
-		for _, c := range conditions {
-			state := conditionState{Name: c.name, OK: true}
-			if err := c.check(ctx); err != nil {
-				state.OK, state.Reason, answer.Ready = false, err.Error(), false
-			}
-			answer.Conditions = append(answer.Conditions, state)
+		answer := readiness{Ready: true, Conditions: make([]conditionState, len(conditions))}
+		var checks sync.WaitGroup
+		for i, c := range conditions {
+			checks.Go(func() { answer.Conditions[i] = c.state(r.Context()) })
 		}
+		checks.Wait()
 		status := http.StatusOK
-		if !answer.Ready {
-			status = http.StatusServiceUnavailable
+		for _, c := range answer.Conditions {
+			if !c.OK {
+				answer.Ready, status = false, http.StatusServiceUnavailable
+			}
 		}
 		writeJSON(w, status, answer)
 	}
+}
+
+func (c condition) state(ctx context.Context) conditionState {
+	ctx, cancel := context.WithTimeout(ctx, conditionTimeout)
+	defer cancel()
+	if err := c.check(ctx); err != nil {
+		return conditionState{Name: c.name, Reason: err.Error()}
+	}
+	return conditionState{Name: c.name, OK: true}
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
