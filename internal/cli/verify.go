@@ -150,8 +150,15 @@ func (a *app) printVerifiedTable(v verified) error {
 	if v.Unlisted > 0 {
 		t.row("not listed", v.Unlisted)
 	}
-	if err := t.flush(); err != nil || len(v.Differences) == 0 {
+	if err := t.flush(); err != nil {
 		return err
+	}
+	return a.printDifferences(v)
+}
+
+func (a *app) printDifferences(v verified) error {
+	if len(v.Differences) == 0 {
+		return nil
 	}
 	fmt.Fprintln(a.out)
 	d := newTable(a.out, "kind", "workflow", "run", "where")

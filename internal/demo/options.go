@@ -1,0 +1,76 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// What a demo needs at least: it is to kill a worker that holds ten open runs.
+const (
+	MinWorkflows = 30
+	MaxWorkflows = 10_000
+	MaxWorkers   = 16
+
+	minHeld = 10
+)
+
+// Options say what is shown. Zero fields mean the default.
+type Options struct {
+	Workflows int    // MinWorkflows to MaxWorkflows; 210
+	Workers   int    // processes, 2 to MaxWorkers; 3
+	Seed      uint64 // demos of the same seed have the same customers; any, 0 too
+	// HTTP is the address of ingest; empty: the standard port on 127.0.0.1, or
+	// another one if that is taken.
+	HTTP string
+	// Keep lets commands that are started in this folder find what runs.
+	Keep bool
+	// Worker is the command line of a worker process: one that calls Work. It
+	// is given NATS_URL. Empty: this program with the arguments "demo worker".
+	Worker []string
+	// Phase, if set, is told in one line each what has come about.
+	Phase func(line string)
+	// Progress, if set, is told how many workflows have ended and how many
+	// events there are. It is called by one goroutine at a time.
+	Progress func(done, total int, events int64)
+	// Err gets what worker processes write to their standard error.
+	Err    io.Writer
+	Logger *slog.Logger // nil: slog.Default()
+}
+
+func (o Options) validate() (Options, error) {
+	if o.Workflows == 0 {
+		o.Workflows = 210
+	}
+	if o.Workers == 0 {
+		o.Workers = 3
+	}
+	switch {
+	case o.Workflows < MinWorkflows || o.Workflows > MaxWorkflows:
+		return o, &events.InvalidError{Field: "workflows", Reason: fmt.Sprintf("is %d, want %d to %d", o.Workflows, MinWorkflows, MaxWorkflows)}
+	case o.Workers < 2 || o.Workers > MaxWorkers:
+		return o, &events.InvalidError{Field: "workers", Reason: fmt.Sprintf("is %d, want 2 to %d", o.Workers, MaxWorkers)}
+	case o.Workflows < MinWorkflows/3*o.Workers:
+		return o, &events.InvalidError{Field: "workers", Reason: fmt.Sprintf("is %d, want %d at most for %d workflows: one is killed when it holds %d open runs", o.Workers, o.Workflows/(MinWorkflows/3), o.Workflows, minHeld)}
+	}
+	if len(o.Worker) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return o, fmt.Errorf("find this program, to start workers: %w", err)
+		}
+		o.Worker = []string{self, "demo", "worker"}
+	}
+	if o.Phase == nil {
+		o.Phase = func(string) {}
+	}
+	if o.Progress == nil {
+		o.Progress = func(int, int, int64) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o, nil
+}
