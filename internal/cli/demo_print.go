@@ -55,6 +55,7 @@ type demoHistories struct {
 	Replayed       int         `json:"replayed"`
 	Activities     int         `json:"activities"`
 	Retried        int         `json:"retried"`
+	TakenOver      int         `json:"takenOver"`
 	ScheduledTwice int         `json:"scheduledTwice"`
 	Faults         []demoFault `json:"faults"`
 }
@@ -73,7 +74,7 @@ func shownJSON(s demo.Summary, v verified) demonstrated {
 		Counts: []demoCount{},
 		Histories: demoHistories{
 			Runs: s.Histories.Runs, WellFormed: s.Histories.WellFormed(), Replayed: s.Histories.Replayed, Activities: s.Histories.Activities,
-			Retried: s.Histories.Retried, ScheduledTwice: s.Histories.Count(demo.FaultTwice), Faults: []demoFault{},
+			Retried: s.Histories.Retried, TakenOver: s.Histories.TakenOver, ScheduledTwice: s.Histories.Count(demo.FaultTwice), Faults: []demoFault{},
 		},
 	}
 	for _, c := range s.Counts {
@@ -103,7 +104,7 @@ func (a *app) printDemo(s demo.Summary, v verified, kept bool) error {
 		lag = fmt.Sprintf("%s when the last workflow ended, none %s later", plural(s.Lag.Commits, "commit"), s.Lag.CaughtUp.Round(time.Millisecond))
 	}
 	t.row("lag of the tables", lag)
-	t.row("activities", fmt.Sprintf("%d scheduled, %d of them with retries", h.Activities, h.Retried))
+	t.row("activities", fmt.Sprintf("%d, %d of them with retries, %d went on from a heartbeat", h.Activities, h.Retried, h.TakenOver))
 	t.row("scheduled twice", h.Count(demo.FaultTwice))
 	t.row("histories well-formed", fmt.Sprintf("%d of %d", h.WellFormed(), h.Runs))
 	t.row("replayed by today's code", fmt.Sprintf("%d of %d", h.Replayed, h.Runs))

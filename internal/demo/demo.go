@@ -128,8 +128,8 @@ func (d *Demo) Stop() error {
 // again, waits until every workflow has ended, and checks what there is then.
 // What is found to be wrong is in the summary; an error means that it could not
 // be shown to the end.
-func (d *Demo) Play(ctx context.Context) (Summary, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (d *Demo) Play(whole context.Context) (Summary, error) {
+	ctx, cancel := context.WithCancelCause(whole)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		select {
@@ -152,10 +152,13 @@ func (d *Demo) Play(ctx context.Context) (Summary, error) {
 		return nil
 	})
 	err := g.Wait()
-	if errors.Is(err, errShown) {
-		err = nil
-	}
 	cancel(nil)
+	switch {
+	case errors.Is(err, errShown):
+		return s.summary, nil
+	case whole.Err() != nil:
+		return s.summary, fmt.Errorf("interrupted: %w", context.Cause(whole))
+	}
 	return s.summary, err
 }
 
@@ -228,7 +231,7 @@ func (s *showing) start(ctx context.Context) error {
 func (s *showing) kill(ctx context.Context) error {
 	victim := -1
 	err := s.observer.await(ctx, func(v *view) bool {
-		if v.done < s.observer.total/5 {
+		if v.done < s.observer.total/4 {
 			return false
 		}
 		most := minHeld

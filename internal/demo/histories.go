@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/annals-io/annals/internal/demo/engine"
@@ -85,6 +86,9 @@ func (h *Histories) check(code *engine.Registry, w events.Workflow, r run) {
 	for _, e := range r.history {
 		if a := e.GetActivityTaskStartedEventAttributes(); a.GetAttempt() > 1 {
 			h.Retried++
+			if a.GetLastFailure().GetTimeoutFailureInfo().GetTimeoutType() == enumspb.TIMEOUT_TYPE_HEARTBEAT {
+				h.TakenOver++
+			}
 		}
 		a := e.GetActivityTaskScheduledEventAttributes()
 		if a == nil {

@@ -50,6 +50,7 @@ type Histories struct {
 	Runs       int
 	Activities int // scheduled
 	Retried    int // of those, that needed more than one attempt
+	TakenOver  int // of those, that went on from the heartbeat of a worker that was gone
 	// Replayed is how many histories the workflows' code was run over and asked
 	// for what they record.
 	Replayed int

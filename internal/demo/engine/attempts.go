@@ -25,11 +25,17 @@ type attempts struct {
 	input    *commonpb.Payloads
 	attempt  int32
 	failure  *failurepb.Failure // of the attempt before
+	progress *commonpb.Payloads // of its last heartbeat
 }
 
 // do returns the events of the outcome, nil if the context ended before.
 func (a *attempts) do(ctx context.Context) func(*running) []*events.Event {
-	for a.attempt = 1; ; a.attempt++ {
+	a.attempt = 1
+	if err := a.takeOver(ctx); err != nil {
+		a.give(ctx, a.workflow, err)
+		return nil
+	}
+	for ; ; a.attempt++ {
 		result, err := a.once(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -70,9 +76,7 @@ func (a *attempts) once(ctx context.Context) (result *commonpb.Payload, err erro
 			result, err = nil, fmt.Errorf("activity panicked: %v", p)
 		}
 	}()
-	value, err := code(context.WithValue(ctx, attemptKey{}, Attempt{
-		Workflow: a.workflow, RunID: a.run, ActivityID: a.activity.ActivityID, Number: a.attempt,
-	}), a.input)
+	value, err := code(context.WithValue(ctx, attemptKey{}, a), a.input)
 	if err != nil {
 		return nil, err
 	}
@@ -148,6 +152,9 @@ type attemptKey struct{}
 
 // AttemptOf is the attempt that the context was given to; zero if none.
 func AttemptOf(ctx context.Context) Attempt {
-	a, _ := ctx.Value(attemptKey{}).(Attempt)
-	return a
+	a, ok := ctx.Value(attemptKey{}).(*attempts)
+	if !ok {
+		return Attempt{}
+	}
+	return Attempt{Workflow: a.workflow, RunID: a.run, ActivityID: a.activity.ActivityID, Number: a.attempt}
 }

@@ -14,6 +14,10 @@ import (
 // to a cancel request: the run closes as Canceled, not as Failed.
 var ErrCanceled = errors.New("canceled")
 
+// ErrOvertaken occurs when an attempt records a heartbeat and a newer attempt of
+// the same activity has done so: stop, somebody else does it.
+var ErrOvertaken = errors.New("a newer attempt of the activity is under way")
+
 // NondeterminismError occurs when the code of a workflow does not ask for what
 // its history records. Run the code that wrote the history; the run stays as it
 // is until then.

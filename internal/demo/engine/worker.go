@@ -283,7 +283,8 @@ func (w *Worker) setAside(workflow events.Workflow, err error) {
 	}
 }
 
-// give reports what kept a child from being started or waited for.
+// give reports what kept a child or an activity of the workflow from being gone
+// on with.
 func (w *Worker) give(ctx context.Context, workflow events.Workflow, err error) {
 	if ctx.Err() == nil {
 		w.setAside(workflow, err)

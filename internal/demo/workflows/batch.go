@@ -102,21 +102,31 @@ var FetchFile = engine.Activity[FileRequest, string]{
 		if err := work(ctx, 300*time.Millisecond); err != nil {
 			return "", err
 		}
-		if chance(12, "corrupt", f.Supplier, f.File) {
+		if chance(8, "corrupt", f.Supplier, f.File) || chance(7, "careless", f.Supplier) && chance(80, "corrupt", f.File) {
 			return "", CorruptFile{File: f.File, Line: 1 + int(dice(f)%900)}
 		}
 		return reference("SHA", a), nil
 	},
 }
 
-// LoadRows writes the rows of a file into the catalog. It is the long one.
+// LoadRows writes the rows of a file into the catalog, part by part. It is the
+// long one: an attempt after a crash goes on with the part that the one before
+// had come to.
 var LoadRows = engine.Activity[FileRequest, int]{
 	Name:         "LoadRows",
 	StartToClose: 30 * time.Second,
+	Heartbeat:    5 * time.Second,
 	Run: func(ctx context.Context, f FileRequest) (int, error) {
 		const parts = 5
-		for range parts {
-			if err := work(ctx, 200*time.Millisecond); err != nil {
+		done, _, err := engine.Progress[int](ctx)
+		if err != nil {
+			return 0, err
+		}
+		for ; done < parts; done++ {
+			if err := work(ctx, 250*time.Millisecond); err != nil {
+				return 0, err
+			}
+			if err := engine.RecordHeartbeat(ctx, done+1); err != nil {
 				return 0, err
 			}
 		}

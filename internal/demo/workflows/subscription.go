@@ -99,7 +99,7 @@ var ChargeSubscription = engine.Activity[Invoice, Payment]{
 		switch {
 		case a.Number == 1 && chance(20, "asleep", i.Number):
 			return Payment{}, errBankAsleep
-		case chance(2, "expired", i.Number):
+		case chance(4, "expired", i.Number):
 			return Payment{}, CardDeclined{Card: i.Card}
 		}
 		return Payment{ID: reference("PAY", a), Cents: i.Cents}, nil
