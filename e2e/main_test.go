@@ -36,7 +36,7 @@ var programs = sync.OnceValues(func() (*scratch.Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := exec.Command("go", "build", "-o", dir.Path+"/", "../cmd/annals", "../cmd/projector").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", dir.Path+"/", "../cmd/annals", "../cmd/projector", "../cmd/ingest").CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("go build: %w\n%s", err, out)
 	}
