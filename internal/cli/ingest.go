@@ -10,8 +10,9 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/annals-io/annals/internal/telemetry"
+	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/internal/wiring"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // Ingest runs the program ingest and returns its exit code.
@@ -71,7 +72,7 @@ and metrics are exported as the variables OTEL_* say. Logs go to standard error.
 			}
 			return err
 		}
-		return a.measure(ctx, log, "annals-ingest", func(ctx context.Context, t *telemetry.Telemetry) error {
+		return a.measure(ctx, log, "annals-ingest", func(ctx context.Context, t *exporters.Exporters) error {
 			o.Telemetry, o.Logger = t, slog.Default()
 			if byNATS {
 				// Its own connection: what it drains is not the log's.
@@ -97,8 +98,8 @@ func (a *app) listen(ctx context.Context, address string) (net.Listener, error) 
 
 // measure runs a long-running program with its telemetry, and says in which mode
 // the log is durable.
-func (a *app) measure(ctx context.Context, log *wiring.Log, service string, run func(context.Context, *telemetry.Telemetry) error) error {
-	t, err := telemetry.Start(ctx, telemetry.Config{Service: service, Version: thisBuild().Version, Logger: slog.Default()})
+func (a *app) measure(ctx context.Context, log *wiring.Log, service string, run func(context.Context, *exporters.Exporters) error) error {
+	t, err := exporters.Start(ctx, exporters.Config{Service: service, Version: thisBuild().Version, Logger: slog.Default()})
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (a *app) measure(ctx context.Context, log *wiring.Log, service string, run 
 		func(ctx context.Context) error { return run(ctx, t) })
 }
 
-func (a *app) sayDurability(ctx context.Context, log *wiring.Log, t *telemetry.Telemetry) error {
+func (a *app) sayDurability(ctx context.Context, log *wiring.Log, t *exporters.Exporters) error {
 	d, err := a.servers.FindDurability(ctx, log.Conn(), nil)
 	if err != nil {
 		return err

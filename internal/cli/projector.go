@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
-	"github.com/annals-io/annals/internal/telemetry"
+	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/internal/wiring"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
@@ -89,7 +89,7 @@ exit code 3, when all have stopped.`,
 		if address == "" {
 			return wiring.Project(ctx, log, pool, o)
 		}
-		return a.measure(ctx, log, "annals-projector", func(ctx context.Context, t *telemetry.Telemetry) error {
+		return a.measure(ctx, log, "annals-projector", func(ctx context.Context, t *exporters.Exporters) error {
 			l, err := a.listen(ctx, address)
 			if err != nil {
 				return err

@@ -19,11 +19,12 @@ import (
 
 	"github.com/annals-io/annals/internal/embednats"
 	"github.com/annals-io/annals/internal/embedpg"
+	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/internal/ingest"
-	"github.com/annals-io/annals/internal/telemetry"
 	"github.com/annals-io/annals/internal/wiring"
 	"github.com/annals-io/annals/internal/wiring/discovery"
 	"github.com/annals-io/annals/pkg/events/natslog"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // Pipeline is what runs. Its methods are safe for concurrent use.
@@ -32,7 +33,7 @@ type Pipeline struct {
 	nats     *embednats.Server
 	postgres *embedpg.Server
 	http     net.Listener
-	measures *telemetry.Telemetry
+	measures *exporters.Exporters
 	log      *natslog.Log
 	pool     *pgxpool.Pool
 	ended    chan error  // the first part that ended by itself
@@ -262,7 +263,7 @@ func (d *Pipeline) listen(ctx context.Context) (err error) {
 
 // measure begins to measure what all parts do.
 func (d *Pipeline) measure(ctx context.Context) (err error) {
-	d.measures, err = telemetry.Start(ctx, telemetry.Config{Service: "annals-dev", Logger: d.o.Logger})
+	d.measures, err = exporters.Start(ctx, exporters.Config{Service: "annals-dev", Logger: d.o.Logger})
 	if err != nil {
 		return err
 	}

@@ -16,12 +16,13 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/internal/ingest"
-	"github.com/annals-io/annals/internal/telemetry"
 	"github.com/annals-io/annals/internal/testenv"
 	annalsv1 "github.com/annals-io/annals/pkg/api/annals/v1"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // serveNATS runs a server by NATS until the test's end, on a connection of its own.
@@ -80,7 +81,7 @@ func TestNATS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	calls, err := telemetry.Providers{}.Interceptor()
+	calls, err := exporters.Interceptor(telemetry.Providers{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,11 +8,12 @@ import (
 	"connectrpc.com/connect/v2/connecthttp"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/internal/ingest"
-	"github.com/annals-io/annals/internal/telemetry"
 	annalsv1 "github.com/annals-io/annals/pkg/api/annals/v1"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // The trace context of a call arrives in the commit, by every protocol; with a
@@ -28,7 +29,7 @@ func TestTraceContext(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			calls, err := p.Interceptor()
+			calls, err := exporters.Interceptor(p)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,6 +32,7 @@ var layers = []layer{
 	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/execution", "pkg/projection", "pkg/projection/pgstore/..."}},
 	{"pkg/projection/projectiontest", []string{"pkg/events", "pkg/events/eventjson", "pkg/events/memlog", "pkg/execution", "pkg/projection"}},
 	{"pkg/replay", []string{"pkg/events", "pkg/execution"}},
+	{"pkg/telemetry", []string{"pkg/events", "pkg/projection"}},
 	{"pkg/api/...", []string{"pkg/api/..."}},
 	{"pkg/api/...", []string{"pkg/api/..."}},
 	{"pkg/store", []string{"pkg/events", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/replay"}},

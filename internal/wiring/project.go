@@ -7,10 +7,11 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/annals-io/annals/internal/telemetry"
+	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // ProjectOptions say how a projector is run.
@@ -18,7 +19,7 @@ type ProjectOptions struct {
 	Migrate bool // make the tables first
 	// Telemetry measures batches, the lag, and what has stopped. Nil: nothing is
 	// measured.
-	Telemetry *telemetry.Telemetry
+	Telemetry *exporters.Exporters
 	Logger    *slog.Logger // nil: slog.Default()
 }
 

@@ -14,10 +14,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/internal/ingest"
-	"github.com/annals-io/annals/internal/telemetry"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // ServeOptions say how ingest is run. Zero fields mean what ingest.Config says.
@@ -31,7 +32,7 @@ type ServeOptions struct {
 	NATS *nats.Conn
 	// Telemetry measures calls, appends, reads and the lag of the tables, and
 	// serves /metrics. Nil: nothing is measured.
-	Telemetry *telemetry.Telemetry
+	Telemetry *exporters.Exporters
 	// LagIsMeasured says that a projector in this process measures the lag.
 	LagIsMeasured bool
 	Logger        *slog.Logger // nil: slog.Default()
@@ -65,7 +66,7 @@ func Serve(ctx context.Context, l net.Listener, log events.Log, pool *pgxpool.Po
 		if c.Log, err = telemetry.Log(log, t.Providers); err != nil {
 			return err
 		}
-		calls, err := t.Interceptor()
+		calls, err := exporters.Interceptor(t.Providers)
 		if err != nil {
 			return err
 		}
@@ -93,7 +94,7 @@ func Serve(ctx context.Context, l net.Listener, log events.Log, pool *pgxpool.Po
 
 // ServeMetrics serves /metrics and /healthz on l until the context ends, and then
 // returns nil. It closes l.
-func ServeMetrics(ctx context.Context, l net.Listener, t *telemetry.Telemetry) error {
+func ServeMetrics(ctx context.Context, l net.Listener, t *exporters.Exporters) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", t.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

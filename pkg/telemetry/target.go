@@ -24,7 +24,7 @@ func Target(t projection.Target, p Providers) (projection.Target, error) {
 	w := &measuredTarget{Target: t, tracer: p.tracer()}
 	w.events, errs[0] = m.Int64Counter("annals.projection.events", metric.WithUnit("{event}"),
 		metric.WithDescription("Events whose rows were written."))
-	w.duration, errs[1] = m.Float64Histogram("annals.projection.batch.duration", metric.WithUnit("s"), seconds,
+	w.duration, errs[1] = m.Float64Histogram("annals.projection.batch.duration", metric.WithUnit("s"), Seconds,
 		metric.WithDescription("How long batches took to fold and write, by how they ended."))
 	w.size, errs[2] = m.Int64Histogram("annals.projection.batch.commits", metric.WithUnit("{commit}"), commits,
 		metric.WithDescription("Commits of the batches that were written."))

@@ -23,7 +23,7 @@ func Log(l events.Log, p Providers) (events.Log, error) {
 	w := &measuredLog{Log: l, tracer: p.tracer()}
 	w.appends, errs[0] = m.Int64Counter("annals.appends", metric.WithUnit("{append}"),
 		metric.WithDescription("Appends, by how they ended."))
-	w.duration, errs[1] = m.Float64Histogram("annals.append.duration", metric.WithUnit("s"), seconds,
+	w.duration, errs[1] = m.Float64Histogram("annals.append.duration", metric.WithUnit("s"), Seconds,
 		metric.WithDescription("How long appends took, retries within included."))
 	w.events, errs[2] = m.Int64Counter("annals.append.events", metric.WithUnit("{event}"),
 		metric.WithDescription("Events that appends stored."))

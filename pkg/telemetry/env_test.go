@@ -3,7 +3,6 @@ package telemetry_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sort"
 	"strings"
@@ -16,11 +15,11 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
-	"github.com/annals-io/annals/internal/telemetry"
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -150,5 +149,3 @@ func newTables(t *testing.T) *pgstore.Store {
 	}
 	return s
 }
-
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

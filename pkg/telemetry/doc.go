@@ -1,9 +1,12 @@
-// Package telemetry measures what programs do, by OpenTelemetry.
+// Package telemetry measures logs and projections by OpenTelemetry.
 //
-// Start makes the providers of a program as the environment says (OTEL_*); Log
-// and Target wrap a log and a projection's tables so that what passes through
-// them is measured. What is not wrapped costs nothing, and no package under pkg
-// knows of this one.
+// Log and Target wrap a log and a projection's tables so that what passes through
+// them is measured, with the providers of the program that uses them; Lag,
+// Projector and Durability are figures that somebody asks for. What is not wrapped
+// costs nothing, no other package of the library knows of this one, and it imports
+// no more of OpenTelemetry than its API.
+//
+//	log, err := telemetry.Log(log, telemetry.Providers{Tracer: tracers, Meter: meters})
 //
 // # Traces
 //

@@ -10,14 +10,15 @@ import (
 // scope names this instrumentation.
 const scope = "github.com/annals-io/annals"
 
-// Providers are where spans and figures go. A nil one takes none.
+// Providers are where spans and figures go: those of the program's
+// OpenTelemetry SDK. A nil one takes none.
 type Providers struct {
 	Tracer trace.TracerProvider
 	Meter  metric.MeterProvider
 }
 
-// orNone has a provider that takes nothing for each that is nil.
-func (p Providers) orNone() Providers {
+// OrNone has a provider that takes nothing for each that is nil.
+func (p Providers) OrNone() Providers {
 	if p.Tracer == nil {
 		p.Tracer = tracenoop.NewTracerProvider()
 	}
@@ -27,13 +28,13 @@ func (p Providers) orNone() Providers {
 	return p
 }
 
-func (p Providers) tracer() trace.Tracer { return p.orNone().Tracer.Tracer(scope) }
-func (p Providers) meter() metric.Meter  { return p.orNone().Meter.Meter(scope) }
+func (p Providers) tracer() trace.Tracer { return p.OrNone().Tracer.Tracer(scope) }
+func (p Providers) meter() metric.Meter  { return p.OrNone().Meter.Meter(scope) }
 
-// seconds are the bounds of histograms of times, from the fastest append in
+// Seconds are the bounds of histograms of times, from the fastest append in
 // memory to the longest that is waited for: OpenTelemetry's own are made for
 // milliseconds.
-var seconds = metric.WithExplicitBucketBoundaries(
+var Seconds = metric.WithExplicitBucketBoundaries(
 	.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30,
 )
 

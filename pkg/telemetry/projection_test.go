@@ -2,15 +2,16 @@ package telemetry_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/annals-io/annals/internal/telemetry"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // A batch is a span of its own that is linked to what produced its commits, and
@@ -51,7 +52,7 @@ func TestProjection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := projection.New(plain, target, projection.Config{Logger: quiet()})
+	p, err := projection.New(plain, target, projection.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package telemetry
+// Package exporters makes the providers of a program's telemetry, as the
+// environment says (OTEL_*).
+package exporters
 
 import (
 	"context"
@@ -21,6 +23,8 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // Config is what a program says of itself.
@@ -31,9 +35,9 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Telemetry is a program's providers, with what collects from them.
-type Telemetry struct {
-	Providers
+// Exporters are a program's providers, with what collects from them.
+type Exporters struct {
+	telemetry.Providers
 	registry *prometheus.Registry
 	shutdown []func(context.Context) error
 }
@@ -43,7 +47,7 @@ type Telemetry struct {
 // OpenTelemetry specifies it: OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER,
 // OTEL_EXPORTER_OTLP_ENDPOINT and so on. It fails if what they say cannot be
 // done. The caller calls Shutdown.
-func Start(ctx context.Context, c Config) (*Telemetry, error) {
+func Start(ctx context.Context, c Config) (*Exporters, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -57,14 +61,14 @@ func Start(ctx context.Context, c Config) (*Telemetry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
-	t := &Telemetry{registry: prometheus.NewRegistry()}
+	t := &Exporters{registry: prometheus.NewRegistry()}
 	if err := errors.Join(t.startMetrics(ctx, about), t.startTraces(ctx, about)); err != nil {
 		return nil, errors.Join(fmt.Errorf("telemetry: %w", err), t.Shutdown(ctx))
 	}
 	return t, nil
 }
 
-func (t *Telemetry) startMetrics(ctx context.Context, about *resource.Resource) error {
+func (t *Exporters) startMetrics(ctx context.Context, about *resource.Resource) error {
 	served, err := prometheusexporter.New(prometheusexporter.WithRegisterer(t.registry), prometheusexporter.WithoutScopeInfo())
 	if err != nil {
 		return err
@@ -83,7 +87,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, about *resource.Resource) 
 	return runtime.Start(runtime.WithMeterProvider(provider))
 }
 
-func (t *Telemetry) startTraces(ctx context.Context, about *resource.Resource) error {
+func (t *Exporters) startTraces(ctx context.Context, about *resource.Resource) error {
 	if !wanted("TRACES") {
 		return nil
 	}
@@ -113,23 +117,23 @@ func wanted(signal string) bool {
 }
 
 // Handler serves the figures in Prometheus's format.
-func (t *Telemetry) Handler() http.Handler {
+func (t *Exporters) Handler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{Registry: t.registry, ErrorHandling: promhttp.ContinueOnError})
 }
 
 // Interceptor measures the calls of a service, and takes W3C's trace context from
 // their headers.
-func (p Providers) Interceptor() (connect.ServerInterceptor, error) {
-	p = p.orNone()
+func Interceptor(p telemetry.Providers) (connect.ServerInterceptor, error) {
+	p = p.OrNone()
 	return otelconnect.NewServerInterceptor(
 		otelconnect.WithTracerProvider(p.Tracer), otelconnect.WithMeterProvider(p.Meter),
 		otelconnect.WithPropagator(propagation.TraceContext{}), otelconnect.WithTrustRemote(),
-		otelconnect.WithDurationHistogramOptions(seconds),
+		otelconnect.WithDurationHistogramOptions(telemetry.Seconds),
 	)
 }
 
 // Shutdown exports what is left and ends what Start began.
-func (t *Telemetry) Shutdown(ctx context.Context) error {
+func (t *Exporters) Shutdown(ctx context.Context) error {
 	var errs []error
 	for _, f := range t.shutdown {
 		errs = append(errs, f(ctx))

@@ -1,22 +1,48 @@
-package telemetry_test
+package exporters_test
 
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/annals-io/annals/internal/telemetry"
+	"github.com/annals-io/annals/internal/exporters"
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
-// begin starts a program's telemetry for a test.
-func begin(t *testing.T) *telemetry.Telemetry {
+var order = events.Workflow{Namespace: "default", ID: "order-7"}
+
+// twoEvents is an append of two events.
+func twoEvents() events.Request {
+	return events.Request{Workflow: order, Events: []*events.Event{events.WorkflowStarted("Order", "orders"), events.Signaled("paid")}}
+}
+
+// measured is a log in memory whose appends are measured.
+func measured(t *testing.T, p telemetry.Providers) events.Log {
 	t.Helper()
-	all, err := telemetry.Start(t.Context(), telemetry.Config{Service: "annals-test", Version: "1", Logger: quiet()})
+	plain, err := memlog.New(memlog.Config{Streams: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := telemetry.Log(plain, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// begin starts a program's telemetry for a test.
+func begin(t *testing.T) *exporters.Exporters {
+	t.Helper()
+	all, err := exporters.Start(t.Context(), exporters.Config{Service: "annals-test", Version: "1", Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +69,9 @@ func TestMetricsPage(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	log := measured(t, newLog(t, memlog.Config{}), all.Providers)
+	log := measured(t, all.Providers)
 	for range 2 {
-		_, _ = log.Append(t.Context(), start("")) // stored, then a conflict
+		_, _ = log.Append(t.Context(), twoEvents()) // stored, then a conflict
 	}
 	if err := telemetry.Durability(all.Providers, "always"); err != nil {
 		t.Fatal(err)
@@ -114,7 +140,7 @@ func TestTracesAsTheEnvironmentSays(t *testing.T) {
 	t.Run("an exporter that is none", func(t *testing.T) {
 		unset(t)
 		t.Setenv("OTEL_TRACES_EXPORTER", "pigeon")
-		if _, err := telemetry.Start(t.Context(), telemetry.Config{Service: "annals-test", Logger: quiet()}); err == nil {
+		if _, err := exporters.Start(t.Context(), exporters.Config{Service: "annals-test", Logger: quiet()}); err == nil {
 			t.Error("was taken")
 		}
 	})
@@ -134,7 +160,7 @@ func TestCollector(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.URL)
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
 	all := begin(t)
-	if _, err := measured(t, newLog(t, memlog.Config{}), all.Providers).Append(t.Context(), start("")); err != nil {
+	if _, err := measured(t, all.Providers).Append(t.Context(), twoEvents()); err != nil {
 		t.Fatal(err)
 	}
 	if err := all.Shutdown(t.Context()); err != nil {
