@@ -35,8 +35,11 @@ var layers = []layer{
 	{"pkg/telemetry", []string{"pkg/events", "pkg/projection"}},
 	{"pkg/api/...", []string{"pkg/api/..."}},
 	{"pkg/api/...", []string{"pkg/api/..."}},
-	{"pkg/store", []string{"pkg/events", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/replay"}},
-	{"pkg/store/storetest", []string{"pkg/events", "pkg/execution", "pkg/projection", "pkg/replay", "pkg/store"}},
+	{"pkg/store", []string{"pkg/events", "pkg/execution"}},
+	{"pkg/store/internal/...", []string{"pkg/events", "pkg/execution", "pkg/replay", "pkg/store"}},
+	{"pkg/store/memstore", []string{"pkg/events", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/store", "pkg/store/internal/..."}},
+	{"pkg/store/pipeline", []string{"pkg/events", "pkg/projection/pgstore", "pkg/store", "pkg/store/internal/..."}},
+	{"pkg/store/storetest", []string{"pkg/events", "pkg/events/eventstest", "pkg/execution", "pkg/store"}},
 }
 
 type layer struct {
@@ -54,7 +57,9 @@ var rules = []rule{
 	},
 	{
 		name: "Postgres only in pgstore and wiring",
-		of:   []string{"pkg/..."}, but: []string{"pkg/projection/pgstore/..."},
+		of:   []string{"pkg/..."},
+		// A store on the pipeline is a wiring: of a log, which it is given, and the tables.
+		but: []string{"pkg/projection/pgstore/...", "pkg/store/pipeline"},
 		not: []string{"github.com/jackc/...", "github.com/pressly/goose/...", "github.com/lib/pq/...", "database/sql"},
 	},
 	{
@@ -106,7 +111,7 @@ type rule struct {
 }
 
 // planned are packages that the rules name before they are there.
-var planned = []string{"pkg/projection/projectiontest", "pkg/store", "pkg/store/storetest"}
+var planned = []string{"pkg/projection/projectiontest"}
 
 // graph is what each package imports, by import path.
 type graph map[string][]string
