@@ -2,7 +2,6 @@ package readme
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -199,9 +198,7 @@ func (d *dev) started() []string {
 	if out, err := build.CombinedOutput(); err != nil {
 		d.t.Fatalf("build annals: %v\n%s", err, out)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	c := exec.CommandContext(ctx, filepath.Join(bin, "annals"), "dev", "--ephemeral")
-	c.Cancel = func() error { return c.Process.Signal(os.Interrupt) }
+	c := exec.Command(filepath.Join(bin, "annals"), "dev", "--ephemeral")
 	c.Dir = root
 	var logs bytes.Buffer
 	c.Stderr = &logs
@@ -213,7 +210,7 @@ func (d *dev) started() []string {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	d.t.Cleanup(func() {
-		cancel()
+		_ = c.Process.Signal(os.Interrupt)
 		if err := <-ended; err != nil {
 			d.t.Errorf("annals dev: %v\n%s", err, logs.String())
 		}
