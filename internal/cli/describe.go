@@ -3,8 +3,11 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	commonpb "go.temporal.io/api/common/v1"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
@@ -101,6 +104,30 @@ func (a *app) printDescription(d pgstore.Description) error {
 	return a.printDescribedPending(d)
 }
 
+// shownDetails is how much of a heartbeat's details a table shows.
+const shownDetails = 60
+
+// heartbeatNote is a heartbeat in short: when, and its details as far as they are
+// texts.
+func heartbeatNote(h *pgstore.ActivityHeartbeat) string {
+	note := "heartbeat " + cell(h.Time)
+	if h.LastFailure != nil {
+		note += " after " + *h.LastFailure
+	}
+	var details commonpb.Payloads
+	if h.Details == nil || protojson.Unmarshal(h.Details, &details) != nil {
+		return note
+	}
+	for _, p := range details.Payloads {
+		text := fmt.Sprintf("%d bytes", len(p.Data))
+		if data := string(p.Data); len(data) <= shownDetails && utf8.ValidString(data) {
+			text = data
+		}
+		note += " " + text
+	}
+	return note
+}
+
 // printDescribedPending prints what the run waits for.
 func (a *app) printDescribedPending(d pgstore.Description) error {
 	if len(d.PendingActivities)+len(d.PendingTimers)+len(d.PendingChildren) == 0 {
@@ -109,9 +136,17 @@ func (a *app) printDescribedPending(d pgstore.Description) error {
 	fmt.Fprintln(a.out)
 	t := newTable(a.out, "pending", "event", "id", "type", "status", "since", "note")
 	for _, x := range d.PendingActivities {
-		note := attempt(x.Attempt)
+		// A heartbeat knows of attempts that the history does not tell of.
+		attempts := x.Attempt
+		if h := x.LastHeartbeat; h != nil {
+			attempts = max(attempts, h.Attempt)
+		}
+		note := attempt(attempts)
 		if x.LastFailure != nil {
 			note = strings.TrimSpace(note + " " + *x.LastFailure)
+		}
+		if h := x.LastHeartbeat; h != nil {
+			note = strings.TrimSpace(note + " " + heartbeatNote(h))
 		}
 		t.row("activity", x.ScheduledEventID, x.ActivityID, x.ActivityType, x.Status, orZero(x.ScheduledTime), note)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
 // finding is something that the doctor looked at.
@@ -258,6 +259,34 @@ func (x *examination) postgres(ctx context.Context, log events.Log) {
 	}
 	if log != nil {
 		x.lag(ctx, log, checkpoints)
+		x.heartbeatLag(ctx, log, store)
+	}
+}
+
+// heartbeatLag holds what the tables have of heartbeats against the log: they are
+// not far behind.
+func (x *examination) heartbeatLag(ctx context.Context, log events.Log, store *pgstore.Store) {
+	c, behind, err := store.HeartbeatLag(ctx, log)
+	switch {
+	case err != nil:
+		x.note("kept heartbeats", "", err.Error())
+	case behind == 0:
+		x.note("kept heartbeats", "has everything", "")
+	default:
+		value, problem := fmt.Sprintf("at most %s behind", grouped(int64(behind))), ""
+		// How old the oldest is, if it is there still.
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		for h, err := range log.FollowHeartbeats(ctx, c.Sequence) {
+			if age := time.Since(h.Time).Round(time.Millisecond); err == nil && age > 0 {
+				value += fmt.Sprintf(", the oldest %s old", age)
+				if age > x.maxLag {
+					problem = "the projector does not run, has stopped, or does not keep up"
+				}
+			}
+			break
+		}
+		x.note("kept heartbeats", value, problem)
 	}
 }
 

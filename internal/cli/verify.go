@@ -23,6 +23,8 @@ type verified struct {
 	Rows        map[string]int64 `json:"rows"`
 	Differences []difference     `json:"differences"`
 	Unlisted    int64            `json:"unlisted"` // differences beyond those
+	// Forgotten heartbeats are in the tables only: the log's have aged out.
+	Forgotten int64 `json:"forgotten"`
 }
 
 // difference is one place at which the log or the tables are not as they must be.
@@ -41,8 +43,9 @@ func verifyCommand(a *app) *cobra.Command {
 		Use:   "verify",
 		Short: "Check the log against itself, and the tables against the log",
 		Long: `Checks that the log is whole (no gap, every commit the follower of the one before it, every body what its
-envelope says), then folds it again and compares every column of every table. It waits until the tables have
-reached the end that the log had at the start.
+envelope says), then folds it again and compares every column of every table, and the heartbeats that the log
+still has; those that are in the tables only are counted. It waits until the tables have reached the end that
+the log had at the start.
 
 Exit code 1 on any difference, and where nothing was compared though the log has events. A verification that
 could not be completed is exit code 3.`,
@@ -101,7 +104,7 @@ could not be completed is exit code 3.`,
 
 // verification puts both reports together.
 func verification(inLog replay.LogReport, inTables pgstore.VerifyReport) verified {
-	v := verified{Commits: inLog.Commits, Events: inLog.Events, Runs: inLog.Runs, Rows: inTables.Rows, Differences: []difference{}, Unlisted: inLog.Unlisted + inTables.Unlisted}
+	v := verified{Commits: inLog.Commits, Events: inLog.Events, Runs: inLog.Runs, Rows: inTables.Rows, Differences: []difference{}, Unlisted: inLog.Unlisted + inTables.Unlisted, Forgotten: inTables.Forgotten}
 	for _, d := range inLog.Differences {
 		v.Differences = append(v.Differences, difference{
 			Kind: d.Kind, Namespace: d.Workflow.Namespace, Workflow: d.Workflow.ID, Run: d.Run, Where: fmt.Sprintf("log %s: %s", d.Position, d.Detail),
@@ -145,6 +148,9 @@ func (a *app) printVerifiedTable(v verified) error {
 	t.row("runs", v.Runs)
 	for _, name := range slices.Sorted(maps.Keys(v.Rows)) {
 		t.row("rows of "+name, v.Rows[name])
+	}
+	if v.Forgotten > 0 {
+		t.row("forgotten heartbeats", v.Forgotten)
 	}
 	t.row("differences", int64(len(v.Differences))+v.Unlisted)
 	if v.Unlisted > 0 {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
+	failurepb "go.temporal.io/api/failure/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -65,13 +66,17 @@ func description(d pgstore.Description) (*annalsv1.DescribeExecutionResponse, er
 		Workflow:  &annalsv1.WorkflowRuns{NewestRunId: d.Workflow.NewestRunID, Runs: d.Workflow.Runs},
 	}
 	for _, a := range d.PendingActivities {
+		beat, err := heartbeat(a.LastHeartbeat)
+		if err != nil {
+			return nil, fmt.Errorf("heartbeat of activity %q: %w", a.ActivityID, err)
+		}
 		answer.PendingActivities = append(answer.PendingActivities, &annalsv1.PendingActivity{
 			ScheduledEventId: a.ScheduledEventID, ActivityId: a.ActivityID, ActivityType: a.ActivityType, TaskQueue: a.TaskQueue,
 			Status: a.Status, ScheduledTime: timestamp(a.ScheduledTime), StartedEventId: a.StartedEventID, StartedTime: timestamp(a.StartedTime),
 			Attempt: a.Attempt, CancelRequested: a.CancelRequested, WorkerIdentity: a.WorkerIdentity,
 			ScheduleToCloseTimeout: duration(a.ScheduleToCloseTimeout), ScheduleToStartTimeout: duration(a.ScheduleToStartTimeout),
 			StartToCloseTimeout: duration(a.StartToCloseTimeout), HeartbeatTimeout: duration(a.HeartbeatTimeout),
-			LastFailure: optional(a.LastFailure),
+			LastFailure: optional(a.LastFailure), LastHeartbeat: beat,
 		})
 	}
 	for _, t := range d.PendingTimers {
@@ -87,6 +92,24 @@ func description(d pgstore.Description) (*annalsv1.DescribeExecutionResponse, er
 		})
 	}
 	return answer, nil
+}
+
+// heartbeat is nil where there is none.
+func heartbeat(h *pgstore.ActivityHeartbeat) (*annalsv1.ActivityHeartbeat, error) {
+	if h == nil {
+		return nil, nil
+	}
+	details, err := message[commonpb.Payloads](h.Details)
+	if err != nil {
+		return nil, err
+	}
+	failure, err := message[failurepb.Failure](h.Failure)
+	if err != nil {
+		return nil, err
+	}
+	return &annalsv1.ActivityHeartbeat{
+		Attempt: h.Attempt, Time: timestamppb.New(h.Time), Details: details, LastFailure: failure, Identity: h.Identity,
+	}, nil
 }
 
 func timestamp(t *time.Time) *timestamppb.Timestamp {

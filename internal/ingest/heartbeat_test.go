@@ -21,6 +21,7 @@ import (
 	annalsv1 "github.com/annals-io/annals/pkg/api/annals/v1"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
+	"github.com/annals-io/annals/pkg/projection"
 )
 
 var beatTime = time.Date(2026, 11, 23, 12, 0, 0, 123456000, time.UTC)
@@ -103,6 +104,47 @@ func TestHeartbeatsAsText(t *testing.T) {
 		if d := cmp.Diff(want, h.Details, protocmp.Transform()); d != "" || !h.Time.Equal(beatTime) {
 			t.Errorf("%s: kept at %s (-want +got)\n%s", name, h.Time, d)
 		}
+	}
+}
+
+// A description has the newest heartbeat of what is pending, once the tables do.
+func TestDescribeShowsTheLastHeartbeat(t *testing.T) {
+	log := newMemlog(t, memlog.Config{})
+	tables := newTables(t, newPool(t))
+	project(t, log, tables)
+	k, err := projection.NewHeartbeatKeeper(log, tables, projection.Config{Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	background(t, k.Run)
+	service := serve(t, ingest.Config{Log: log, Tables: tables})
+	service.post(t, "LogService/Append", `{"workflow": {"workflowId": "w"}, "newRun": {"runId": "r1"}, "events": [{"eventType": "WorkflowExecutionStarted"},
+		{"eventType": "ActivityTaskScheduled", "activityTaskScheduledEventAttributes": {"activityId": "a"}},
+		{"eventType": "ActivityTaskScheduled", "activityTaskScheduledEventAttributes": {"activityId": "b"}}]}`).ok(t)
+	service.post(t, "LogService/RecordHeartbeat", strings.Replace(aBeat, `"attempt": 1`, `"attempt": 3, "identity": "worker", "lastFailure": {"message": "lost"}`, 1)).ok(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for ctx.Err() == nil {
+		if _, lag, err := tables.HeartbeatLag(ctx, log); err != nil {
+			t.Fatal(err)
+		} else if lag == 0 {
+			break
+		}
+	}
+	pending := service.post(t, "QueryService/DescribeExecution", `{"workflow": {"workflowId": "w"}, "waitFor": "now"}`).ok(t)["pendingActivities"].([]any)
+	if len(pending) != 2 {
+		t.Fatalf("pending: %v", pending)
+	}
+	want := map[string]any{
+		"attempt": 3.0, "time": "2026-11-23T12:00:00.123456Z", "identity": "worker", "lastFailure": map[string]any{"message": "lost"},
+		"details": map[string]any{"payloads": []any{map[string]any{"metadata": map[string]any{"encoding": "anNvbi9wbGFpbg=="}, "data": "eyJwYWdlIjo3fQ=="}}},
+	}
+	got := pending[0].(map[string]any)["lastHeartbeat"]
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got)\n%s", d)
+	}
+	if none := pending[1].(map[string]any); none["activityId"] != "b" || none["lastHeartbeat"] != nil {
+		t.Errorf("the other is %v", none)
 	}
 }
 

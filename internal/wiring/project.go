@@ -27,10 +27,11 @@ type ProjectOptions struct {
 // pgstore.Migrate.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error { return pgstore.Migrate(ctx, pool) }
 
-// Project keeps the tables up to date with the log until the context ends, and
-// then returns nil. It fails if the tables are of another version, or when
-// every partition has stopped.
-func Project(ctx context.Context, source events.Source, pool *pgxpool.Pool, o ProjectOptions) error {
+// Project keeps the tables up to date with the log, its heartbeats included, until
+// the context ends, and then returns nil. It fails if the tables are of another
+// version, or when every partition has stopped. Where only the heartbeats stop,
+// that is reported, and the partitions go on.
+func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectOptions) error {
 	if o.Migrate {
 		if err := pgstore.Migrate(ctx, pool); err != nil {
 			if ctx.Err() != nil {
@@ -44,30 +45,49 @@ func Project(ctx context.Context, source events.Source, pool *pgxpool.Pool, o Pr
 		return err
 	}
 	if o.Telemetry == nil {
-		return project(ctx, source, store, o)
+		return project(ctx, log, store, store, o)
 	}
 	target, err := telemetry.Target(store, o.Telemetry.Providers)
 	if err != nil {
 		return err
 	}
-	stop, err := telemetry.Lag(o.Telemetry.Providers, source, store.Checkpoints)
+	stop, err := telemetry.Lag(o.Telemetry.Providers, log, store.Checkpoints)
 	if err != nil {
 		return err
 	}
-	return errors.Join(project(ctx, source, target, o), stop())
+	return errors.Join(project(ctx, log, target, store, o), stop())
 }
 
-func project(ctx context.Context, source events.Source, target projection.Target, o ProjectOptions) error {
-	p, err := projection.New(source, target, projection.Config{Logger: o.Logger})
+func project(ctx context.Context, log events.Log, target projection.Target, heartbeats projection.HeartbeatTarget, o ProjectOptions) error {
+	p, err := projection.New(log, target, projection.Config{Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	k, err := projection.NewHeartbeatKeeper(log, heartbeats, projection.Config{Logger: o.Logger})
 	if err != nil {
 		return err
 	}
 	if o.Telemetry == nil {
-		return p.Run(ctx)
+		return beside(ctx, p, k)
 	}
 	stop, err := telemetry.Projector(o.Telemetry.Providers, p.Status)
 	if err != nil {
 		return err
 	}
-	return errors.Join(p.Run(ctx), stop())
+	stopHeartbeats, err := telemetry.Heartbeats(o.Telemetry.Providers, log, k.Status)
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	return errors.Join(beside(ctx, p, k), stop(), stopHeartbeats())
+}
+
+// beside runs the keeper of heartbeats for as long as the projector runs, and
+// leaves the projector running if the keeper stops.
+func beside(ctx context.Context, p *projection.Projector, k *projection.HeartbeatKeeper) error {
+	ctx, cancel := context.WithCancel(ctx)
+	kept := make(chan error, 1)
+	go func() { kept <- k.Run(ctx) }()
+	err := p.Run(ctx)
+	cancel()
+	return errors.Join(err, <-kept)
 }

@@ -2,7 +2,7 @@
 //
 // Log and Target wrap a log and a projection's tables so that what passes through
 // them is measured, with the providers of the program that uses them; Lag,
-// Projector and Durability are figures that somebody asks for. What is not wrapped
+// Projector, Heartbeats and Durability are figures that somebody asks for. What is not wrapped
 // costs nothing, no other package of the library knows of this one, and it imports
 // no more of OpenTelemetry than its API.
 //
@@ -28,12 +28,15 @@
 //	annals.projection.lag.commits     {commit}  by partition
 //	annals.projection.lag             s         by partition; age of the oldest commit not projected
 //	annals.projection.stopped              by partition; 1 if it has stopped
+//	annals.projection.heartbeats.lag      {heartbeat}  the most that may not be in the tables
+//	annals.projection.heartbeats.passed   {heartbeat}  no heartbeats, or refused by the tables
+//	annals.projection.heartbeats.stopped   1 if they are kept no more
 //	annals.log.durability                  by mode; 1
 //
 // Outcomes of an append: stored, existed, conflict, closed, not_found, invalid,
 // limit, commit_id_reused, unknown, unavailable, corrupt, wrong_log, error. Those
-// of a heartbeat: newest, older, error. Those of a batch: written, fenced, failed. No label holds a workflow, a run, a commit
-// or a namespace.
+// of a heartbeat: newest, older, error. Those of a batch: written, fenced, failed.
+// No label holds a workflow, a run, an activity, a commit or a namespace.
 //
 // On /metrics, dots are underscores, counters end in _total and times in
 // _seconds.

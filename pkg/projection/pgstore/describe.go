@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -56,6 +57,40 @@ type PendingActivity struct {
 	StartToCloseTimeout    Timeout    `db:"start_to_close_timeout" json:"startToCloseTimeout"`
 	HeartbeatTimeout       Timeout    `db:"heartbeat_timeout" json:"heartbeatTimeout"`
 	LastFailure            *string    `db:"last_failure" json:"lastFailure"` // of its last attempt
+	// LastHeartbeat is the newest of its heartbeats, or of those of an earlier
+	// activity of the run that had the same id; nil: there was none.
+	LastHeartbeat *ActivityHeartbeat `db:"-" json:"lastHeartbeat"`
+}
+
+// ActivityHeartbeat is the newest heartbeat of an activity.
+type ActivityHeartbeat struct {
+	Attempt     int32           `json:"attempt"` // from 1; the history tells less of attempts
+	Time        time.Time       `json:"time"`
+	Details     json.RawMessage `json:"details"`     // Payloads as Temporal's JSON; null: none
+	LastFailure *string         `json:"lastFailure"` // message of that of the attempt before
+	Failure     json.RawMessage `json:"failure"`     // the same, whole: Failure as Temporal's JSON
+	Identity    string          `json:"identity"`    // of the worker
+}
+
+// pendingActivityRow is a pending activity as it is read.
+type pendingActivityRow struct {
+	PendingActivity
+	HeartbeatAttempt     *int32          `db:"heartbeat_attempt"` // null: it has no heartbeat
+	HeartbeatTime        *time.Time      `db:"heartbeat_time"`
+	HeartbeatDetails     json.RawMessage `db:"heartbeat_details"`
+	HeartbeatLastFailure *string         `db:"heartbeat_last_failure"`
+	HeartbeatFailure     json.RawMessage `db:"heartbeat_failure"`
+	HeartbeatIdentity    *string         `db:"heartbeat_identity"`
+}
+
+func (r *pendingActivityRow) pending() PendingActivity {
+	if r.HeartbeatAttempt != nil {
+		r.LastHeartbeat = &ActivityHeartbeat{
+			Attempt: *r.HeartbeatAttempt, Time: r.HeartbeatTime.UTC(), Details: r.HeartbeatDetails,
+			LastFailure: r.HeartbeatLastFailure, Failure: r.HeartbeatFailure, Identity: *r.HeartbeatIdentity,
+		}
+	}
+	return r.PendingActivity
 }
 
 // PendingTimer is a timer that was started and is not over.
@@ -133,7 +168,14 @@ func (d *Description) readRun(ctx context.Context, tx pgx.Tx, w events.Workflow,
 		}
 		return err
 	})
-	b.Queue(pendingActivitiesSQL, key...).Query(collect(&d.PendingActivities))
+	b.Queue(pendingActivitiesSQL, key...).Query(func(rows pgx.Rows) error {
+		read, err := pgx.CollectRows(rows, pgx.RowToStructByName[pendingActivityRow])
+		d.PendingActivities = make([]PendingActivity, len(read))
+		for i := range read {
+			d.PendingActivities[i] = read[i].pending()
+		}
+		return err
+	})
 	b.Queue(pendingTimersSQL, key...).Query(collect(&d.PendingTimers))
 	b.Queue(pendingChildrenSQL, key...).Query(collect(&d.PendingChildren))
 	return tx.SendBatch(ctx, &b).Close()

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
+	commonpb "go.temporal.io/api/common/v1"
+	failurepb "go.temporal.io/api/failure/v1"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
@@ -23,6 +27,22 @@ func insertDescribed(t *testing.T, pool *pgxpool.Pool) events.Workflow {
 		storedRun{w.ID, "r2", "Order", "Running", at(1)},
 	)
 	insertRuns(t, pool, "other", storedRun{w.ID, "r9", "Order", "Running", at(1)})
+	if _, err := pool.Exec(t.Context(), `INSERT INTO annals.heartbeat_checkpoints VALUES ('l', 1, 0)`); err != nil {
+		t.Fatal(err)
+	}
+	beat := events.Heartbeat{
+		Activity: events.Activity{Workflow: w, RunID: "r2", ID: "a2"}, Attempt: 4, Time: at(4).Add(time.Microsecond), Identity: "worker\x009",
+		Details:     &commonpb.Payloads{Payloads: []*commonpb.Payload{{Metadata: map[string][]byte{"encoding": []byte("json/plain")}, Data: []byte(`{"page":7}`)}}},
+		LastFailure: &failurepb.Failure{Message: "no answer", Cause: &failurepb.Failure{Message: "cut\x00"}},
+	}
+	elsewhere := beat // of another run
+	elsewhere.Activity.RunID, elsewhere.Attempt = "r1", 9
+	from := projection.HeartbeatCheckpoint{LogID: "l", LogEpoch: 1}
+	to := from
+	to.Sequence = 2
+	if err := storeOn(t, pool, pgstore.Config{}).WriteHeartbeats(t.Context(), from, to, []events.StoredHeartbeat{{Heartbeat: beat, Sequence: 1}, {Heartbeat: elsewhere, Sequence: 2}}); err != nil {
+		t.Fatal(err)
+	}
 	slot := int16(w.Slot())
 	exec(t, pool, `INSERT INTO annals.workflows VALUES ($1, $2, $3, 'r2', 2, 3, 7, 9, '\x00112233445566778899aabbccddeeff')`, slot, w.Namespace, w.ID)
 	exec(t, pool, `UPDATE annals.executions SET last_failure = 'no funds', last_failure_causes = '{"card refused"}' WHERE run_id = 'r2'`)
@@ -94,7 +114,29 @@ const descriptionJSON = `{
       "scheduleToStartTimeout": "30s",
       "startToCloseTimeout": "300s",
       "heartbeatTimeout": "10s",
-      "lastFailure": "no funds"
+      "lastFailure": "no funds",
+      "lastHeartbeat": {
+        "attempt": 4,
+        "time": "2026-01-31T12:00:04.000001Z",
+        "details": {
+          "payloads": [
+            {
+              "data": "eyJwYWdlIjo3fQ==",
+              "metadata": {
+                "encoding": "anNvbi9wbGFpbg=="
+              }
+            }
+          ]
+        },
+        "lastFailure": "no answer",
+        "failure": {
+          "cause": {
+            "message": "cut�"
+          },
+          "message": "no answer"
+        },
+        "identity": "worker�9"
+      }
     },
     {
       "scheduledEventId": 12,
@@ -112,7 +154,8 @@ const descriptionJSON = `{
       "scheduleToStartTimeout": "0s",
       "startToCloseTimeout": "0s",
       "heartbeatTimeout": "0s",
-      "lastFailure": null
+      "lastFailure": null,
+      "lastHeartbeat": null
     }
   ],
   "pendingTimers": [

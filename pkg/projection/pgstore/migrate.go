@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -117,6 +118,33 @@ func createTables(ctx context.Context, pool *pgxpool.Pool) error {
 
 // errNoTables: the database was not prepared.
 var errNoTables = errors.New("the database has no tables of Annals: migrate it first (projector migrate)")
+
+// newestMigration is the version that the embedded migrations bring a database to.
+var newestMigration = sync.OnceValue(func() (newest int64) {
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		panic(err) // of the pattern
+	}
+	for _, f := range files {
+		if n, err := goose.NumericComponent(f); err == nil {
+			newest = max(newest, n)
+		}
+	}
+	return newest
+})
+
+func checkMigrations(ctx context.Context, pool *pgxpool.Pool) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var version int64
+	if err := pool.QueryRow(ctx, `SELECT coalesce(max(version_id), 0) FROM annals.migrations WHERE is_applied`).Scan(&version); err != nil {
+		return fmt.Errorf("read the version of the bookkeeping: %w", err)
+	}
+	if want := newestMigration(); version < want {
+		return fmt.Errorf("%w: their bookkeeping is of version %d, this program's is %d: migrate it (projector migrate)", projection.ErrVersion, version, want)
+	}
+	return nil
+}
 
 func checkVersion(ctx context.Context, pool *pgxpool.Pool) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

@@ -41,7 +41,10 @@ type Store struct {
 	fault  func(crashPoint) error // set by tests
 }
 
-var _ projection.Target = (*Store)(nil)
+var (
+	_ projection.Target          = (*Store)(nil)
+	_ projection.HeartbeatTarget = (*Store)(nil)
+)
 
 // New is a store on a database that Migrate has prepared.
 func New(pool *pgxpool.Pool, c Config) (*Store, error) {
@@ -55,7 +58,10 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 }
 
 // CheckVersion fails with projection.ErrVersion if the tables are not this
-// program's, or not there.
+// program's, or not there, or if a migration has not been made yet.
 func (s *Store) CheckVersion(ctx context.Context) error {
-	return checkVersion(ctx, s.pool)
+	if err := checkVersion(ctx, s.pool); err != nil {
+		return err
+	}
+	return checkMigrations(ctx, s.pool)
 }

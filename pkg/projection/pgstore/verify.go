@@ -47,16 +47,20 @@ type VerifyOptions struct {
 type VerifyReport struct {
 	Commits, Events int64            // folded again
 	Rows            map[string]int64 // compared, by table
-	Differences     []Difference     // at most 1,000
-	Unlisted        int64            // differences beyond those
+	// Forgotten counts heartbeats that only the tables have, or that are newer
+	// there than what the log has left: they aged out and cannot be compared.
+	Forgotten   int64
+	Differences []Difference // at most 1,000
+	Unlisted    int64        // differences beyond those
 }
 
 // maxDifferences bounds what a report lists.
 const maxDifferences = 1000
 
 // Verify folds the log again, up to the checkpoints, and compares every column
-// of every row with the tables, in one snapshot of them. It waits first until
-// the checkpoints have reached the log's end. What it finds is in the report; an
+// of every row with the tables, in one snapshot of them; and the heartbeats that
+// the log still has. It waits first until the checkpoints have reached the log's
+// end. What it finds is in the report; an
 // error means that the comparison could not be completed.
 func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (VerifyReport, error) {
 	if err := s.CheckVersion(ctx); err != nil {
@@ -70,12 +74,22 @@ func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (Ve
 	if err != nil {
 		return VerifyReport{}, err
 	}
-	if err := s.await(ctx, ends, o.Wait); err != nil {
+	heartbeats, err := v.lastHeartbeat(ctx)
+	if err != nil {
+		return VerifyReport{}, err
+	}
+	if err := s.await(ctx, log.Identity(), ends, heartbeats, o.Wait); err != nil {
 		return VerifyReport{}, err
 	}
 	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		v.tx = tx
-		return v.run(ctx, ends)
+		if err := v.run(ctx, ends); err != nil {
+			return err
+		}
+		if err := v.heartbeats(ctx, heartbeats); err != nil {
+			return fmt.Errorf("verify heartbeats: %w", err)
+		}
+		return nil
 	})
 	return v.report, err
 }
@@ -113,7 +127,7 @@ func (v *verifying) lastOf(ctx context.Context, w events.Workflow) (uint64, erro
 
 // await waits until the checkpoints have reached the ends, at most as long as
 // said; the caller sees what is missing.
-func (s *Store) await(ctx context.Context, ends map[events.Partition]uint64, wait time.Duration) error {
+func (s *Store) await(ctx context.Context, id events.Identity, ends map[events.Partition]uint64, heartbeats uint64, wait time.Duration) error {
 	deadline := time.Now().Add(wait)
 	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0))
 	for {
@@ -125,7 +139,11 @@ func (s *Store) await(ctx context.Context, ends map[events.Partition]uint64, wai
 		for _, c := range cs {
 			reached[c.Partition] = c.Sequence
 		}
-		behind := false
+		kept, err := heartbeatCheckpoint(ctx, s.pool, id)
+		if err != nil {
+			return err
+		}
+		behind := kept < heartbeats
 		for p, end := range ends {
 			behind = behind || reached[p] < end
 		}

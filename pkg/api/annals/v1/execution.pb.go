@@ -8,6 +8,7 @@ package annalsv1
 
 import (
 	v1 "go.temporal.io/api/common/v1"
+	v11 "go.temporal.io/api/failure/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -618,7 +619,10 @@ type PendingActivity struct {
 	StartToCloseTimeout    *durationpb.Duration `protobuf:"bytes,14,opt,name=start_to_close_timeout,json=startToCloseTimeout,proto3" json:"start_to_close_timeout,omitempty"`
 	HeartbeatTimeout       *durationpb.Duration `protobuf:"bytes,15,opt,name=heartbeat_timeout,json=heartbeatTimeout,proto3" json:"heartbeat_timeout,omitempty"`
 	// Of its last attempt.
-	LastFailure   string `protobuf:"bytes,16,opt,name=last_failure,json=lastFailure,proto3" json:"last_failure,omitempty"`
+	LastFailure string `protobuf:"bytes,16,opt,name=last_failure,json=lastFailure,proto3" json:"last_failure,omitempty"`
+	// The newest of its heartbeats. Absent: there was none, or the tables do not
+	// have it yet.
+	LastHeartbeat *ActivityHeartbeat `protobuf:"bytes,17,opt,name=last_heartbeat,json=lastHeartbeat,proto3" json:"last_heartbeat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,6 +769,93 @@ func (x *PendingActivity) GetLastFailure() string {
 	return ""
 }
 
+func (x *PendingActivity) GetLastHeartbeat() *ActivityHeartbeat {
+	if x != nil {
+		return x.LastHeartbeat
+	}
+	return nil
+}
+
+// ActivityHeartbeat is the newest sign of life of an activity.
+type ActivityHeartbeat struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From 1. The history may tell of fewer attempts.
+	Attempt int32                  `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Time    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	Details *v1.Payloads           `protobuf:"bytes,3,opt,name=details,proto3" json:"details,omitempty"`
+	// That of the attempt before.
+	LastFailure *v11.Failure `protobuf:"bytes,4,opt,name=last_failure,json=lastFailure,proto3" json:"last_failure,omitempty"`
+	// Of the worker.
+	Identity      string `protobuf:"bytes,5,opt,name=identity,proto3" json:"identity,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActivityHeartbeat) Reset() {
+	*x = ActivityHeartbeat{}
+	mi := &file_annals_v1_execution_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActivityHeartbeat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActivityHeartbeat) ProtoMessage() {}
+
+func (x *ActivityHeartbeat) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_execution_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActivityHeartbeat.ProtoReflect.Descriptor instead.
+func (*ActivityHeartbeat) Descriptor() ([]byte, []int) {
+	return file_annals_v1_execution_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ActivityHeartbeat) GetAttempt() int32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *ActivityHeartbeat) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *ActivityHeartbeat) GetDetails() *v1.Payloads {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+func (x *ActivityHeartbeat) GetLastFailure() *v11.Failure {
+	if x != nil {
+		return x.LastFailure
+	}
+	return nil
+}
+
+func (x *ActivityHeartbeat) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
 // PendingTimer is a timer that was started and is not over.
 type PendingTimer struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -779,7 +870,7 @@ type PendingTimer struct {
 
 func (x *PendingTimer) Reset() {
 	*x = PendingTimer{}
-	mi := &file_annals_v1_execution_proto_msgTypes[4]
+	mi := &file_annals_v1_execution_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -791,7 +882,7 @@ func (x *PendingTimer) String() string {
 func (*PendingTimer) ProtoMessage() {}
 
 func (x *PendingTimer) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_execution_proto_msgTypes[4]
+	mi := &file_annals_v1_execution_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +895,7 @@ func (x *PendingTimer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingTimer.ProtoReflect.Descriptor instead.
 func (*PendingTimer) Descriptor() ([]byte, []int) {
-	return file_annals_v1_execution_proto_rawDescGZIP(), []int{4}
+	return file_annals_v1_execution_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PendingTimer) GetStartedEventId() int64 {
@@ -859,7 +950,7 @@ type PendingChild struct {
 
 func (x *PendingChild) Reset() {
 	*x = PendingChild{}
-	mi := &file_annals_v1_execution_proto_msgTypes[5]
+	mi := &file_annals_v1_execution_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -871,7 +962,7 @@ func (x *PendingChild) String() string {
 func (*PendingChild) ProtoMessage() {}
 
 func (x *PendingChild) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_execution_proto_msgTypes[5]
+	mi := &file_annals_v1_execution_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -884,7 +975,7 @@ func (x *PendingChild) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingChild.ProtoReflect.Descriptor instead.
 func (*PendingChild) Descriptor() ([]byte, []int) {
-	return file_annals_v1_execution_proto_rawDescGZIP(), []int{5}
+	return file_annals_v1_execution_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PendingChild) GetInitiatedEventId() int64 {
@@ -968,7 +1059,7 @@ var File_annals_v1_execution_proto protoreflect.FileDescriptor
 
 const file_annals_v1_execution_proto_rawDesc = "" +
 	"\n" +
-	"\x19annals/v1/execution.proto\x12\tannals.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$temporal/api/common/v1/message.proto\"\xa6\x12\n" +
+	"\x19annals/v1/execution.proto\x12\tannals.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$temporal/api/common/v1/message.proto\x1a%temporal/api/failure/v1/message.proto\"\xa6\x12\n" +
 	"\tExecution\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1f\n" +
 	"\vworkflow_id\x18\x02 \x01(\tR\n" +
@@ -1041,7 +1132,7 @@ const file_annals_v1_execution_proto_rawDesc = "" +
 	"request_id\x18\x05 \x01(\tR\trequestId\"F\n" +
 	"\fWorkflowRuns\x12\"\n" +
 	"\rnewest_run_id\x18\x01 \x01(\tR\vnewestRunId\x12\x12\n" +
-	"\x04runs\x18\x02 \x01(\x03R\x04runs\"\xbd\x06\n" +
+	"\x04runs\x18\x02 \x01(\x03R\x04runs\"\x82\a\n" +
 	"\x0fPendingActivity\x12,\n" +
 	"\x12scheduled_event_id\x18\x01 \x01(\x03R\x10scheduledEventId\x12\x1f\n" +
 	"\vactivity_id\x18\x02 \x01(\tR\n" +
@@ -1061,7 +1152,14 @@ const file_annals_v1_execution_proto_rawDesc = "" +
 	"\x19schedule_to_start_timeout\x18\r \x01(\v2\x19.google.protobuf.DurationR\x16scheduleToStartTimeout\x12N\n" +
 	"\x16start_to_close_timeout\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\x13startToCloseTimeout\x12F\n" +
 	"\x11heartbeat_timeout\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\x10heartbeatTimeout\x12!\n" +
-	"\flast_failure\x18\x10 \x01(\tR\vlastFailure\"\xcb\x01\n" +
+	"\flast_failure\x18\x10 \x01(\tR\vlastFailure\x12C\n" +
+	"\x0elast_heartbeat\x18\x11 \x01(\v2\x1c.annals.v1.ActivityHeartbeatR\rlastHeartbeat\"\xfa\x01\n" +
+	"\x11ActivityHeartbeat\x12\x18\n" +
+	"\aattempt\x18\x01 \x01(\x05R\aattempt\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12:\n" +
+	"\adetails\x18\x03 \x01(\v2 .temporal.api.common.v1.PayloadsR\adetails\x12C\n" +
+	"\flast_failure\x18\x04 \x01(\v2 .temporal.api.failure.v1.FailureR\vlastFailure\x12\x1a\n" +
+	"\bidentity\x18\x05 \x01(\tR\bidentity\"\xcb\x01\n" +
 	"\fPendingTimer\x12(\n" +
 	"\x10started_event_id\x18\x01 \x01(\x03R\x0estartedEventId\x12\x19\n" +
 	"\btimer_id\x18\x02 \x01(\tR\atimerId\x12=\n" +
@@ -1095,53 +1193,60 @@ func file_annals_v1_execution_proto_rawDescGZIP() []byte {
 	return file_annals_v1_execution_proto_rawDescData
 }
 
-var file_annals_v1_execution_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_annals_v1_execution_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_annals_v1_execution_proto_goTypes = []any{
 	(*Execution)(nil),             // 0: annals.v1.Execution
 	(*Pause)(nil),                 // 1: annals.v1.Pause
 	(*WorkflowRuns)(nil),          // 2: annals.v1.WorkflowRuns
 	(*PendingActivity)(nil),       // 3: annals.v1.PendingActivity
-	(*PendingTimer)(nil),          // 4: annals.v1.PendingTimer
-	(*PendingChild)(nil),          // 5: annals.v1.PendingChild
-	nil,                           // 6: annals.v1.Execution.MemoEntry
-	nil,                           // 7: annals.v1.Execution.SearchAttributesEntry
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 9: google.protobuf.Duration
-	(*v1.RetryPolicy)(nil),        // 10: temporal.api.common.v1.RetryPolicy
-	(*v1.Priority)(nil),           // 11: temporal.api.common.v1.Priority
-	(*v1.Payload)(nil),            // 12: temporal.api.common.v1.Payload
+	(*ActivityHeartbeat)(nil),     // 4: annals.v1.ActivityHeartbeat
+	(*PendingTimer)(nil),          // 5: annals.v1.PendingTimer
+	(*PendingChild)(nil),          // 6: annals.v1.PendingChild
+	nil,                           // 7: annals.v1.Execution.MemoEntry
+	nil,                           // 8: annals.v1.Execution.SearchAttributesEntry
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
+	(*v1.RetryPolicy)(nil),        // 11: temporal.api.common.v1.RetryPolicy
+	(*v1.Priority)(nil),           // 12: temporal.api.common.v1.Priority
+	(*v1.Payloads)(nil),           // 13: temporal.api.common.v1.Payloads
+	(*v11.Failure)(nil),           // 14: temporal.api.failure.v1.Failure
+	(*v1.Payload)(nil),            // 15: temporal.api.common.v1.Payload
 }
 var file_annals_v1_execution_proto_depIdxs = []int32{
-	8,  // 0: annals.v1.Execution.start_time:type_name -> google.protobuf.Timestamp
-	8,  // 1: annals.v1.Execution.execution_time:type_name -> google.protobuf.Timestamp
-	8,  // 2: annals.v1.Execution.close_time:type_name -> google.protobuf.Timestamp
-	8,  // 3: annals.v1.Execution.updated_at:type_name -> google.protobuf.Timestamp
-	9,  // 4: annals.v1.Execution.execution_timeout:type_name -> google.protobuf.Duration
-	9,  // 5: annals.v1.Execution.run_timeout:type_name -> google.protobuf.Duration
-	9,  // 6: annals.v1.Execution.task_timeout:type_name -> google.protobuf.Duration
-	10, // 7: annals.v1.Execution.retry_policy:type_name -> temporal.api.common.v1.RetryPolicy
-	11, // 8: annals.v1.Execution.priority:type_name -> temporal.api.common.v1.Priority
-	6,  // 9: annals.v1.Execution.memo:type_name -> annals.v1.Execution.MemoEntry
-	7,  // 10: annals.v1.Execution.search_attributes:type_name -> annals.v1.Execution.SearchAttributesEntry
+	9,  // 0: annals.v1.Execution.start_time:type_name -> google.protobuf.Timestamp
+	9,  // 1: annals.v1.Execution.execution_time:type_name -> google.protobuf.Timestamp
+	9,  // 2: annals.v1.Execution.close_time:type_name -> google.protobuf.Timestamp
+	9,  // 3: annals.v1.Execution.updated_at:type_name -> google.protobuf.Timestamp
+	10, // 4: annals.v1.Execution.execution_timeout:type_name -> google.protobuf.Duration
+	10, // 5: annals.v1.Execution.run_timeout:type_name -> google.protobuf.Duration
+	10, // 6: annals.v1.Execution.task_timeout:type_name -> google.protobuf.Duration
+	11, // 7: annals.v1.Execution.retry_policy:type_name -> temporal.api.common.v1.RetryPolicy
+	12, // 8: annals.v1.Execution.priority:type_name -> temporal.api.common.v1.Priority
+	7,  // 9: annals.v1.Execution.memo:type_name -> annals.v1.Execution.MemoEntry
+	8,  // 10: annals.v1.Execution.search_attributes:type_name -> annals.v1.Execution.SearchAttributesEntry
 	1,  // 11: annals.v1.Execution.pause:type_name -> annals.v1.Pause
-	8,  // 12: annals.v1.Pause.time:type_name -> google.protobuf.Timestamp
-	8,  // 13: annals.v1.PendingActivity.scheduled_time:type_name -> google.protobuf.Timestamp
-	8,  // 14: annals.v1.PendingActivity.started_time:type_name -> google.protobuf.Timestamp
-	9,  // 15: annals.v1.PendingActivity.schedule_to_close_timeout:type_name -> google.protobuf.Duration
-	9,  // 16: annals.v1.PendingActivity.schedule_to_start_timeout:type_name -> google.protobuf.Duration
-	9,  // 17: annals.v1.PendingActivity.start_to_close_timeout:type_name -> google.protobuf.Duration
-	9,  // 18: annals.v1.PendingActivity.heartbeat_timeout:type_name -> google.protobuf.Duration
-	8,  // 19: annals.v1.PendingTimer.started_time:type_name -> google.protobuf.Timestamp
-	8,  // 20: annals.v1.PendingTimer.fire_time:type_name -> google.protobuf.Timestamp
-	8,  // 21: annals.v1.PendingChild.initiated_time:type_name -> google.protobuf.Timestamp
-	8,  // 22: annals.v1.PendingChild.started_time:type_name -> google.protobuf.Timestamp
-	12, // 23: annals.v1.Execution.MemoEntry.value:type_name -> temporal.api.common.v1.Payload
-	12, // 24: annals.v1.Execution.SearchAttributesEntry.value:type_name -> temporal.api.common.v1.Payload
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	9,  // 12: annals.v1.Pause.time:type_name -> google.protobuf.Timestamp
+	9,  // 13: annals.v1.PendingActivity.scheduled_time:type_name -> google.protobuf.Timestamp
+	9,  // 14: annals.v1.PendingActivity.started_time:type_name -> google.protobuf.Timestamp
+	10, // 15: annals.v1.PendingActivity.schedule_to_close_timeout:type_name -> google.protobuf.Duration
+	10, // 16: annals.v1.PendingActivity.schedule_to_start_timeout:type_name -> google.protobuf.Duration
+	10, // 17: annals.v1.PendingActivity.start_to_close_timeout:type_name -> google.protobuf.Duration
+	10, // 18: annals.v1.PendingActivity.heartbeat_timeout:type_name -> google.protobuf.Duration
+	4,  // 19: annals.v1.PendingActivity.last_heartbeat:type_name -> annals.v1.ActivityHeartbeat
+	9,  // 20: annals.v1.ActivityHeartbeat.time:type_name -> google.protobuf.Timestamp
+	13, // 21: annals.v1.ActivityHeartbeat.details:type_name -> temporal.api.common.v1.Payloads
+	14, // 22: annals.v1.ActivityHeartbeat.last_failure:type_name -> temporal.api.failure.v1.Failure
+	9,  // 23: annals.v1.PendingTimer.started_time:type_name -> google.protobuf.Timestamp
+	9,  // 24: annals.v1.PendingTimer.fire_time:type_name -> google.protobuf.Timestamp
+	9,  // 25: annals.v1.PendingChild.initiated_time:type_name -> google.protobuf.Timestamp
+	9,  // 26: annals.v1.PendingChild.started_time:type_name -> google.protobuf.Timestamp
+	15, // 27: annals.v1.Execution.MemoEntry.value:type_name -> temporal.api.common.v1.Payload
+	15, // 28: annals.v1.Execution.SearchAttributesEntry.value:type_name -> temporal.api.common.v1.Payload
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_annals_v1_execution_proto_init() }
@@ -1155,7 +1260,7 @@ func file_annals_v1_execution_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_annals_v1_execution_proto_rawDesc), len(file_annals_v1_execution_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
