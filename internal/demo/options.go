@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -28,9 +27,6 @@ type Options struct {
 	HTTP string
 	// Keep lets commands that are started in this folder find what runs.
 	Keep bool
-	// Worker is the command line of a worker process: one that calls Work. It
-	// is given NATS_URL. Empty: this program with the arguments "demo worker".
-	Worker []string
 	// Phase, if set, is told in one line each what has come about.
 	Phase func(line string)
 	// Progress, if set, is told how many workflows have ended and how many
@@ -55,13 +51,6 @@ func (o Options) validate() (Options, error) {
 		return o, &events.InvalidError{Field: "workers", Reason: fmt.Sprintf("is %d, want 2 to %d", o.Workers, MaxWorkers)}
 	case o.Workflows < MinWorkflows/3*o.Workers:
 		return o, &events.InvalidError{Field: "workers", Reason: fmt.Sprintf("is %d, want %d at most for %d workflows: one is killed when it holds %d open runs", o.Workers, o.Workflows/(MinWorkflows/3), o.Workflows, minHeld)}
-	}
-	if len(o.Worker) == 0 {
-		self, err := os.Executable()
-		if err != nil {
-			return o, fmt.Errorf("find this program, to start workers: %w", err)
-		}
-		o.Worker = []string{self, "demo", "worker"}
 	}
 	if o.Phase == nil {
 		o.Phase = func(string) {}

@@ -28,11 +28,15 @@ type process struct {
 	err   error         // of Wait; to be read after done
 }
 
-// startProcess starts worker index of so many. What it says later than that it
-// is ready goes to say.
+// startProcess starts this program over again as worker index: its command "demo
+// worker" calls Work. What it says later than that it is ready goes to say.
 func startProcess(o Options, natsURL string, index int, say func(message)) (*process, error) {
-	args := append(append([]string{}, o.Worker[1:]...), "--index", strconv.Itoa(index), "--of", strconv.Itoa(o.Workers))
-	cmd := exec.Command(o.Worker[0], args...)
+	self, err := os.Executable()
+	if err != nil {
+		return nil, &WorkerError{Worker: index + 1, Cause: err}
+	}
+	cmd := exec.Command(self, "demo", "worker", "--index", strconv.Itoa(index), "--of", strconv.Itoa(o.Workers))
+	cmd.Args[0] = os.Args[0] // a program may go by the name that it was called by
 	cmd.Env = append(os.Environ(), "NATS_URL="+natsURL)
 	cmd.Stderr = o.Err
 	// What is typed at the terminal is for this process, which ends its workers.

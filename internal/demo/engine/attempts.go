@@ -26,6 +26,7 @@ type attempts struct {
 	attempt  int32
 	failure  *failurepb.Failure // of the attempt before
 	progress *commonpb.Payloads // of its last heartbeat
+	beat     time.Time          // when that was
 }
 
 // do returns the events of the outcome, nil if the context ended before.

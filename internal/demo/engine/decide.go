@@ -169,6 +169,9 @@ func commandsOf(completed events.EventID, history []*events.Event) []*events.Eve
 
 // decidedBy is the completed workflow task that an event comes from, 0 if none.
 func decidedBy(e *events.Event) events.EventID {
+	if e.GetStartChildWorkflowExecutionFailedEventAttributes() != nil {
+		return 0 // it names the task of the event that it answers
+	}
 	m := e.ProtoReflect()
 	attributes := m.WhichOneof(m.Descriptor().Oneofs().ByName("attributes"))
 	if attributes == nil {

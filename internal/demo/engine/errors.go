@@ -39,11 +39,11 @@ type PanicError struct {
 	Workflow events.Workflow
 	RunID    events.RunID
 	Value    any
-	Stack    string
+	Stack    string // as debug.Stack gives it
 }
 
 func (e *PanicError) Error() string {
-	return fmt.Sprintf("run %s of %s: the workflow's code panicked: %v\n%s", e.RunID, e.Workflow, e.Value, e.Stack)
+	return fmt.Sprintf("run %s of %s: the workflow's code panicked: %v", e.RunID, e.Workflow, e.Value)
 }
 
 // UnknownTypeError occurs when a history asks for a workflow or an activity

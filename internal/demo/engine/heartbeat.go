@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 
@@ -24,9 +25,14 @@ func RecordHeartbeat(ctx context.Context, progress any) error {
 		return err
 	}
 	a.progress = details
+	now := events.HeartbeatTime(time.Now())
+	if !now.After(a.beat) { // of two at the same time the first would be kept
+		now = a.beat.Add(time.Microsecond)
+	}
+	a.beat = now
 	return persist(ctx, func() error {
 		newest, err := a.config.Log.RecordHeartbeat(ctx, events.Heartbeat{
-			Activity: a.name(), Attempt: a.attempt, Details: details, LastFailure: a.failure, Identity: a.config.Identity,
+			Activity: a.name(), Attempt: a.attempt, Time: a.beat, Details: details, LastFailure: a.failure, Identity: a.config.Identity,
 		})
 		if err == nil && !newest {
 			err = ErrOvertaken

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -277,7 +278,12 @@ func (w *Worker) leave(r *running) *running {
 
 // setAside leaves a workflow as it is until the worker is started again.
 func (w *Worker) setAside(workflow events.Workflow, err error) {
-	w.config.Logger.Error("a workflow cannot go on", slog.String("workflow", workflow.String()), slog.Any("error", err))
+	attributes := []any{slog.String("workflow", workflow.String()), slog.Any("error", err)}
+	var panicked *PanicError
+	if errors.As(err, &panicked) {
+		attributes = append(attributes, slog.String("stack", panicked.Stack))
+	}
+	w.config.Logger.Error("a workflow cannot go on", attributes...)
 	if w.config.Aside != nil {
 		w.config.Aside(workflow, err)
 	}
