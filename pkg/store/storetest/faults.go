@@ -11,7 +11,7 @@ import (
 )
 
 func faultCases() []testCase {
-	return named(storesOnceWhateverIsLost, settlesWhatIsUnknown, holdsTheLimits)
+	return named(storesOnceWhateverIsLost, settlesWhatIsUnknown, decidesAgainWhenOvertaken, holdsTheLimits)
 }
 
 // writes are a write of each kind to a workflow that they need as reached, each
@@ -125,6 +125,69 @@ func (c *scene) once(name string, w events.Workflow, res events.Result) {
 	}
 	if want := map[bool]int{false: 1, true: 2}[name == "continue"]; runs != want {
 		c.Errorf("%s: %d runs", name, runs)
+	}
+}
+
+// decidesAgainWhenOvertaken: something else is stored between the decision and
+// its commit.
+func decidesAgainWhenOvertaken(c *scene) {
+	signal := func(w events.Workflow) error {
+		_, err := c.store.AppendEvents(c.ctx(), events.Request{Workflow: w, Expect: events.AtEnd(), Events: []*events.Event{events.Signaled("s")}})
+		return err
+	}
+	to := func(status events.Status, id events.CommitID) func(events.Workflow) error {
+		return func(w events.Workflow) error {
+			_, err := c.store.UpdateState(c.ctx(), store.StateUpdate{Workflow: w, To: status, CommitID: id})
+			return err
+		}
+	}
+	for _, tt := range []struct {
+		name     string
+		to       events.Status
+		overtake func(events.Workflow) error
+		from     events.Status // where the update is refused; 0: it is not
+		existed  bool
+		events   int64
+	}{
+		{"by what is beside it", paused, signal, 0, false, 3},
+		{"by what is beside its continuation", continued, signal, 0, false, 1},
+		{"by the same of another", paused, to(paused, "another"), paused, false, 2},
+		{"by the end of the run", paused, to(completed, "another"), completed, false, 2},
+		{"by the end of the run, to its end", completed, to(failed, "another"), failed, false, 2},
+		{"by the next run", completed, to(continued, "another"), continued, false, 1},
+		{"by itself", paused, to(paused, "own"), 0, true, 2},
+		{"by itself, continuing", continued, to(continued, "own"), 0, true, 1},
+		{"by itself, and more", paused, func(w events.Workflow) error {
+			return errors.Join(to(paused, "own")(w), to(running, "")(w), signal(w))
+		}, 0, true, 4},
+	} {
+		for _, id := range []events.CommitID{"own", ""} {
+			if id == "" && tt.existed {
+				continue
+			}
+			w, run := c.reach(running)
+			var overtaken atomic.Bool
+			s := c.h.Open(c.T, Options{Options: eventstest.Options{Fault: func(events.CommitID) eventstest.Fault {
+				if !overtaken.Swap(true) {
+					if err := tt.overtake(w); err != nil {
+						c.Errorf("%s: %v", tt.name, err)
+					}
+				}
+				return eventstest.Deliver
+			}}})
+			res, err := s.UpdateState(c.ctx(), store.StateUpdate{Workflow: w, To: tt.to, CommitID: id})
+			switch {
+			case tt.from != 0:
+				if e := refused[*store.TransitionError](c, tt.name, err, store.ErrTransition); e.From != tt.from || e.To != tt.to || e.Run != run {
+					c.Errorf("%s: %+v", tt.name, e)
+				}
+			case err != nil || res.Existed != tt.existed:
+				c.Errorf("%s: %+v, %v", tt.name, res, err)
+			}
+			if x := c.load(w, "").Execution; x.HistoryLength != tt.events {
+				c.Errorf("%s: %d events, want %d", tt.name, x.HistoryLength, tt.events)
+			}
+		}
 	}
 }
 

@@ -99,21 +99,23 @@ func oneUpdateWinsWhenAllAreTheSame(c *scene) {
 // oneContinuationWins: the others meant the run that is over.
 func oneContinuationWins(c *scene) {
 	w, run := c.reach(running)
-	_, errs := race(c, func(i int, s store.Store) (events.Result, error) {
+	results, errs := race(c, func(i int, s store.Store) (events.Result, error) {
 		return s.UpdateState(c.ctx(), store.StateUpdate{Workflow: w, RunID: run, To: continued, Next: &store.NewExecution{RunID: events.RunID(fmt.Sprintf("next-%d", i))}})
 	})
 	won := 0
+	var at events.Position
 	for i, err := range errs {
 		if err == nil {
 			won++
+			at = results[i].Position
 			continue
 		}
 		if e := refused[*store.TransitionError](c, fmt.Sprint(i), err, store.ErrTransition); e.Run != run || e.From != continued {
 			c.Errorf("refused as %+v", e)
 		}
 	}
-	if got := c.runs(); won != 1 || len(got) != 2 {
-		c.Errorf("%d won, and there are %v", won, got)
+	if got := c.query(store.Query{After: []events.Position{at}}); won != 1 || len(got) != 2 {
+		c.Errorf("%d won, and there are %v", won, ids(got))
 	}
 }
 

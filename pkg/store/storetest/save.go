@@ -14,7 +14,7 @@ func saveCases() []testCase {
 	return named(
 		keepsAllMetadata, needsLittle, treatsEmptyAsNone, holdsFurtherEvents, isRefusedAsAWhole, isClosedAtOnce,
 		isRecognisedWhenRepeated, isRecognisedAfterMoreHappened, refusesOtherContent, isPerWorkflow,
-		conflictsWithAnOpenRun, followsAClosedRun, refusesTheIdOfAnEarlierRun, keepsWhatItWasGiven,
+		isFollowedInTheSameCommit, conflictsWithAnOpenRun, followsAClosedRun, refusesTheIdOfAnEarlierRun, keepsWhatItWasGiven,
 	)
 }
 
@@ -154,6 +154,27 @@ func isClosedAtOnce(c *scene) {
 		if x.Status != completed || !x.ClosedAt.Equal(day(1)) || x.HistoryLength != 2 {
 			c.Errorf("%s: %+v", what, x)
 		}
+	}
+}
+
+// isFollowedInTheSameCommit: the events may even begin the next run. The id is
+// that of the run that is saved.
+func isFollowedInTheSameCommit(c *scene) {
+	n := full(c.workflow())
+	next := events.WorkflowStarted("Next", "")
+	next.GetWorkflowExecutionStartedEventAttributes().OriginalExecutionRunId = "run-2"
+	n.Events = []*events.Event{events.Signaled("s"), events.WorkflowCompleted(), next}
+	for i := range 2 {
+		res := c.save(n)
+		if res.RunID != "run-2" || res.LastEventID != 1 || res.Existed != (i > 0) {
+			c.Errorf("saved as %+v", res)
+		}
+		if a, b := c.load(n.Workflow, "run-1").Execution, c.load(n.Workflow, "").Execution; a.Status != completed || a.HistoryLength != 3 || b.RunID != "run-2" || b.Type != "Next" {
+			c.Errorf("loaded as %+v and %+v", a, b)
+		}
+	}
+	if got := c.runs(); len(got) != 2 {
+		c.Errorf("runs %v", got)
 	}
 }
 

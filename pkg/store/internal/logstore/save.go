@@ -25,13 +25,15 @@ func (s *Store) SaveExecution(ctx context.Context, n store.NewExecution) (events
 		return events.Result{}, err
 	}
 	res, err := s.append(ctx, events.Request{
-		Workflow: n.Workflow, CommitID: n.CommitID, RunID: n.RunID,
+		Workflow: n.Workflow, CommitID: n.CommitID,
 		Events: append([]*events.Event{start}, n.Events...),
 	})
 	return res, shifted(err, 1, "input")
 }
 
-// startEvent is the event that begins the run.
+// startEvent is the event that begins the run. It names the run itself, as
+// Temporal's do: a request's run id is that of the last run of its commit, and
+// the events that follow may begin another.
 func startEvent(n store.NewExecution) *events.Event {
 	e := events.WorkflowStarted(n.Type, n.TaskQueue, n.Input...)
 	a := e.GetWorkflowExecutionStartedEventAttributes()
@@ -39,6 +41,7 @@ func startEvent(n store.NewExecution) *events.Event {
 	a.WorkflowRunTimeout = duration(n.RunTimeout)
 	a.WorkflowTaskTimeout = duration(n.TaskTimeout)
 	a.Identity = n.Identity
+	a.OriginalExecutionRunId = string(n.RunID)
 	a.Memo = memo(n.Tags)
 	return at(n.StartedAt, e)
 }
