@@ -2,6 +2,8 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -102,8 +104,18 @@ func TestServersGoAwayAndComeBack(t *testing.T) {
 	log := natsLog(t, nc, 2)
 	store := storeOn(t, pool, pgstore.Config{})
 	r := start(t, log, store, projection.Config{MaxBackoff: 50 * time.Millisecond})
+	_, stop := keepHeartbeats(t, log, store)
 	g := historytest.New(historytest.Options{Workflows: 8})
+	beats := 0
+	heartbeats := func() {
+		t.Helper()
+		for i := range 20 {
+			beats++
+			record(t, log, beat(i%4, fmt.Sprint("a", i%7), 1, beats))
+		}
+	}
 	for _, s := range historytest.Seeded(5, 2) {
+		heartbeats()
 		if err := g.AppendAll(ctx, log, historytest.Seeded(s.Seed, 60)); err != nil {
 			t.Fatal(err)
 		}
@@ -113,6 +125,7 @@ func TestServersGoAwayAndComeBack(t *testing.T) {
 		if err := g.AppendAll(ctx, log, historytest.Seeded(s.Seed+1, 60)); err != nil { // the log does not need Postgres
 			t.Fatal(err)
 		}
+		heartbeats()
 		process.Kill()
 		if server, err = embedpg.Start(ctx, options); err != nil {
 			t.Fatal(err)
@@ -121,10 +134,15 @@ func TestServersGoAwayAndComeBack(t *testing.T) {
 		if err := g.AppendAll(ctx, log, historytest.Seeded(s.Seed+2, 60)); err != nil {
 			t.Fatal(err)
 		}
+		heartbeats()
 		waitFor(t, store, ends(t, log))
+		keptUpTo(t, log, store)
 	}
-	if err := r.stop(); err != nil {
+	if err := errors.Join(r.stop(), stop()); err != nil {
 		t.Errorf("Run: %v", err)
+	}
+	if n := len(heartbeatDump(t, pool)); n != 20 {
+		t.Errorf("%d heartbeats are kept, want those of 20 activities", n)
 	}
 	mustAgree(t, log, store, pool, g.Workflows())
 }

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -191,12 +192,18 @@ func (v *verifying) compareHeartbeats(ctx context.Context, kept []events.StoredH
 		case newerBefore(&got, &want): // counted with the others that aged out
 		default:
 			v.report.Rows[heartbeatTable]++
-			column, err := want.differsIn(&got)
+			inLog, err := want.canonical()
 			if err != nil {
 				return err
 			}
-			if column != "" {
-				v.heartbeatDiffers(h.Activity, KindColumn, " column "+column+": it is not the heartbeat that the log has")
+			inTable, err := got.canonical()
+			if err != nil {
+				return err
+			}
+			for c, name := range heartbeatColumnNames {
+				if inLog[c] != inTable[c] {
+					v.heartbeatDiffers(h.Activity, KindColumn, fmt.Sprintf(" column %s: the table has %s, the log says %s", name, shown(inTable[c]), shown(inLog[c])))
+				}
 			}
 		}
 	}
@@ -214,7 +221,7 @@ func newerBefore(row, kept *heartbeatRow) bool {
 
 // heartbeatDiffers reports a row; what is said of it may be empty.
 func (v *verifying) heartbeatDiffers(a events.Activity, kind, what string) {
-	v.differs(Difference{Kind: kind, Workflow: a.Workflow, Run: a.RunID, Where: "annals." + heartbeatTable + " " + a.ID + what})
+	v.differs(Difference{Kind: kind, Workflow: a.Workflow, Run: a.RunID, Where: "annals." + heartbeatTable + " activity_id " + a.ID + what})
 }
 
 // heartbeatRows are the rows of the activities that have these heartbeats.
@@ -238,34 +245,33 @@ func (v *verifying) heartbeatRows(ctx context.Context, kept []events.StoredHeart
 	return stored, err
 }
 
-// differsIn is the first column in which a row is not as it should be, empty if
-// there is none.
-func (r *heartbeatRow) differsIn(got *heartbeatRow) (column string, err error) {
-	check := func(name string, same bool) {
-		if !same && column == "" {
-			column = name
+// heartbeatColumnNames are the columns that are compared, in the order of canonical.
+var heartbeatColumnNames = []string{"attempt", "time", "details", "last_failure", "failure", "identity", "log_id", "log_epoch", "sequence"}
+
+// canonical is the columns behind the key, each in one form for one value.
+func (r *heartbeatRow) canonical() (values []string, err error) {
+	texted := func(s *string) string {
+		if s == nil {
+			return null
 		}
+		return *s
 	}
-	sameJSON := func(a, b *string) bool {
-		if a == nil || b == nil {
-			return a == b
+	jsoned := func(s *string) string {
+		if s == nil {
+			return null
 		}
-		x, errA := canonicalJSON(*a)
-		y, errB := canonicalJSON(*b)
-		err = errors.Join(err, errA, errB)
-		return x == y
+		out, failed := canonicalJSON(*s)
+		err = errors.Join(err, failed)
+		return out
 	}
-	sameText := func(a, b *string) bool { return a == b || a != nil && b != nil && *a == *b }
-	check("attempt", r.Attempt == got.Attempt)
-	check("time", r.Time.Equal(got.Time))
-	check("details", sameJSON(r.Details, got.Details))
-	check("last_failure", sameText(r.LastFailure, got.LastFailure))
-	check("failure", sameJSON(r.Failure, got.Failure))
-	check("identity", r.Identity == got.Identity)
-	check("log_id", r.LogID == got.LogID)
-	check("log_epoch", r.LogEpoch == got.LogEpoch)
-	check("sequence", got.Sequence != nil && *r.Sequence == *got.Sequence)
-	return column, err
+	sequence := null
+	if r.Sequence != nil {
+		sequence = strconv.FormatInt(*r.Sequence, 10)
+	}
+	return []string{
+		strconv.Itoa(int(r.Attempt)), r.Time.UTC().Format(time.RFC3339Nano), jsoned(r.Details), texted(r.LastFailure), jsoned(r.Failure),
+		r.Identity, r.LogID, strconv.FormatInt(r.LogEpoch, 10), sequence,
+	}, err
 }
 
 // extraHeartbeats looks at rows whose heartbeats were not among those of the log.

@@ -2,15 +2,19 @@ package pgstore_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
 	failurepb "go.temporal.io/api/failure/v1"
 
+	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
+	"github.com/annals-io/annals/pkg/events/natslog"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
@@ -43,13 +47,21 @@ func TestVerifyFindsAlteredHeartbeats(t *testing.T) {
 	}
 	unguarded(t, pool)
 	exec(t, pool, "CREATE TABLE copy_heartbeats AS SELECT * FROM annals.activity_heartbeats")
-	columns := map[string]string{
-		"attempt": "3", "time": "time + interval '1 microsecond'", "details": `'{"payloads": []}'`, "last_failure": "'found'",
-		"failure": `'{"message": "lost", "source": "x"}'`, "identity": "''", "log_id": "'another'", "log_epoch": "2", "sequence": "40",
+	// What a column is made, and what Verify shows of the table and of the log.
+	columns := map[string][3]string{
+		"attempt":      {"3", `"3"`, `"2"`},
+		"time":         {"time + interval '1 microsecond'", `"2026-01-31T12:00:00.000001Z"`, `"2026-01-31T12:00:00Z"`},
+		"details":      {`NULL`, `null`, `"{\"payloads\":[{\"data\":\"MA==\",\"metadata\":{\"encoding\":\"anNvbi9wbGFpbg==\"}}]}"`},
+		"last_failure": {"'found'", `"found"`, `"lost"`},
+		"failure":      {`'{"message": "found"}'`, `"{\"message\":\"found\"}"`, `"{\"message\":\"lost\"}"`},
+		"identity":     {"''", `""`, `"worker"`},
+		"log_id":       {"'another'", `"another"`, fmt.Sprintf("%q", log.Identity().LogID)},
+		"log_epoch":    {"2", `"2"`, `"1"`},
+		"sequence":     {"NULL", "null", `"41"`},
 	}
-	for column, value := range columns {
-		exec(t, pool, fmt.Sprintf("UPDATE annals.activity_heartbeats SET %s = %s WHERE activity_id = 'here'", column, value))
-		want := []string{pgstore.KindColumn + " w9 r annals.activity_heartbeats here column " + column + ": it is not the heartbeat that the log has"}
+	for column, values := range columns {
+		exec(t, pool, fmt.Sprintf("UPDATE annals.activity_heartbeats SET %s = %s WHERE activity_id = 'here'", column, values[0]))
+		want := []string{pgstore.KindColumn + " w9 r annals.activity_heartbeats activity_id here column " + column + ": the table has " + values[1] + ", the log says " + values[2]}
 		for _, o := range []pgstore.VerifyOptions{noWait, {Wait: -1, Workflow: &h.Activity.Workflow}} {
 			if diff := cmp.Diff(want, differences(verify(t, log, store, o))); diff != "" {
 				t.Errorf("%s (-want +got)\n%s", column, diff)
@@ -65,7 +77,7 @@ func TestVerifyFindsAlteredHeartbeats(t *testing.T) {
 	} {
 		exec(t, pool, odd.sql)
 		for _, o := range []pgstore.VerifyOptions{noWait, {Wait: -1, Workflow: &h.Activity.Workflow}} {
-			if diff := cmp.Diff([]string{odd.kind + " w9 r annals.activity_heartbeats " + odd.id}, differences(verify(t, log, store, o))); diff != "" {
+			if diff := cmp.Diff([]string{odd.kind + " w9 r annals.activity_heartbeats activity_id " + odd.id}, differences(verify(t, log, store, o))); diff != "" {
 				t.Errorf("%s (-want +got)\n%s", odd.name, diff)
 			}
 		}
@@ -148,5 +160,52 @@ func TestVerifyCountsForgottenHeartbeats(t *testing.T) {
 	rows := strings.Join(heartbeatDump(t, pool), "\n")
 	if !strings.Contains(rows, `"attempt": 5`) {
 		t.Errorf("the newer one is gone: %s", rows)
+	}
+}
+
+// On JetStream: what has been deleted from the stream is a row too many, and where
+// it was the last, the scan says that it did not reach it.
+func TestVerifyFindsDeletedHeartbeats(t *testing.T) {
+	t.Parallel()
+	nc := testenv.NATS(t)
+	log := natsLog(t, nc, 1)
+	store := storeOn(t, newTables(t), pgstore.Config{})
+	for i := range 30 {
+		record(t, log, beat(i%10, "a", 1, i)) // the last twenty replace the first
+	}
+	_, stop := keepHeartbeats(t, log, store)
+	keptUpTo(t, log, store)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if r := verify(t, log, store, noWait); len(r.Differences) != 0 || r.Rows["activity_heartbeats"] != 10 || r.Forgotten != 0 {
+		t.Errorf("verify says %+v", r)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := js.Stream(t.Context(), natslog.HeartbeatStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	extra := func(n int) string {
+		return fmt.Sprintf("%s w%d r annals.activity_heartbeats activity_id a", pgstore.KindExtra, n)
+	}
+	if err := s.DeleteMsg(t.Context(), 25); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{extra(4)}, differences(verify(t, log, store, noWait))); diff != "" {
+		t.Errorf("one is deleted (-want +got)\n%s", diff)
+	}
+	if err := s.DeleteMsg(t.Context(), 30); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{pgstore.KindLag + "   activity_heartbeats: the stream of heartbeats ends at 30, and gave nothing more before that: the rest was not compared", extra(4), extra(9)}
+	got := differences(verify(t, log, store, noWait))
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the last is deleted (-want +got)\n%s", diff)
 	}
 }
