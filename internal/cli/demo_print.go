@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/annals-io/annals/internal/demo"
@@ -14,8 +13,18 @@ import (
 // shownRuns is how many resumed runs the table lists.
 const shownRuns = 12
 
-// statuses are the columns of the table, those that a demo can come to.
-var statuses = []string{"Running", "Completed", "Failed", "Canceled", "Terminated", "TimedOut", "ContinuedAsNew"}
+// statuses are the columns of the table, in their order, by the names that they
+// have there.
+var statuses = []struct{ status, column string }{
+	{"Completed", "completed"},
+	{"Failed", "failed"},
+	{"Canceled", "canceled"},
+	{"Terminated", "terminated"},
+	{"TimedOut", "timed out"},
+	{"ContinuedAsNew", "continued"},
+	{"Paused", "paused"},
+	{"Running", "running"},
+}
 
 // demonstrated is `demo -o json`.
 type demonstrated struct {
@@ -133,8 +142,13 @@ func (a *app) printCounts(counts []demo.Count) error {
 		kinds[c.Type] += c.Runs
 		totals[c.Status] += c.Runs
 	}
-	columns := slices.DeleteFunc(slices.Clone(statuses), func(status string) bool { return totals[status] == 0 })
-	t := newTable(a.out, append(append([]string{"workflow"}, columns...), "runs")...)
+	columns, header := []string{}, []string{"workflow"}
+	for _, known := range statuses {
+		if totals[known.status] > 0 {
+			columns, header = append(columns, known.status), append(header, known.column)
+		}
+	}
+	t := newTable(a.out, append(header, "runs")...)
 	names := make([]string, 0, len(kinds))
 	for name := range kinds {
 		names = append(names, name)
@@ -160,12 +174,20 @@ func (a *app) printCounts(counts []demo.Count) error {
 	return t.flush()
 }
 
-// printResumed lists what the killed worker went on with: those furthest on
-// first.
+// printResumed lists what the killed worker went on with: of each kind in turn,
+// those furthest on first.
 func (a *app) printResumed(s demo.Summary) error {
 	fmt.Fprintf(a.out, "worker %d was killed holding %s; started again it went on with %d:\n", s.Killed.Worker, plural(int64(s.Killed.Held), "open run"), len(s.Resumed))
 	list := slices.Clone(s.Resumed)
 	slices.SortStableFunc(list, func(a, b demo.ResumedRun) int { return cmp.Compare(b.EventID, a.EventID) })
+	turn, of := map[events.RunID]int{}, map[string]int{}
+	for _, r := range list {
+		turn[r.RunID] = of[r.Type]
+		of[r.Type]++
+	}
+	slices.SortStableFunc(list, func(a, b demo.ResumedRun) int {
+		return cmp.Or(cmp.Compare(turn[a.RunID], turn[b.RunID]), cmp.Compare(a.Type, b.Type))
+	})
 	t := newTable(a.out, "workflow", "type", "run", "after event", "ended")
 	for _, r := range list[:min(shownRuns, len(list))] {
 		t.row(r.WorkflowID, r.Type, r.RunID, r.EventID, r.Status)
@@ -209,15 +231,15 @@ func (a *app) printNext(s demo.Summary, kept bool) {
 	order := `{"eventType":"WorkflowExecutionStarted","workflowExecutionStartedEventAttributes":{"workflowType":{"name":"Order"},"input":[{"customer":"me","items":[{"sku":"teapot","quantity":1}],"cents":2900,"card":"**** 4242"}]}}`
 	fmt.Fprintln(a.out, "\nEverything is running. In another terminal, in this folder:")
 	for _, line := range []string{
-		`list --query "ExecutionStatus = 'Failed'"`,
-		"history " + example,
-		"state " + example + " --at 5",
-		"count --group-by WorkflowType,ExecutionStatus",
-		"watch --workflow my-order",
-		"append my-order --events - <<< '" + order + "'",
-		"verify",
+		`%s list --query "ExecutionStatus = 'Failed'"`,
+		"%s history " + example,
+		"%s state " + example + " --at 5",
+		"%s count --group-by WorkflowType,ExecutionStatus",
+		"%s watch --workflow my-order",
+		"echo '" + order + "' | %s append my-order --events -",
+		"%s verify",
 	} {
-		fmt.Fprintf(a.out, "  %s %s\n", program(), strings.TrimSpace(line))
+		fmt.Fprintf(a.out, "  "+line+"\n", program())
 	}
 	fmt.Fprintln(a.out, "The workers are there too: they run the order that is appended. Interrupt (Ctrl-C) to end everything.")
 }

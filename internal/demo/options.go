@@ -17,10 +17,10 @@ const (
 	minHeld = 10
 )
 
-// Options say what is shown. Zero fields mean the default.
+// Options say what is shown.
 type Options struct {
-	Workflows int    // MinWorkflows to MaxWorkflows; 210
-	Workers   int    // processes, 2 to MaxWorkers; 3
+	Workflows int    // MinWorkflows to MaxWorkflows
+	Workers   int    // processes, 2 to MaxWorkers
 	Seed      uint64 // demos of the same seed have the same customers; any, 0 too
 	// HTTP is the address of ingest; empty: the standard port on 127.0.0.1, or
 	// another one if that is taken.
@@ -32,18 +32,14 @@ type Options struct {
 	// Progress, if set, is told how many workflows have ended and how many
 	// events there are. It is called by one goroutine at a time.
 	Progress func(done, total int, events int64)
-	// Err gets what worker processes write to their standard error.
+	// Err gets what worker processes write to their standard error, and Env is
+	// added to their environment.
 	Err    io.Writer
+	Env    []string
 	Logger *slog.Logger // nil: slog.Default()
 }
 
 func (o Options) validate() (Options, error) {
-	if o.Workflows == 0 {
-		o.Workflows = 210
-	}
-	if o.Workers == 0 {
-		o.Workers = 3
-	}
 	switch {
 	case o.Workflows < MinWorkflows || o.Workflows > MaxWorkflows:
 		return o, &events.InvalidError{Field: "workflows", Reason: fmt.Sprintf("is %d, want %d to %d", o.Workflows, MinWorkflows, MaxWorkflows)}

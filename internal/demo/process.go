@@ -37,7 +37,7 @@ func startProcess(o Options, natsURL string, index int, say func(message)) (*pro
 	}
 	cmd := exec.Command(self, "demo", "worker", "--index", strconv.Itoa(index), "--of", strconv.Itoa(o.Workers))
 	cmd.Args[0] = os.Args[0] // a program may go by the name that it was called by
-	cmd.Env = append(os.Environ(), "NATS_URL="+natsURL)
+	cmd.Env = append(append(os.Environ(), o.Env...), "NATS_URL="+natsURL)
 	cmd.Stderr = o.Err
 	// What is typed at the terminal is for this process, which ends its workers.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
