@@ -127,6 +127,13 @@ func (e environment) alterMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	heartbeats, err := source.Stream(t.Context(), natslog.HeartbeatStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), heartbeats.CachedInfo().Config); err != nil {
+		t.Fatal(err)
+	}
 	var altered events.Workflow
 	var position events.Position
 	for p := range events.Partition(from.Identity().Map.Partitions()) {
