@@ -24,7 +24,8 @@ type Store interface {
 // (*events.InvalidError), which names the field.
 type Writer interface {
 	// SaveExecution starts a run, with further events in the same commit if
-	// there are any. It fails with events.ErrConflict while a run of the
+	// there are any; should those close it and begin the next, the Result is of
+	// that one. It fails with events.ErrConflict while a run of the
 	// workflow is open; a closed one is followed by the new one. If any event is
 	// refused, there is no execution.
 	SaveExecution(ctx context.Context, n NewExecution) (events.Result, error)
@@ -66,8 +67,9 @@ type Reader interface {
 type Querier interface {
 	// Query lists the runs that fit, the one that started last first; runs that
 	// started at the same microsecond in descending order of workflow id, then
-	// run id, byte by byte; those whose start has no time last. It is nil where
-	// none fits. It is of one moment, which is not before the last write of this
+	// run id, byte by byte (tables in a database whose collation is not C order
+	// those by it); those whose start has no time last. It is nil where none
+	// fits. It is of one moment, which is not before the last write of this
 	// handle. It fails with ErrBehind (*BehindError) where the tables do not get
 	// that far in time.
 	Query(ctx context.Context, q Query) ([]Execution, error)

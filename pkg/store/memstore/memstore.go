@@ -29,9 +29,16 @@ const DefaultWait = 10 * time.Second
 
 // Store is a store in memory. It is safe for concurrent use.
 type Store struct {
-	*logstore.Store
+	writerReader
+	log   *logstore.Store
 	wait  time.Duration
 	table *table
+}
+
+// writerReader is what the log alone can do.
+type writerReader interface {
+	store.Writer
+	store.Reader
 }
 
 var _ store.Store = (*Store)(nil)
@@ -52,18 +59,19 @@ func New(c Config) (*Store, error) {
 		}
 		c.Log = log
 	}
-	return &Store{Store: logstore.New(c.Log), wait: c.Wait, table: newTable(c.Log)}, nil
+	log := logstore.New(c.Log)
+	return &Store{writerReader: log, log: log, wait: c.Wait, table: newTable(c.Log)}, nil
 }
 
 // Query is store.Querier's.
 func (s *Store) Query(ctx context.Context, q store.Query) ([]store.Execution, error) {
-	if err := q.Validate(s.Log().Identity().Map.Partitions()); err != nil {
+	if err := q.Validate(s.log.Identity().Map.Partitions()); err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("query executions: %w", ctx.Err())
 	}
-	if err := s.table.include(ctx, s.Wanted(q.After), s.wait); err != nil {
+	if err := s.table.include(ctx, s.log.Wanted(q.After), s.wait); err != nil {
 		return nil, err
 	}
 	return s.table.list(q), nil

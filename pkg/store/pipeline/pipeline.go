@@ -37,10 +37,17 @@ const DefaultWait = 10 * time.Second
 
 // Store is a store on the pipeline. It is safe for concurrent use.
 type Store struct {
-	*logstore.Store
+	writerReader
+	log    *logstore.Store
 	tables *pgstore.Store
 	wait   time.Duration
 	close  func()
+}
+
+// writerReader is what the log alone can do.
+type writerReader interface {
+	store.Writer
+	store.Reader
 }
 
 var _ store.Store = (*Store)(nil)
@@ -86,8 +93,12 @@ func open(ctx context.Context, c Config, tables func() (*pgstore.Store, error)) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Store: logstore.New(c.Log), tables: t, wait: c.Wait, close: func() {}}
-	return s, s.check(ctx)
+	log := logstore.New(c.Log)
+	s := &Store{writerReader: log, log: log, tables: t, wait: c.Wait, close: func() {}}
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Close ends what Open opened, and waits for the queries that are under way. The
@@ -104,7 +115,7 @@ func (s *Store) check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the tables: %w", err)
 	}
-	id := s.Log().Identity()
+	id := s.log.Identity()
 	for _, c := range checkpoints {
 		if c.LogID != id.LogID {
 			return fmt.Errorf("the tables are of another log: %w", &events.WrongLogError{What: "log id", Want: c.LogID, Got: id.LogID})

@@ -27,10 +27,10 @@ var (
 
 // Query is store.Querier's.
 func (s *Store) Query(ctx context.Context, q store.Query) ([]store.Execution, error) {
-	if err := q.Validate(s.Log().Identity().Map.Partitions()); err != nil {
+	if err := q.Validate(s.log.Identity().Map.Partitions()); err != nil {
 		return nil, err
 	}
-	if err := s.include(ctx, s.Wanted(q.After)); err != nil {
+	if err := s.include(ctx, s.log.Wanted(q.After)); err != nil {
 		return nil, err
 	}
 	page, err := s.tables.List(ctx, pgstore.ListQuery{Namespace: q.Namespace, Query: filterOf(q), Limit: q.Limit, Offset: q.Offset})

@@ -31,8 +31,8 @@ func New(log events.Log) *Store {
 	return &Store{log: log, newest: map[events.Partition]uint64{}}
 }
 
-// Log is the one that the store is over.
-func (s *Store) Log() events.Log { return s.log }
+// Identity says which log the store is over.
+func (s *Store) Identity() events.Identity { return s.log.Identity() }
 
 // Wanted are the positions that a query must include, the highest of each
 // partition: those that this handle wrote or found written, and more.
