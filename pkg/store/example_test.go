@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -18,7 +17,7 @@ import (
 func newStore() store.Store {
 	s, err := memstore.New(memstore.Config{})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return s
 }
@@ -32,7 +31,7 @@ var (
 func started() store.Store {
 	s := newStore()
 	if _, err := s.SaveExecution(ctx, store.NewExecution{Workflow: order, RunID: "run-1", Type: "Order", TaskQueue: "orders"}); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return s
 }
@@ -47,11 +46,11 @@ func Example_start() {
 		Input: []any{map[string]int{"amount": 30}},
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	loaded, err := s.LoadExecution(ctx, order, "")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	x := loaded.Execution
 	fmt.Println(x.RunID == res.RunID, x.Type, x.Status, x.StartedAt, x.RunTimeout, x.Tags["customer"])
@@ -80,7 +79,7 @@ func Example_decideAndAppend() {
 	s := started()
 	loaded, err := s.LoadExecution(ctx, order, "")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	decided := func(name string) error {
 		_, err := s.AppendEvents(ctx, events.Request{
@@ -103,11 +102,11 @@ func Example_history() {
 		events.Signaled("hurry"), events.TimerStarted("t", time.Minute), events.Signaled("stop"),
 	}})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	for e, err := range s.History(ctx, order, events.ReadOptions{From: 2, Limit: 2}) {
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 		fmt.Println(e.EventId, e.EventType)
 	}
@@ -140,12 +139,12 @@ func Example_continueAsNew() {
 		Next: &store.NewExecution{RunID: "run-2", Input: []any{"what is left to do"}},
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	for _, run := range []events.RunID{"run-1", "run-2"} {
 		loaded, err := s.LoadExecution(ctx, order, run)
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 		x := loaded.Execution
 		fmt.Printf("%s %s %s: from %q to %q\n", x.RunID, x.Type, x.Status, x.ContinuedFromRunID, x.ContinuedToRunID)
@@ -161,14 +160,14 @@ func Example_heartbeat() {
 	activity := events.Activity{Workflow: order, RunID: "run-1", ID: "1"}
 	details, err := events.Payloads(map[string]int{"page": 12})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	newest, err := s.SaveActivityHeartbeat(ctx, events.Heartbeat{Activity: activity, Attempt: 1, Details: details, Identity: "worker-3"})
 	fmt.Println(newest, err)
 
 	last, err := s.LastActivityHeartbeat(ctx, activity)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	var at struct{ Page int }
 	fmt.Println(events.Value(last.Details.Payloads[0], &at), at.Page)
@@ -186,14 +185,14 @@ func Example_query() {
 			Workflow: events.Workflow{Namespace: "default", ID: fmt.Sprint("w", i)}, Type: kind, StartedAt: nine.Add(time.Duration(i) * time.Hour),
 		})
 		if err != nil {
-			log.Fatal(err)
+			panic(err)
 		}
 	}
 	list, err := s.Query(ctx, store.Query{
 		Namespace: "default", Type: "Order", Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, StartedAfter: nine.Add(time.Hour), Limit: 10,
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	for _, x := range list {
 		fmt.Println(x.Workflow.ID, x.StartedAt.Format(time.TimeOnly))

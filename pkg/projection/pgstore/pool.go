@@ -65,7 +65,8 @@ func (c PoolConfig) validate() error {
 		field string
 		value time.Duration
 	}{
-		{"pool.maxConnLifetime", c.MaxConnLifetime}, {"pool.maxConnIdleTime", c.MaxConnIdleTime},
+		{"pool.maxConnLifetime", c.MaxConnLifetime},
+		{"pool.maxConnIdleTime", c.MaxConnIdleTime},
 		{"pool.acquireTimeout", c.AcquireTimeout},
 	} {
 		if d.value < 0 {

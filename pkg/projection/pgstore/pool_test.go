@@ -41,7 +41,8 @@ func TestOpenPoolSettings(t *testing.T) {
 		want      settings
 	}{
 		{
-			"nothing is set", "postgres://localhost/x", pgstore.PoolConfig{},
+			"nothing is set", "postgres://localhost/x",
+			pgstore.PoolConfig{},
 			settings{byDefault.MaxConns, byDefault.MinConns, byDefault.MaxConnLifetime, byDefault.MaxConnIdleTime},
 		},
 		{"the URL says it", own, pgstore.PoolConfig{}, settings{7, 2, 3 * time.Minute, 4 * time.Minute}},
