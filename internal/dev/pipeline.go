@@ -140,7 +140,7 @@ func (d *Pipeline) start(ctx context.Context) error {
 	if err := d.postgres.CreateDatabase(ctx, database); err != nil {
 		return err
 	}
-	if d.pool, err = pgxpool.New(ctx, d.postgres.SocketConnString(database)); err != nil {
+	if d.pool, err = (wiring.Config{Name: "annals-dev", DatabaseURL: d.postgres.SocketConnString(database)}).Postgres(ctx); err != nil {
 		return err
 	}
 	d.onStop(func() error { d.pool.Close(); return nil })
