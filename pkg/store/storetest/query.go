@@ -71,11 +71,11 @@ func ids(list []store.Execution) []string {
 func combinesConditions(c *scene) {
 	all := c.population(c.h.times(32))
 	times := []time.Time{{}, day(-1), day(1), day(3), day(4).Add(time.Microsecond)}
-	statuses := append(store.Statuses(), 0)
+	statuses, types := append(store.Statuses(), 0), []string{"", "A", "a", "C"}
 	if c.h.Short {
-		times, statuses = times[:4], statuses[4:]
+		times, statuses, types = times[:3], statuses[5:], types[:2]
 	}
-	for _, workflowType := range []string{"", "A", "a", "C"} {
+	for _, workflowType := range types {
 		for _, status := range statuses {
 			for _, after := range times {
 				for _, before := range times {

@@ -89,6 +89,12 @@ func treatsEmptyAsNone(c *scene) {
 	c.save(store.NewExecution{Workflow: a, Type: "T", StartedAt: day(0)})
 	c.save(store.NewExecution{Workflow: b, Type: "T", StartedAt: day(0), Tags: map[string]string{}, Input: []any{}, Events: []*events.Event{}})
 	x, y := c.load(a, "").Events[0], c.load(b, "").Events[0]
+	for w, e := range map[events.Workflow]*events.Event{a: x, b: y} {
+		if got := e.GetWorkflowExecutionStartedEventAttributes().GetWorkflowId(); got != w.ID {
+			c.Errorf("the start of %s is of %q", w, got)
+		}
+		e.GetWorkflowExecutionStartedEventAttributes().WorkflowId = ""
+	}
 	c.same("start events", x, y)
 }
 

@@ -38,6 +38,7 @@ func (r *updating) continuation(ctx context.Context, last events.EventID, next e
 	default:
 		n.RunID = events.RunID(uuid.Must(uuid.NewV7()).String())
 	}
+	n.Workflow = r.u.Workflow
 	inherit(&n, ending)
 	if n.StartedAt.IsZero() {
 		n.StartedAt = r.u.At

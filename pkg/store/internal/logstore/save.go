@@ -31,9 +31,10 @@ func (s *Store) SaveExecution(ctx context.Context, n store.NewExecution) (events
 	return res, shifted(err, 1, "input")
 }
 
-// startEvent is the event that begins the run. It names the run itself, as
-// Temporal's do: a request's run id is that of the last run of its commit, and
-// the events that follow may begin another.
+// startEvent is the event that begins the run. It names its workflow and run, as
+// Temporal's do: an exported history says whose it is. A request's run id would
+// not do: it is that of the last run of its commit, and the events that follow
+// may begin another.
 func startEvent(n store.NewExecution) *events.Event {
 	e := events.WorkflowStarted(n.Type, n.TaskQueue, n.Input...)
 	a := e.GetWorkflowExecutionStartedEventAttributes()
@@ -41,7 +42,7 @@ func startEvent(n store.NewExecution) *events.Event {
 	a.WorkflowRunTimeout = duration(n.RunTimeout)
 	a.WorkflowTaskTimeout = duration(n.TaskTimeout)
 	a.Identity = n.Identity
-	a.OriginalExecutionRunId = string(n.RunID)
+	a.WorkflowId, a.OriginalExecutionRunId = n.Workflow.ID, string(n.RunID)
 	a.Memo = memo(n.Tags)
 	return at(n.StartedAt, e)
 }
