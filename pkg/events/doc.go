@@ -23,6 +23,9 @@
 // Completeness. A read yields the whole range that was asked for, or an error
 // that ends it. It never yields part of a history as if it were all.
 //
+// Heartbeats of activities are beside the histories, not in them: only the newest
+// of each activity is kept, and only for an age (Heartbeats).
+//
 // What "done" survives (a killed process, a power cut, a lost disk) is the
 // server's configuration, not this package's: see ARCHITECTURE.md.
 //

@@ -95,7 +95,16 @@ func Create(ctx context.Context, js jetstream.JetStream, o CreateOptions) (event
 	if err := g.Wait(); err != nil {
 		return events.Identity{}, err
 	}
-	return identify(ctx, js)
+	// The streams are there; a cluster that others ask too may need a while to say so.
+	ctx, cancel := context.WithTimeout(ctx, createPatience)
+	defer cancel()
+	return backoff.RetryWithData(func() (events.Identity, error) {
+		id, err := identify(ctx, js)
+		if err != nil && !errors.Is(err, events.ErrUnavailable) {
+			err = backoff.Permanent(err)
+		}
+		return id, err
+	}, retry(ctx))
 }
 
 const (

@@ -6,6 +6,9 @@
 // map of slots; Open checks all of it, and again after every reconnect, so that
 // nothing is appended to a log that is not the one that was opened.
 //
+// Heartbeats lie in a stream of their own, ANNALS_HEARTBEATS, which keeps the last
+// message of each activity for an age.
+//
 // Tails, and the reads that decide what became of an append, go to the stream's
 // leader (STREAM.MSG.GET): a direct get may be answered by a replica that is
 // behind (ADR-31 of NATS). Pages of a history use direct gets and must reach

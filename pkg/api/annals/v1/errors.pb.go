@@ -501,12 +501,14 @@ func (x *OutcomeUnknown) GetExpectation() string {
 
 // Corrupt comes with data_loss: what lies on the workflow's subject is not the
 // commit that should be there. The workflow takes no appends and gives no history
-// until it is mended.
+// until it is mended. The same is said of what is stored for an activity and is no
+// heartbeat: then that activity alone takes none.
 type Corrupt struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Workflow      *Workflow              `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
-	Position      string                 `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Workflow *Workflow              `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	// Empty where it is a heartbeat.
+	Position      string `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
