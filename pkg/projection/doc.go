@@ -23,4 +23,11 @@
 //
 // A partition that stops says so in its status and its log line and leaves the
 // others running. It never skips a commit.
+//
+// # Heartbeats
+//
+// A HeartbeatKeeper does for the heartbeats of activities what is needed for them:
+// they are no history, so it keeps the newest of each, passes over what cannot be
+// kept, and says so. Its checkpoint moves in the same transaction as its rows, by
+// compare-and-set, too.
 package projection
