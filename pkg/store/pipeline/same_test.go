@@ -4,7 +4,9 @@ import (
 	"flag"
 	"testing"
 
+	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/pkg/events/memlog"
+	"github.com/annals-io/annals/pkg/events/natslog"
 	"github.com/annals-io/annals/pkg/store"
 	"github.com/annals-io/annals/pkg/store/memstore"
 	"github.com/annals-io/annals/pkg/store/storetest"
@@ -49,5 +51,5 @@ func TestSameAsInMemory(t *testing.T) {
 // TestSameOnJetStream is the same with the log that users have.
 func TestSameOnJetStream(t *testing.T) {
 	checks(t, "25")
-	storetest.Same(t, inMemory(t, 2), natsHarness(t, 2))
+	storetest.Same(t, inMemory(t, 2), natsHarness(t, testenv.NATS(t), natslog.CreateOptions{Streams: 2}))
 }

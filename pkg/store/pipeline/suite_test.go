@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/testenv"
@@ -106,13 +107,13 @@ func memHarness(t testing.TB, streams int) storetest.Harness {
 }
 
 // natsHarness is the suite's harness on JetStream and the tables.
-func natsHarness(t testing.TB, streams int) storetest.Harness {
+func natsHarness(t testing.TB, nc *nats.Conn, o natslog.CreateOptions) storetest.Harness {
 	t.Helper()
-	js, err := jetstream.New(testenv.NATS(t))
+	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := natslog.Create(t.Context(), js, natslog.CreateOptions{Streams: streams}); err != nil {
+	if _, err := natslog.Create(t.Context(), js, o); err != nil {
 		t.Fatal(err)
 	}
 	open := func(o storetest.Options) *natslog.Log {
@@ -134,12 +135,17 @@ func natsHarness(t testing.TB, streams int) storetest.Harness {
 
 func TestStoreOnJetStream(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, natsHarness(t, 4))
+	storetest.Run(t, natsHarness(t, testenv.NATS(t), natslog.CreateOptions{Streams: 4}))
+}
+
+func TestStoreOnThreeReplicas(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, natsHarness(t, testenv.NATSCluster(t), natslog.CreateOptions{Streams: 2, Replicas: 3}))
 }
 
 func TestStoreOnJetStreamReopenedBetweenSteps(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, storetest.Reopened(natsHarness(t, 2)))
+	storetest.Run(t, storetest.Reopened(natsHarness(t, testenv.NATS(t), natslog.CreateOptions{Streams: 2})))
 }
 
 func TestStoreOnTheLogInMemory(t *testing.T) {
