@@ -111,9 +111,7 @@ func (a *app) demo(c *cobra.Command, o demo.Options, out *output) (err error) {
 		if !out.is(formatJSON) {
 			fmt.Fprintf(a.out, "\n%s", d.Exports())
 		}
-		select {
-		case <-c.Context().Done():
-		case err := <-d.Failed():
+		if err := d.Wait(c.Context()); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -149,6 +150,37 @@ func TestDemoIsInterrupted(t *testing.T) {
 			left(t, env)
 		})
 	}
+}
+
+// A worker that ends by itself ends the demo: nobody would go on with its
+// workflows.
+func TestDemoLosesAWorker(t *testing.T) {
+	t.Parallel()
+	bin, env := install(t), devEnv(t)
+	p := start(t, bin, workFolder(t, env, "work"), env, "annals", "demo", "--workflows", "30")
+	p.await("workflows started in")
+	killed := false
+	for _, pid := range processesIn(t, env) {
+		command, err := os.ReadFile("/proc/" + pid + "/cmdline")
+		if err != nil || !bytes.Contains(command, []byte("worker\x00--index\x001\x00")) {
+			continue
+		}
+		id, err := strconv.Atoi(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Kill(id, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		killed = true
+	}
+	if !killed {
+		t.Fatal("there is no second worker")
+	}
+	if code := p.end(); code != 3 || !strings.Contains(p.errors(), "Error: worker 2: it has ended\nsignal: killed") {
+		t.Errorf("exit code %d, want 3 and to be told:\n%s", code, p.errors())
+	}
+	left(t, env)
 }
 
 // Killed it leaves nobody behind: no server, and no worker.

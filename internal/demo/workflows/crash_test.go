@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -78,22 +79,83 @@ func TestKilledAtEveryCommit(t *testing.T) {
 	}
 }
 
+// Workers that are killed again and again, each at its third append at the
+// latest, come to the same end between them.
+func TestKilledAgainAndAgain(t *testing.T) {
+	for _, kind := range kinds {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			want, _ := life(t, kind.start, kind.after, kind.signal, -1, false)
+			for seed := range uint64(8) {
+				got, workers := lives(t, kind.start, kind.after, kind.signal, rand.New(rand.NewPCG(seed, 0)))
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("seed %d, %d workers: (-undisturbed +killed)\n%s", seed, workers, diff)
+				}
+				if workers < 2 {
+					t.Errorf("seed %d: %d worker was enough", seed, workers)
+				}
+			}
+		})
+	}
+}
+
+// lives runs a workflow to its end, with one worker after the other.
+func lives(t *testing.T, start func(context.Context, events.Appender, events.Workflow) error, after, signal string, r *rand.Rand) (ends map[string][]string, workers int) {
+	synctest.Test(t, func(t *testing.T) {
+		log, w, done, customer := stage(t, start, after, signal)
+		for done.Err() == nil {
+			workers++
+			last, stored := int64(1+r.IntN(2)), r.IntN(2) == 0
+			alive, kill := context.WithCancelCause(done)
+			var appends atomic.Int64
+			work(t, alive, log.Open(memlog.Config{Hook: func(memlog.Op) (bool, error) {
+				switch at := appends.Add(1) - 1; {
+				case at == last:
+					kill(errKilled)
+					return stored, errKilled
+				default:
+					return alive.Err() == nil, context.Cause(alive)
+				}
+			}}))
+			kill(nil)
+		}
+		if err := <-customer; err != nil {
+			t.Errorf("%s: %v", w, err)
+		}
+		ends = endsOf(t, log)
+	})
+	return ends, workers
+}
+
+// stage starts a workflow in a log, with the customer who will send it the
+// signal, and a context that ends with the workflow.
+func stage(t *testing.T, start func(context.Context, events.Appender, events.Workflow) error, after, signal string) (log *memlog.Log, w events.Workflow, done context.Context, customer <-chan error) {
+	log, err := memlog.New(memlog.Config{Streams: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = events.Workflow{Namespace: "shop", ID: "w-1"}
+	if err := start(t.Context(), log, w); err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan error, 1)
+	go func() { sent <- send(t.Context(), log, w, after, signal) }()
+	done, finish := context.WithCancel(t.Context())
+	go func() {
+		if err := awaitEnd(t.Context(), log, w); err != nil {
+			t.Error(err)
+		}
+		finish()
+	}()
+	return log, w, done, sent
+}
+
 // life runs a workflow to its end, with a worker that is killed at its nth
 // append (-1: never) and another one after it. It says how each workflow ended
 // and how many appends the first worker made.
 func life(t *testing.T, start func(context.Context, events.Appender, events.Workflow) error, after, signal string, n int, stored bool) (ends map[string][]string, commits int) {
 	synctest.Test(t, func(t *testing.T) {
-		log, err := memlog.New(memlog.Config{Streams: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := events.Workflow{Namespace: "shop", ID: "w-1"}
-		if err := start(t.Context(), log, w); err != nil {
-			t.Fatal(err)
-		}
-		customer := make(chan error, 1)
-		go func() { customer <- send(t.Context(), log, w, after, signal) }()
-
+		log, _, done, customer := stage(t, start, after, signal)
 		var appends atomic.Int64
 		alive, kill := context.WithCancelCause(t.Context())
 		defer kill(nil)
@@ -106,13 +168,6 @@ func life(t *testing.T, start func(context.Context, events.Appender, events.Work
 				return alive.Err() == nil, context.Cause(alive)
 			}
 		}})
-		done, finish := context.WithCancel(t.Context())
-		go func() {
-			if err := awaitEnd(t.Context(), log, w); err != nil {
-				t.Error(err)
-			}
-			finish()
-		}()
 		context.AfterFunc(done, func() { kill(nil) })
 		work(t, alive, doomed)
 		if done.Err() == nil {
