@@ -41,7 +41,7 @@ same folder, can look at what there is.`,
 	c.Flags().IntVar(&o.Workflows, "workflows", 210, fmt.Sprintf("how many, from %d on", demo.MinWorkflows))
 	c.Flags().IntVar(&o.Workers, "workers", 3, "worker processes, at least 2")
 	c.Flags().Uint64Var(&o.Seed, "seed", 1, "other customers for another `NUMBER`")
-	c.Flags().StringVar(&o.HTTP, "http", env("ANNALS_HTTP", ""), "`ADDRESS` of ingest (default 127.0.0.1:7070, or another port if that is taken) ($ANNALS_HTTP)")
+	c.Flags().StringVar(&o.HTTP, "http", env("ANNALS_HTTP", ""), "`ADDRESS` of ingest (default with --keep 127.0.0.1:7070 if that is free, else any port) ($ANNALS_HTTP)")
 	c.Flags().BoolVar(&o.Keep, "keep", false, "leave servers and workers running until interrupted")
 	out := outputFlag(c, formatTable, formatJSON)
 	c.AddCommand(demoWorkerCommand(a))

@@ -22,10 +22,10 @@ type Options struct {
 	Workflows int    // MinWorkflows to MaxWorkflows
 	Workers   int    // processes, 2 to MaxWorkers
 	Seed      uint64 // demos of the same seed have the same customers; any, 0 too
-	// HTTP is the address of ingest; empty: the standard port on 127.0.0.1, or
-	// another one if that is taken.
+	// HTTP is the address of ingest; empty: a free port of 127.0.0.1.
 	HTTP string
-	// Keep lets commands that are started in this folder find what runs.
+	// Keep lets commands that are started in this folder find what runs, on the
+	// standard ports if they are free.
 	Keep bool
 	// Phase, if set, is told in one line each what has come about.
 	Phase func(line string)

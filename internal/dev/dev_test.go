@@ -15,6 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/annals-io/annals/internal/wiring/discovery"
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -132,5 +134,44 @@ func TestWarningsOfTheLogAreDetails(t *testing.T) {
 		if out.String() != tc.want {
 			t.Errorf("at level %s: logged %q, want %q", tc.level, out.String(), tc.want)
 		}
+	}
+}
+
+// A private one neither takes the standard ports nor is it found, and what it
+// gives is what runs, until it is stopped.
+func TestPrivate(t *testing.T) {
+	p, err := Start(t.Context(), Options{Ephemeral: true, Private: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range discovery.Running() {
+		if r.NATSURL == p.NATSURL() {
+			t.Errorf("it is found: %+v", r)
+		}
+	}
+	for _, standard := range []string{":4222", ":5432", ":7070"} {
+		if strings.Contains(p.Exports(), standard) {
+			t.Errorf("it took port %s:\n%s", standard, p.Exports())
+		}
+	}
+	w := events.Workflow{Namespace: "default", ID: "w"}
+	res, err := p.Log().Append(t.Context(), events.Request{Workflow: w, Events: []*events.Event{events.WorkflowStarted("Order", "")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tables, err := pgstore.New(p.Pool(), pgstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tables.WaitFor(t.Context(), []events.Position{res.Position}); err != nil {
+		t.Error(err)
+	}
+	for range 2 { // the second time there is nothing to stop
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := p.Log().Tail(t.Context(), w); err == nil {
+		t.Error("the log answers after it was stopped")
 	}
 }

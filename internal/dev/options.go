@@ -33,7 +33,8 @@ type Options struct {
 	// HTTP is the address of ingest. Empty: the standard port on 127.0.0.1, or
 	// another one if that is taken.
 	HTTP string
-	// Private keeps commands that are started without URLs from finding it.
+	// Private leaves the standard ports to others, and keeps commands that are
+	// started without URLs from finding it.
 	Private bool
 	// Logger gets what happens. Nil: slog.Default().
 	Logger *slog.Logger

@@ -179,6 +179,9 @@ func (d *Pipeline) startServers(ctx context.Context) error {
 	logger := slog.New(quiet{d.o.Logger.Handler(), &d.stopping})
 	n := embednats.Options{Port: natsPort, PortMayMove: true, SyncAlways: true, Logger: logger}
 	p := embedpg.Options{Port: postgresPort, PortMayMove: true, Ephemeral: d.o.Ephemeral, Logger: logger}
+	if d.o.Private {
+		n.Port, n.PortMayMove, p.Port, p.PortMayMove = 0, false, embedpg.AnyPort, false
+	}
 	if !d.o.Ephemeral {
 		if err := makeDataDir(d.o.DataDir); err != nil {
 			return err
@@ -243,7 +246,11 @@ func (d *Pipeline) project() {
 // listen opens ingest's port.
 func (d *Pipeline) listen(ctx context.Context) (err error) {
 	address := d.o.HTTP
-	if address == "" {
+	switch {
+	case address != "":
+	case d.o.Private:
+		address = "127.0.0.1:0"
+	default:
 		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(httpPort))
 	}
 	var c net.ListenConfig
