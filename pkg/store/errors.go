@@ -38,7 +38,9 @@ func (e *TransitionError) Is(target error) bool {
 
 // BehindError says what a query waited for and how far the tables had come.
 type BehindError struct {
-	Behind []Behind // in order of the partitions
+	// Behind are in order of the partitions; none where the tables did not even
+	// say in time how far they are.
+	Behind []Behind
 	// Cause is why the wait ended: context.DeadlineExceeded, or what the tables
 	// say.
 	Cause error
@@ -52,6 +54,9 @@ type Behind struct {
 }
 
 func (e *BehindError) Error() string {
+	if len(e.Behind) == 0 {
+		return fmt.Sprintf("the tables did not answer in time: %v", e.Cause)
+	}
 	parts := make([]string, len(e.Behind))
 	for i, b := range e.Behind {
 		parts[i] = fmt.Sprintf("%s wanted, they have %d", b.Wanted, b.Reached)

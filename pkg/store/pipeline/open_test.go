@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,7 +128,7 @@ func TestBehind(t *testing.T) {
 	t.Parallel()
 	log := newLog(t)
 	url := testenv.Postgres(t, emptyTables)
-	s := open(t, pipeline.Config{Log: log, DatabaseURL: url, Wait: 40 * time.Millisecond})
+	s := open(t, pipeline.Config{Log: log, DatabaseURL: url, Wait: 300 * time.Millisecond})
 	if list, err := s.Query(t.Context(), store.Query{Namespace: "n"}); err != nil || list != nil {
 		t.Errorf("with nothing to wait for: %v, %v", list, err)
 	}
@@ -161,7 +162,7 @@ func TestBehind(t *testing.T) {
 	}
 	for _, name := range []string{"save", "append", "update", "continue"} {
 		for i := range 2 {
-			s := open(t, pipeline.Config{Log: log, DatabaseURL: url, Wait: 40 * time.Millisecond})
+			s := open(t, pipeline.Config{Log: log, DatabaseURL: url, Wait: 300 * time.Millisecond})
 			res, err := writes[name](s)
 			if err != nil || res.Existed != (i > 0) {
 				t.Fatalf("%s: %+v, %v", name, res, err)
@@ -177,6 +178,43 @@ func TestBehind(t *testing.T) {
 	}
 }
 
+// TestSilentTables: tables that do not answer are behind as far as anybody can
+// tell; a caller who gives up first gets his own error.
+func TestSilentTables(t *testing.T) {
+	t.Parallel()
+	log := newLog(t)
+	pool, err := pgstore.OpenPool(t.Context(), testenv.Postgres(t, emptyTables), pgstore.PoolConfig{MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	tables, err := pgstore.New(pool, pgstore.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := pipeline.New(t.Context(), tables, pipeline.Config{Log: log, Wait: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SaveExecution(t.Context(), store.NewExecution{Workflow: events.Workflow{Namespace: "n", ID: "w"}, Type: "T"}); err != nil {
+		t.Fatal(err)
+	}
+	held, err := pool.Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	var behind *store.BehindError
+	if _, err := s.Query(t.Context(), store.Query{Namespace: "n"}); !errors.Is(err, store.ErrBehind) || !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &behind) || behind.Behind != nil || !strings.Contains(err.Error(), "did not answer") {
+		t.Errorf("a query: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.Query(ctx, store.Query{Namespace: "n"}); !errors.Is(err, context.Canceled) || errors.Is(err, store.ErrBehind) {
+		t.Errorf("a query that was canceled: %v", err)
+	}
+}
+
 // TestExhaustedPool: a query that finds no connection says so in time, and
 // writing goes on.
 func TestExhaustedPool(t *testing.T) {
@@ -188,6 +226,14 @@ func TestExhaustedPool(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pool.Close()
+	// Connecting may take longer than the limit; it goes on behind it.
+	for {
+		if err := pool.Ping(t.Context()); err == nil {
+			break
+		} else if !errors.Is(err, pgstore.ErrAcquireTimeout) {
+			t.Fatal(err)
+		}
+	}
 	tables, err := pgstore.New(pool, pgstore.Config{})
 	if err != nil {
 		t.Fatal(err)

@@ -57,7 +57,11 @@ func (s *Store) include(ctx context.Context, wanted []events.Position) error {
 	defer cancel()
 	err := s.tables.WaitFor(limited, wanted)
 	var behind *pgstore.BehindError
-	if !errors.As(err, &behind) {
+	switch {
+	case errors.As(err, &behind):
+	case limited.Err() != nil && ctx.Err() == nil: // it was over before they said how far they are
+		return &store.BehindError{Cause: err}
+	default:
 		return err
 	}
 	e := &store.BehindError{Cause: behind.Unwrap()}
