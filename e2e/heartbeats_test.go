@@ -125,9 +125,12 @@ func heartbeat(client *http.Client, url, workflow string, page int) error {
 		if got.status == http.StatusServiceUnavailable && time.Now().Before(until) { // send it again, as the API says
 			continue
 		}
+		if got.err != nil {
+			return fmt.Errorf("page %d: %w", page, got.err)
+		}
 		var answer struct{ Newest bool }
-		if err := json.Unmarshal(got.body, &answer); got.err != nil || err != nil || got.status != http.StatusOK || !answer.Newest {
-			return fmt.Errorf("page %d: %d %s, %v", page, got.status, got.body, got.err)
+		if err := json.Unmarshal(got.body, &answer); err != nil || got.status != http.StatusOK || !answer.Newest {
+			return fmt.Errorf("page %d: %d %s", page, got.status, got.body)
 		}
 		return nil
 	}
