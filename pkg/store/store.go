@@ -67,9 +67,8 @@ type Reader interface {
 type Querier interface {
 	// Query lists the runs that fit, the one that started last first; runs that
 	// started at the same microsecond in descending order of workflow id, then
-	// run id, byte by byte (tables in a database whose collation is not C order
-	// those by it); those whose start has no time last. It is nil where none
-	// fits. It is of one moment, which is not before the last write of this
+	// run id, byte by byte; those whose start has no time last. It is nil where
+	// none fits. It is of one moment, which is not before the last write of this
 	// handle. It fails with ErrBehind (*BehindError) where the tables do not get
 	// that far in time.
 	Query(ctx context.Context, q Query) ([]Execution, error)

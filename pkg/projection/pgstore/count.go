@@ -74,7 +74,7 @@ func (q CountQuery) statement() (string, []any, error) {
 	by := strings.Join(columns, ", ")
 	sql := "SELECT ARRAY[" + by + "]::text[] AS group_values, count(*) AS executions FROM annals.executions WHERE namespace = $1 AND " + condition.SQL
 	if by != "" {
-		sql += " GROUP BY " + by + ` ORDER BY executions DESC, ` + strings.ReplaceAll(by, ", ", ` COLLATE "C", `) + ` COLLATE "C"`
+		sql += " GROUP BY " + by + " ORDER BY executions DESC, " + by
 	}
 	return sql, append([]any{q.Namespace}, condition.Args...), nil
 }

@@ -116,6 +116,25 @@ func TestTablesAreAsDescribed(t *testing.T) {
 	}
 }
 
+// Lists are in the order of bytes, as the log in memory has them, whatever the
+// collation of the user's database.
+func TestTextsHaveTheOrderOfBytes(t *testing.T) {
+	t.Parallel()
+	_, pool := newStore(t, pgstore.Config{})
+	rows, err := pool.Query(t.Context(), `
+		SELECT c.relname || '.' || a.attname || ' ' || o.collname
+		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_collation AS o ON o.oid = a.attcollation
+		WHERE c.relnamespace = 'annals'::regnamespace AND c.relkind = 'r' AND a.attnum > 0 AND a.atttypid = 'text'::regtype AND o.collname <> 'C'
+		  AND c.relname NOT IN ('projections', 'checkpoints', 'migrations')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(other) > 0 {
+		t.Errorf("texts in another order: %v (%v)", other, err)
+	}
+}
+
 // Dropping the schema and migrating again is how tables are thrown away.
 func TestMigrateAfterTheSchemaWasDropped(t *testing.T) {
 	t.Parallel()

@@ -180,11 +180,7 @@ func (c *compiler) comparison(e *sqlparser.ComparisonExpr) error {
 	if err != nil {
 		return err
 	}
-	c.sql.WriteString(f.column)
-	if slices.Contains(ranges, e.Operator) {
-		c.sql.WriteString(f.kind.collation)
-	}
-	c.sql.WriteString(" " + sqlOperators[e.Operator] + " ")
+	c.sql.WriteString(f.column + " " + sqlOperators[e.Operator] + " ")
 	c.parameter(v)
 	return nil
 }
@@ -245,7 +241,7 @@ func (c *compiler) between(e *sqlparser.RangeCond) error {
 	if err != nil {
 		return err
 	}
-	c.sql.WriteString(f.column + f.kind.collation + " " + sqlOperators[e.Operator] + " ")
+	c.sql.WriteString(f.column + " " + sqlOperators[e.Operator] + " ")
 	c.parameter(from)
 	c.sql.WriteString(" AND ")
 	c.parameter(to)

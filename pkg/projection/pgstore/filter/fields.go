@@ -72,8 +72,6 @@ type kind struct {
 	name string // with its article, for messages
 	// operators that make sense.
 	operators []string
-	// collation of its comparisons by order, where that is not the column's.
-	collation string
 	// parse makes a parameter of a value, or says why it is none.
 	parse func(literal) (any, string)
 	// list makes one parameter of many.
@@ -81,7 +79,7 @@ type kind struct {
 }
 
 var (
-	keyword  = kind{name: "a text", operators: orderedOperators(), collation: ` COLLATE "C"`, parse: parseKeyword, list: listOf[string]}
+	keyword  = kind{name: "a text", operators: orderedOperators(), parse: parseKeyword, list: listOf[string]}
 	status   = kind{name: "a status", operators: equalities, parse: parseStatus, list: listOf[string]}
 	datetime = kind{name: "a time", operators: orderedOperators(), parse: parseTime, list: listOf[time.Time]}
 )

@@ -4,17 +4,17 @@
 -- and never rebuilt from the log, and how far it has come stands beside it.
 CREATE TABLE annals.activity_heartbeats (
     slot         smallint    NOT NULL CHECK (slot BETWEEN 0 AND 1023),
-    namespace    text        NOT NULL CHECK (namespace <> ''),
-    workflow_id  text        NOT NULL CHECK (workflow_id <> ''),
-    run_id       text        NOT NULL CHECK (run_id <> ''),
-    activity_id  text        NOT NULL CHECK (activity_id <> ''),
+    namespace    text COLLATE "C" NOT NULL CHECK (namespace <> ''),
+    workflow_id  text COLLATE "C" NOT NULL CHECK (workflow_id <> ''),
+    run_id       text COLLATE "C" NOT NULL CHECK (run_id <> ''),
+    activity_id  text COLLATE "C" NOT NULL CHECK (activity_id <> ''),
     attempt      integer     NOT NULL CHECK (attempt >= 1),
     time         timestamptz NOT NULL,
     details      jsonb       CHECK (jsonb_typeof(details) = 'object'),
-    last_failure text,
+    last_failure text COLLATE "C",
     failure      jsonb       CHECK (jsonb_typeof(failure) = 'object'),
-    identity     text        NOT NULL,
-    log_id       text        NOT NULL CHECK (log_id <> ''),
+    identity     text COLLATE "C" NOT NULL,
+    log_id       text COLLATE "C" NOT NULL CHECK (log_id <> ''),
     log_epoch    bigint      NOT NULL CHECK (log_epoch > 0),
     sequence     bigint      CHECK (sequence > 0),
     PRIMARY KEY (slot, namespace, workflow_id, run_id, activity_id),
@@ -37,7 +37,7 @@ COMMENT ON COLUMN annals.activity_heartbeats.log_epoch    IS 'The epoch of that 
 COMMENT ON COLUMN annals.activity_heartbeats.sequence     IS 'Its sequence in that log''s stream of heartbeats. Null: the stream was made anew since.';
 
 CREATE TABLE annals.heartbeat_checkpoints (
-    log_id     text        NOT NULL CHECK (log_id <> ''),
+    log_id     text COLLATE "C" NOT NULL CHECK (log_id <> ''),
     log_epoch  bigint      NOT NULL CHECK (log_epoch > 0),
     sequence   bigint      NOT NULL CHECK (sequence >= 0),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
