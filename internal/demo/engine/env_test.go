@@ -16,6 +16,9 @@ import (
 	"github.com/annals-io/annals/pkg/execution/wellformed"
 )
 
+// patience ends what nobody waits for on a clock that moves by itself.
+const patience = 200 * time.Hour
+
 // queue is where the tests' workflows run.
 const queue = "tests"
 
@@ -71,7 +74,7 @@ func employ(t *testing.T, c engine.Config, code ...engine.Definition) (dismiss f
 func await(t *testing.T, log events.Log, id, what string, is func(*events.Event) bool) {
 	t.Helper()
 	w := named(id)
-	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Hour, errors.New("an hour has passed"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errors.New("it does not come"))
 	defer cancel()
 	for m, err := range log.Follow(ctx, log.Identity().Map.Partition(w.Slot()), events.FollowOptions{Workflow: &w}) {
 		if err != nil {
