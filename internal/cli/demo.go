@@ -79,6 +79,7 @@ func (a *app) demo(c *cobra.Command, o demo.Options, out *output) (err error) {
 	}
 	defer finish()
 	p.expect(max(o.Workflows, 1))
+	o.Namespace = a.namespace
 	o.Err, o.Env = a.err, []string{"ANNALS_LOG_LEVEL=" + a.logLevel, "ANNALS_LOG_FORMAT=" + a.logFormat}
 	o.Phase = func(line string) { p.say(a.err, line) }
 	o.Progress = func(done, _ int, events int64) { p.reach(int64(done), events) }

@@ -230,6 +230,10 @@ func (a *app) printNext(s demo.Summary, kept bool) {
 	example = cmp.Or(example, s.Resumed[0].WorkflowID)
 	order := `{"eventType":"WorkflowExecutionStarted","workflowExecutionStartedEventAttributes":{"workflowType":{"name":"Order"},"input":[{"customer":"me","items":[{"sku":"teapot","quantity":1}],"cents":2900,"card":"**** 4242"}]}}`
 	fmt.Fprintln(a.out, "\nEverything is running. In another terminal, in this folder:")
+	here := program()
+	if a.namespace != env("ANNALS_NAMESPACE", "default") {
+		here += " --namespace '" + a.namespace + "'"
+	}
 	for _, line := range []string{
 		`%s list --query "ExecutionStatus = 'Failed'"`,
 		"%s history " + example,
@@ -239,7 +243,7 @@ func (a *app) printNext(s demo.Summary, kept bool) {
 		"echo '" + order + "' | %s append my-order --events -",
 		"%s verify",
 	} {
-		fmt.Fprintf(a.out, "  "+line+"\n", program())
+		fmt.Fprintf(a.out, "  "+line+"\n", here)
 	}
 	fmt.Fprintln(a.out, "The workers are there too: they run the order that is appended. Interrupt (Ctrl-C) to end everything.")
 }

@@ -57,7 +57,7 @@ func TestDemo(t *testing.T) {
 			t.Parallel()
 			bin, env := install(t), devEnv(t)
 			dir := workFolder(t, env, "work")
-			stdout, stderr, code := run(t, bin, dir, env, "annals", "demo", "--workflows", "30", "--seed", seed, "-o", "json")
+			stdout, stderr, code := run(t, bin, dir, env, "annals", "demo", "--workflows", "30", "--seed", seed, "--namespace", "shop-"+seed, "-o", "json")
 			if code != 0 {
 				t.Fatalf("exit code %d\n%s%s", code, stdout, stderr)
 			}
@@ -212,7 +212,7 @@ func TestDemoIsKept(t *testing.T) {
 	t.Parallel()
 	bin, env := install(t), devEnv(t)
 	dir := workFolder(t, env, "work")
-	p := start(t, bin, dir, env, "annals", "demo", "--workflows", "30", "--keep", "--seed", "3")
+	p := start(t, bin, dir, env, "annals", "demo", "--workflows", "30", "--keep", "--seed", "3", "--namespace", "of my own")
 	var commands []string
 	for line := p.line(); !strings.HasPrefix(line, "export NATS_URL="); line = p.line() {
 		if command, ok := strings.CutPrefix(line, "  "); ok && strings.Contains(command, "annals ") {
@@ -273,6 +273,7 @@ func TestDemoUsage(t *testing.T) {
 		{[]string{"--workers", "17"}, "workers: is 17"},
 		{[]string{"--workflows", "30", "--workers", "4"}, "workers: is 4, want 3 at most for 30 workflows"},
 		{[]string{"--seed", "-1"}, "--seed"},
+		{[]string{"--namespace", strings.Repeat("n", 256)}, "namespace"},
 		{[]string{"more"}, "more"},
 	} {
 		_, stderr, code := run(t, bin, dir, nil, append([]string{"annals", "demo"}, tc.args...)...)

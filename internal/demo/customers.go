@@ -14,16 +14,14 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// namespace is where the demo's workflows are: where commands look without a flag.
-const namespace = "default"
-
 // identity is what the customers' events say they come from.
 const identity = "annals demo"
 
 // customers are who the workflows are for: what they order, and how they change
 // their minds. They are the same for the same seed.
 type customers struct {
-	starts []start
+	namespace string // of their workflows
+	starts    []start
 	// wishes are at most one a workflow.
 	wishes map[events.Workflow]wish
 }
@@ -56,10 +54,10 @@ var (
 	suppliers = []string{"northwind", "tailspin", "fabrikam", "contoso", "wingtip"}
 )
 
-// newCustomers are those of a seed, with n workflows.
-func newCustomers(n int, seed uint64) customers {
+// newCustomers are those of a seed, with n workflows in the namespace.
+func newCustomers(n int, seed uint64, namespace string) customers {
 	r := rand.New(rand.NewPCG(seed, 0x616e6e616c73))
-	c := customers{wishes: map[events.Workflow]wish{}}
+	c := customers{namespace: namespace, wishes: map[events.Workflow]wish{}}
 	number := 10_000 + r.IntN(80_000) // of the first order, invoice and delivery
 	for i := range n {
 		switch {
@@ -76,12 +74,12 @@ func newCustomers(n int, seed uint64) customers {
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
-func named(kind string, number int) events.Workflow {
-	return events.Workflow{Namespace: namespace, ID: fmt.Sprintf("%s-%d", kind, number)}
+func (c *customers) named(kind string, number int) events.Workflow {
+	return events.Workflow{Namespace: c.namespace, ID: fmt.Sprintf("%s-%d", kind, number)}
 }
 
 func (c *customers) order(r *rand.Rand, number int) {
-	w := named("order", number)
+	w := c.named("order", number)
 	o := workflows.OrderRequest{
 		Customer: pick(r, people), Cents: int64(1900 + 100*r.IntN(200)), Card: fmt.Sprintf("**** %04d", r.IntN(10_000)),
 	}
@@ -106,7 +104,7 @@ func (c *customers) order(r *rand.Rand, number int) {
 }
 
 func (c *customers) subscription(r *rand.Rand, number int) {
-	w := named("subscription", number)
+	w := c.named("subscription", number)
 	s := workflows.SubscriptionTerms{
 		Customer: fmt.Sprintf("%s-%d", pick(r, people), number), Plan: pick(r, plans), Cents: int64(490 + 500*r.IntN(5)), Card: fmt.Sprintf("**** %04d", r.IntN(10_000)),
 		Month: time.Duration(500+50*r.IntN(9)) * time.Millisecond, Period: 1, Periods: 2 + r.IntN(4),
@@ -123,7 +121,7 @@ func (c *customers) subscription(r *rand.Rand, number int) {
 }
 
 func (c *customers) batch(r *rand.Rand, number int) {
-	begin(c, named("batch", number), workflows.Batch, workflows.BatchRequest{Supplier: fmt.Sprintf("%s-%d", pick(r, suppliers), number), Files: 3 + r.IntN(3)})
+	begin(c, c.named("batch", number), workflows.Batch, workflows.BatchRequest{Supplier: fmt.Sprintf("%s-%d", pick(r, suppliers), number), Files: 3 + r.IntN(3)})
 }
 
 func begin[In, Out any](c *customers, w events.Workflow, kind engine.Workflow[In, Out], in In) {

@@ -38,7 +38,7 @@ func inputs(t *testing.T, seed uint64) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newCustomers(200, seed)
+	c := newCustomers(200, seed, "shop")
 	all := map[string]string{}
 	for _, s := range c.starts {
 		if _, err := s.do(t.Context(), log, s.workflow, engine.StartOptions{}); err != nil {

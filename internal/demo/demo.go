@@ -34,7 +34,7 @@ func Start(ctx context.Context, o Options) (*Demo, error) {
 		return nil, err
 	}
 	began := time.Now()
-	d := &Demo{o: o, customers: newCustomers(o.Workflows, o.Seed), failed: make(chan error, 1), workers: make([]*process, o.Workers)}
+	d := &Demo{o: o, customers: newCustomers(o.Workflows, o.Seed, o.Namespace), failed: make(chan error, 1), workers: make([]*process, o.Workers)}
 	if d.pipeline, err = dev.Start(ctx, dev.Options{Ephemeral: true, HTTP: o.HTTP, Private: !o.Keep, Logger: o.Logger}); err != nil {
 		return nil, err
 	}

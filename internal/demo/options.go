@@ -21,6 +21,7 @@ const (
 type Options struct {
 	Workflows int    // MinWorkflows to MaxWorkflows
 	Workers   int    // processes, 2 to MaxWorkers
+	Namespace string // of the workflows
 	Seed      uint64 // demos of the same seed have the same customers; any, 0 too
 	// HTTP is the address of ingest; empty: a free port of 127.0.0.1.
 	HTTP string
@@ -40,6 +41,9 @@ type Options struct {
 }
 
 func (o Options) validate() (Options, error) {
+	if err := events.CheckID("namespace", o.Namespace, events.MaxNamespaceBytes); err != nil {
+		return o, err
+	}
 	switch {
 	case o.Workflows < MinWorkflows || o.Workflows > MaxWorkflows:
 		return o, &events.InvalidError{Field: "workflows", Reason: fmt.Sprintf("is %d, want %d to %d", o.Workflows, MinWorkflows, MaxWorkflows)}

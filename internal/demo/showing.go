@@ -131,7 +131,7 @@ func (s *showing) compare(ctx context.Context, held []ResumedRun) error {
 			continue
 		}
 		// A customer may have ended it meanwhile.
-		w := events.Workflow{Namespace: namespace, ID: h.WorkflowID}
+		w := events.Workflow{Namespace: s.o.Namespace, ID: h.WorkflowID}
 		tail, err := s.pipeline.Log().Tail(ctx, w)
 		if err != nil {
 			return err
@@ -208,7 +208,7 @@ func (s *showing) check(ctx context.Context) error {
 
 // count asks the tables what the runs have come to.
 func (s *showing) count(ctx context.Context) error {
-	c, err := s.tables.Count(ctx, pgstore.CountQuery{Namespace: namespace, GroupBy: []string{"WorkflowType", "ExecutionStatus"}})
+	c, err := s.tables.Count(ctx, pgstore.CountQuery{Namespace: s.o.Namespace, GroupBy: []string{"WorkflowType", "ExecutionStatus"}})
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (s *showing) count(ctx context.Context) error {
 	s.summary.Workflows = s.observer.total
 	for i := range s.summary.Resumed {
 		r := &s.summary.Resumed[i]
-		found, err := s.tables.Describe(ctx, events.Workflow{Namespace: namespace, ID: r.WorkflowID}, r.RunID)
+		found, err := s.tables.Describe(ctx, events.Workflow{Namespace: s.o.Namespace, ID: r.WorkflowID}, r.RunID)
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func inBubble(t *testing.T, test func(t *testing.T, log *memlog.Log, c customers
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(t, log, newCustomers(MinWorkflows, 1))
+		test(t, log, newCustomers(MinWorkflows, 1, "shop"))
 	})
 }
 
@@ -138,7 +138,7 @@ func TestWork(t *testing.T) {
 // A worker that finds what it cannot go on with tells the demo.
 func TestWorkTellsWhatIsSetAside(t *testing.T) {
 	inBubble(t, func(t *testing.T, log *memlog.Log, _ customers) {
-		w := events.Workflow{Namespace: namespace, ID: "someone-elses"}
+		w := events.Workflow{Namespace: "shop", ID: "someone-elses"}
 		if _, err := log.Append(t.Context(), events.Request{Workflow: w, Events: []*events.Event{events.WorkflowStarted("Unheard", "")}}); err != nil {
 			t.Fatal(err)
 		}
