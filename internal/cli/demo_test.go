@@ -231,8 +231,8 @@ func TestDemoIsKept(t *testing.T) {
 	}
 	var order *process
 	for _, command := range commands {
-		if strings.HasPrefix(command, "annals watch") {
-			order = start(t, bin, dir, env, append(strings.Fields(command), "--log-level", "info")...)
+		if strings.Contains(command, " watch ") {
+			order = start(t, bin, dir, env, "sh", "-c", "exec "+command+" --log-level info")
 			order.await("msg=watching")
 			continue
 		}
