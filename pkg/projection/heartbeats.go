@@ -67,7 +67,9 @@ func (k *HeartbeatKeeper) update(f func(*HeartbeatStatus)) {
 
 // Run keeps heartbeats until the context ends, and then returns nil; or until the
 // log turns out to be another one, or the tables are of another version: that is
-// reported at once, in the log and in the status. It is called once.
+// reported at once, in the log and in the status. While another keeper is at work
+// it stands by, and takes over when that one moves no more though there is more
+// to keep. It is called once.
 func (k *HeartbeatKeeper) Run(ctx context.Context) error {
 	delays := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(k.config.MaxBackoff), backoff.WithMaxElapsedTime(0))
@@ -82,7 +84,16 @@ func (k *HeartbeatKeeper) Run(ctx context.Context) error {
 		}
 		switch {
 		case errors.Is(err, ErrFenced):
-			k.config.Logger.LogAttrs(ctx, slog.LevelInfo, "the checkpoint was moved by another; beginning again from it")
+			k.config.Logger.LogAttrs(ctx, slog.LevelInfo, "another keeps the heartbeats; standing by")
+			k.update(func(s *HeartbeatStatus) { s.Phase, s.Err = PhaseStandingBy, nil })
+			if err = k.standBy(ctx); err == nil {
+				k.config.Logger.LogAttrs(ctx, slog.LevelInfo, "keeping the heartbeats: who did so moves no more")
+				continue
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			k.config.Logger.LogAttrs(ctx, slog.LevelWarn, "standing by was interrupted; trying again", slog.Any("error", err))
 		case errors.Is(err, ErrVersion), errors.Is(err, events.ErrWrongLog):
 			k.update(func(s *HeartbeatStatus) { s.Phase, s.Err = PhaseStopped, err })
 			k.config.Logger.LogAttrs(ctx, slog.LevelError, "keeping heartbeats has stopped: those that come are not in the tables", slog.Any("error", err))
@@ -97,6 +108,37 @@ func (k *HeartbeatKeeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			t.Stop()
 			return nil
+		}
+	}
+}
+
+// standbyLook is how often a keeper that stands by looks at the one that works.
+const standbyLook = time.Second
+
+// standBy returns when the checkpoint has stayed where it is from one look to the
+// next although the stream goes on after it.
+func (k *HeartbeatKeeper) standBy(ctx context.Context) error {
+	tick := time.NewTicker(min(standbyLook, k.config.MaxBackoff))
+	defer tick.Stop()
+	var before HeartbeatCheckpoint
+	for {
+		c, err := k.target.HeartbeatCheckpoint(ctx, k.source.Identity())
+		if err != nil {
+			return fmt.Errorf("read the checkpoint of heartbeats: %w", err)
+		}
+		b, err := k.source.HeartbeatBounds(ctx)
+		if err != nil {
+			return fmt.Errorf("look at the heartbeats: %w", err)
+		}
+		k.update(func(s *HeartbeatStatus) { s.Checkpoint = c })
+		if c == before && c.Sequence != b.Last {
+			return nil
+		}
+		before = c
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -97,10 +97,11 @@ func (p *Projector) Status() []PartitionStatus {
 type Phase string
 
 const (
-	PhaseStarting  Phase = "starting"  // has not read its checkpoint yet
-	PhaseFollowing Phase = "following" // applies what the log has and waits for more
-	PhaseWaiting   Phase = "waiting"   // something cannot be reached; tries again
-	PhaseStopped   Phase = "stopped"   // a commit cannot be applied, or the log is another one
+	PhaseStarting   Phase = "starting"    // has not read its checkpoint yet
+	PhaseFollowing  Phase = "following"   // applies what the log has and waits for more
+	PhaseWaiting    Phase = "waiting"     // something cannot be reached; tries again
+	PhaseStandingBy Phase = "standing by" // another keeps the heartbeats
+	PhaseStopped    Phase = "stopped"     // a commit cannot be applied, or the log is another one
 )
 
 // PartitionStatus is where one partition stands.

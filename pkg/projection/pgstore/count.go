@@ -43,11 +43,11 @@ func (s *Store) Count(ctx context.Context, q CountQuery) (Count, error) {
 	}
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return Count{}, queryError(ctx, "count executions", err)
+		return Count{}, s.queryError(ctx, "count executions", err)
 	}
 	groups, err := pgx.CollectRows(rows, pgx.RowToStructByName[Group])
 	if err != nil {
-		return Count{}, queryError(ctx, "count executions", err)
+		return Count{}, s.queryError(ctx, "count executions", err)
 	}
 	c := Count{Groups: groups}
 	for _, g := range groups {

@@ -151,7 +151,7 @@ func (s *Store) Describe(ctx context.Context, w events.Workflow, run events.RunI
 		return Description{}, err
 	}
 	if err != nil {
-		return Description{}, queryError(ctx, "describe "+w.String(), err)
+		return Description{}, s.queryError(ctx, "describe "+w.String(), err)
 	}
 	d.normalize()
 	return d, nil

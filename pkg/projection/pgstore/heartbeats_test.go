@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -216,6 +217,87 @@ func TestHeartbeatsSurviveCrashesAndEachOther(t *testing.T) {
 	keptUpTo(t, log, store)
 	r := verify(t, log, store, pgstore.VerifyOptions{})
 	if len(r.Differences) != 0 || r.Rows["activity_heartbeats"] != 45 {
+		t.Errorf("verify says %+v", r)
+	}
+}
+
+// messagesLogged counts what is logged, by message.
+type messagesLogged struct {
+	slog.Handler
+	mu     sync.Mutex
+	counts map[string]int
+}
+
+func (h *messagesLogged) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *messagesLogged) Handle(_ context.Context, r slog.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counts[r.Message]++
+	return nil
+}
+
+func (h *messagesLogged) WithAttrs([]slog.Attr) slog.Handler { return h }
+
+func (h *messagesLogged) count(message string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counts[message]
+}
+
+// Of two keepers one works and one stands by, which takes over when the first one
+// is gone.
+func TestOneOfTwoKeepersStandsBy(t *testing.T) {
+	t.Parallel()
+	pool := newTables(t)
+	log := newLog(t, 1)
+	store := storeOn(t, pool, pgstore.Config{})
+	logged := &messagesLogged{counts: map[string]int{}}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	type keeper struct {
+		*projection.HeartbeatKeeper
+		stop func() error
+	}
+	start := func() keeper {
+		k, err := projection.NewHeartbeatKeeper(log, storeOn(t, pool, pgstore.Config{}), projection.Config{Logger: slog.New(logged), MaxBackoff: 300 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- k.Run(ctx) }()
+		stop := sync.OnceValue(func() error { cancel(); return <-done })
+		t.Cleanup(func() { _ = stop() })
+		return keeper{k, stop}
+	}
+	standing := func(k keeper) bool { return k.Status().Phase == projection.PhaseStandingBy }
+	one, two := start(), start()
+	n := 0
+	next := func() { n++; record(t, log, beat(n%7, "a", 1, n)); keptUpTo(t, log, store) }
+	for !standing(one) && !standing(two) {
+		if next(); ctx.Err() != nil {
+			t.Fatal("neither stands by")
+		}
+	}
+	for range 200 {
+		next()
+	}
+	if by := logged.count("another keeps the heartbeats; standing by"); by < 1 || by > 5 {
+		t.Errorf("%d changes of roles in 200 heartbeats", by)
+	}
+	working, idle := one, two
+	if standing(one) {
+		working, idle = two, one
+	}
+	if err := working.stop(); err != nil {
+		t.Fatal(err)
+	}
+	next() // waits until it is kept
+	if standing(idle) {
+		t.Error("nobody has taken over, and yet it is kept")
+	}
+	if r := verify(t, log, store, pgstore.VerifyOptions{}); len(r.Differences) != 0 || r.Rows["activity_heartbeats"] != 7 {
 		t.Errorf("verify says %+v", r)
 	}
 }

@@ -59,11 +59,11 @@ func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
 	sql, args := l.statement()
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {
-		return ExecutionPage{}, queryError(ctx, "list executions", err)
+		return ExecutionPage{}, s.queryError(ctx, "list executions", err)
 	}
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[Execution])
 	if err != nil {
-		return ExecutionPage{}, queryError(ctx, "list executions", err)
+		return ExecutionPage{}, s.queryError(ctx, "list executions", err)
 	}
 	page := ExecutionPage{Executions: found}
 	if len(found) > l.limit {

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/annals-io/annals/pkg/events"
-	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
 )
 
@@ -78,12 +77,14 @@ const (
 	undefinedSchema = "3F000"
 )
 
-// queryError gives a failed read its noun. Tables that are not there are
-// projection.ErrVersion.
-func queryError(ctx context.Context, doing string, err error) error {
+// queryError gives a failed read its noun. Where a table is not there it is
+// projection.ErrVersion, with what the database has instead.
+func (s *Store) queryError(ctx context.Context, doing string, err error) error {
 	var e *pgconn.PgError
 	if errors.As(err, &e) && (e.Code == undefinedTable || e.Code == undefinedSchema) {
-		return fmt.Errorf("%w: %w", projection.ErrVersion, errNoTables)
+		if version := s.CheckVersion(ctx); version != nil {
+			return version
+		}
 	}
 	if ctx.Err() != nil {
 		err = ctx.Err()

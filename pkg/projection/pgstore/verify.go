@@ -164,6 +164,9 @@ type verifying struct {
 	o      VerifyOptions
 	tx     pgx.Tx
 	report VerifyReport
+	// firstHeartbeat is the first sequence that the stream of heartbeats held
+	// when the verification began.
+	firstHeartbeat uint64
 }
 
 func (v *verifying) differs(d Difference) {

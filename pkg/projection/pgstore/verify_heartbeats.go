@@ -31,6 +31,7 @@ const compareTogether = 500
 // there is none.
 func (v *verifying) lastHeartbeat(ctx context.Context) (last uint64, err error) {
 	b, err := v.log.HeartbeatBounds(ctx)
+	v.firstHeartbeat = b.First
 	if err != nil || b.First > b.Last {
 		return 0, err
 	}
@@ -180,8 +181,9 @@ func (v *verifying) compareHeartbeats(ctx context.Context, kept []events.StoredH
 	for i := range kept {
 		h := &kept[i]
 		want, err := heartbeatRowOf(h)
-		if err != nil {
-			return err
+		if err != nil { // the keeper passed it over
+			v.heartbeatDiffers(h.Activity, KindNotFolded, ": "+err.Error())
+			continue
 		}
 		want.LogID, want.LogEpoch = id.LogID, int64(id.Epoch)
 		got, ok := stored[h.Activity]
@@ -193,11 +195,13 @@ func (v *verifying) compareHeartbeats(ctx context.Context, kept []events.StoredH
 			v.report.Rows[heartbeatTable]++
 			inLog, err := want.canonical()
 			if err != nil {
-				return err
+				v.heartbeatDiffers(h.Activity, KindNotFolded, ": "+err.Error())
+				continue
 			}
 			inTable, err := got.canonical()
 			if err != nil {
-				return err
+				v.heartbeatDiffers(h.Activity, KindColumn, ": the row is no heartbeat: "+err.Error())
+				continue
 			}
 			for c, name := range heartbeatColumnNames {
 				if inLog[c] != inTable[c] {
@@ -291,11 +295,6 @@ func (v *verifying) extraHeartbeats(ctx context.Context, compared map[uint64]boo
 	}
 	var odd []place
 	id := v.log.Identity()
-	b, err := v.log.HeartbeatBounds(ctx)
-	if err != nil {
-		rows.Close()
-		return err
-	}
 	for rows.Next() {
 		var a place
 		var logID string
@@ -307,10 +306,12 @@ func (v *verifying) extraHeartbeats(ctx context.Context, compared map[uint64]boo
 		}
 		switch {
 		case logID == id.LogID && epoch == int64(id.Epoch) && sequence != nil && compared[uint64(*sequence)]:
-		case logID == id.LogID && epoch == int64(id.Epoch) && sequence != nil && uint64(*sequence) >= b.First:
+		case logID == id.LogID && epoch == int64(id.Epoch) && sequence != nil && uint64(*sequence) >= v.firstHeartbeat:
 			a.sequence = uint64(*sequence)
 			odd = append(odd, a)
 		default:
+			// The stream had forgotten it when the verification began; had it been
+			// replaced before that, the row would hold what replaced it.
 			v.report.Forgotten++
 		}
 	}
@@ -325,7 +326,8 @@ func (v *verifying) extraHeartbeats(ctx context.Context, compared map[uint64]boo
 		case errors.Is(err, events.ErrInvalid):
 			v.heartbeatDiffers(a.Activity, KindExtra, "")
 		case errors.Is(err, events.ErrNotFound):
-			if b, err = v.log.HeartbeatBounds(ctx); err != nil {
+			b, err := v.log.HeartbeatBounds(ctx)
+			if err != nil {
 				return err
 			}
 			if a.sequence >= b.First {

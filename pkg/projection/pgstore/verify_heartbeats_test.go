@@ -1,9 +1,11 @@
 package pgstore_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -160,6 +162,42 @@ func TestVerifyCountsForgottenHeartbeats(t *testing.T) {
 	rows := strings.Join(heartbeatDump(t, pool), "\n")
 	if !strings.Contains(rows, `"attempt": 5`) {
 		t.Errorf("the newer one is gone: %s", rows)
+	}
+}
+
+// busyHeartbeats is a log that gets newer heartbeats, which replace those that are
+// there, as soon as somebody has begun to look at them.
+type busyHeartbeats struct {
+	events.Log
+	looked func()
+}
+
+func (l busyHeartbeats) HeartbeatBounds(ctx context.Context) (events.Bounds, error) {
+	b, err := l.Log.HeartbeatBounds(ctx)
+	l.looked()
+	return b, err
+}
+
+// What is replaced while it is verified was not forgotten.
+func TestVerifyOfReplacedHeartbeats(t *testing.T) {
+	t.Parallel()
+	store := storeOn(t, newTables(t), pgstore.Config{})
+	log := newLog(t, 1)
+	for i := range 20 {
+		record(t, log, beat(i, "a", 1, i))
+	}
+	_, stop := keepHeartbeats(t, log, store)
+	keptUpTo(t, log, store)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	replace := sync.OnceFunc(func() {
+		for i := range 15 {
+			record(t, log, beat(i, "a", 2, i))
+		}
+	})
+	if r := verify(t, busyHeartbeats{log, replace}, store, noWait); len(r.Differences) != 0 || r.Forgotten != 0 {
+		t.Errorf("verify says %+v", r)
 	}
 }
 

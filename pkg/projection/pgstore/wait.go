@@ -46,7 +46,7 @@ func (s *Store) WaitFor(ctx context.Context, positions []events.Position) error 
 	case ctx.Err() != nil && len(behind) > 0:
 		return &BehindError{Behind: behind, cause: context.Cause(ctx)}
 	default:
-		return queryError(ctx, "wait for the tables", err)
+		return s.queryError(ctx, "wait for the tables", err)
 	}
 }
 

@@ -30,10 +30,16 @@ func (s *Store) Query(ctx context.Context, q store.Query) ([]store.Execution, er
 	if err := q.Validate(s.log.Identity().Map.Partitions()); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("query executions: %w", err)
+	}
 	if err := s.include(ctx, s.log.Wanted(q.After)); err != nil {
 		return nil, err
 	}
 	page, err := s.tables.List(ctx, pgstore.ListQuery{Namespace: q.Namespace, Query: filterOf(q), Limit: q.Limit, Offset: q.Offset})
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("query executions: %w", ctx.Err())
+	}
 	if err != nil {
 		return nil, err
 	}

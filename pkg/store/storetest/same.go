@@ -36,6 +36,7 @@ func Same(t *testing.T, a, b Harness) {
 			"load":      p.load,
 			"history":   p.history,
 			"query":     p.query,
+			"ended":     p.ended,
 			"reopen":    func(*rapid.T) { p.stores = p.open() },
 		})
 		all := store.Query{Namespace: p.ns, After: p.wrote, Limit: store.MaxLimit}
@@ -74,6 +75,15 @@ func compare[R any](p *pair, what string, ask func(store.Store) (R, error)) (R, 
 		p.Fatalf("%s: the first (-) and the second (+):\n%s", what, diff)
 	}
 	return one, oneErr
+}
+
+// ended asks with a context that has ended.
+func (p *pair) ended(*rapid.T) {
+	ctx, cancel := context.WithCancel(p.ctx)
+	cancel()
+	compare(p, "query with an ended context", func(s store.Store) ([]store.Execution, error) {
+		return s.Query(ctx, store.Query{Namespace: p.ns})
+	})
 }
 
 func said(err error) string {
