@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/annals-io/annals/internal/scratch"
 )
@@ -194,6 +195,9 @@ func (s *Server) ready(ctx context.Context, c *child) error {
 		if err == nil {
 			return conn.Close(ctx)
 		}
+		if malformed := (*pgconn.ParseConfigError)(nil); errors.As(err, &malformed) {
+			return fmt.Errorf("connect to the PostgreSQL that was started, which has no need of PG* variables: one of the environment's cannot be used, unset it: %w", err)
+		}
 		select {
 		case <-c.done:
 			return fmt.Errorf("%w while it started: %s; its last lines:\n%s", ErrExited, c.end, s.log.lines())
@@ -276,7 +280,11 @@ func (s *Server) SocketConnString(database string) string {
 	if port == 0 {
 		port = socketPort
 	}
-	q := url.Values{"host": {s.socketDir()}, "port": {strconv.Itoa(port)}, "user": {Superuser}, "sslmode": {"disable"}}
+	q := url.Values{
+		"host": {s.socketDir()}, "port": {strconv.Itoa(port)}, "user": {Superuser}, "sslmode": {"disable"},
+		// What PGTARGETSESSIONATTRS and PGCONNECT_TIMEOUT say is for another server.
+		"target_session_attrs": {"any"}, "connect_timeout": {"10"},
+	}
 	u := url.URL{Scheme: "postgres", Path: "/" + database, RawQuery: q.Encode()}
 	return u.String()
 }

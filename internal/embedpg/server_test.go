@@ -87,6 +87,32 @@ func TestStart(t *testing.T) {
 	}
 }
 
+// What the environment says of another server neither keeps this one from
+// starting nor has it wait for ever.
+func TestVariablesOfAnotherServer(t *testing.T) {
+	t.Run("overruled", func(t *testing.T) {
+		t.Setenv("PGTARGETSESSIONATTRS", "standby")
+		t.Setenv("PGCONNECT_TIMEOUT", "soon")
+		t.Setenv("PGHOST", "db.example.com")
+		t.Setenv("PGSSLMODE", "verify-full")
+		s, err := Start(t.Context(), Options{Ephemeral: true, Logger: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("refused", func(t *testing.T) {
+		t.Setenv("PGSERVICE", "nope")
+		t.Setenv("PGSERVICEFILE", filepath.Join(t.TempDir(), "none"))
+		_, err := Start(t.Context(), Options{Ephemeral: true, Logger: quiet})
+		if err == nil || !strings.Contains(err.Error(), "unset it") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestStopLeavesNothing(t *testing.T) {
 	s := start(t, Options{Ephemeral: true})
 	folder := s.folder.Path
