@@ -28,6 +28,9 @@ var commands = flag.Bool("commands", false, "run the commands that README.md sho
 //	                           then annals is interrupted and must end well
 //	<!-- ci: with dev -->      to its end, beside an annals dev that all blocks of
 //	                           this kind share, with its variables exported
+//
+// A block finds what those before it have exported, as in one terminal.
+//
 //	<!-- ci: output -->        is no command: the block before it must have printed
 //	                           these lines, in this order, perhaps with others
 //	                           between them, and perhaps other numbers, times and ids
@@ -115,7 +118,7 @@ func TestCommands(t *testing.T) {
 	if !*commands {
 		return
 	}
-	d := &dev{t: t}
+	terminal := &terminal{t: t, env: os.Environ()}
 	printed := ""
 	for _, b := range run {
 		if b.how == "output" {
@@ -126,24 +129,37 @@ func TestCommands(t *testing.T) {
 		}
 		t.Logf("README.md, line %d:\n%s", b.line, b.text)
 		began := time.Now()
-		if printed, err = b.run(t, d); err != nil {
+		if printed, err = terminal.run(b); err != nil {
 			t.Fatalf("README.md, line %d: %v\n%s", b.line, err, printed)
 		}
 		t.Logf("took %s, and printed:\n%s", time.Since(began).Round(time.Millisecond), printed)
 	}
 }
 
+// terminal is where a reader pastes block after block.
+type terminal struct {
+	t   *testing.T
+	env []string
+	dev bool // an annals dev runs in another one
+}
+
 // run gives what the block printed, on both streams.
-func (b block) run(t *testing.T, d *dev) (string, error) {
-	c := exec.Command("bash", "-euo", "pipefail", "-c", b.text)
-	c.Dir = root
-	if b.how == "with dev" {
-		c.Env = append(os.Environ(), d.started()...)
+func (m *terminal) run(b block) (string, error) {
+	if b.how == "with dev" && !m.dev {
+		m.env, m.dev = append(m.env, startDev(m.t, m.env)...), true
 	}
+	exported := filepath.Join(m.t.TempDir(), "exported")
+	c := exec.Command("bash", "-euo", "pipefail", "-c", b.text+"env -0 >"+exported)
+	c.Dir, c.Env = root, m.env
 	if b.how == "until" {
-		return runUntil(t, c, b.until)
+		return runUntil(m.t, c, b.until)
 	}
 	out, err := c.CombinedOutput()
+	if err != nil {
+		return string(out), err
+	}
+	env, err := os.ReadFile(exported)
+	m.env = strings.Split(strings.TrimSuffix(string(env), "\x00"), "\x00")
 	return string(out), err
 }
 
@@ -186,55 +202,38 @@ func interrupt(group int) error {
 	return nil
 }
 
-// dev is the annals dev that blocks share.
-type dev struct {
-	t   *testing.T
-	env []string
-}
-
-// started gives what a user has who has started annals dev in another terminal,
-// pasted what it printed, and put annals on the path.
-func (d *dev) started() []string {
-	if d.env != nil {
-		return d.env
-	}
-	d.t.Helper()
-	bin := d.t.TempDir()
-	build := exec.Command("go", "build", "-o", bin, "./cmd/annals")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		d.t.Fatalf("build annals: %v\n%s", err, out)
-	}
-	c := exec.Command(filepath.Join(bin, "annals"), "dev", "--ephemeral")
-	c.Dir = root
+// startDev starts an annals dev until the test ends, and gives what it says is to
+// be exported.
+func startDev(t *testing.T, env []string) (exports []string) {
+	t.Helper()
+	c := exec.Command("bash", "-c", "exec annals dev --ephemeral")
+	c.Dir, c.Env = root, env
 	var logs bytes.Buffer
-	c.Stderr = &logs
 	seen := &watcher{text: "export ANNALS_URL", found: make(chan struct{})}
-	c.Stdout = seen
+	c.Stdout, c.Stderr = seen, &logs
 	if err := c.Start(); err != nil {
-		d.t.Fatal(err)
+		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
-	d.t.Cleanup(func() {
+	t.Cleanup(func() {
 		_ = c.Process.Signal(os.Interrupt)
 		if err := <-ended; err != nil {
-			d.t.Errorf("annals dev: %v\n%s", err, logs.String())
+			t.Errorf("annals dev: %v\n%s", err, logs.String())
 		}
 	})
 	select {
 	case <-seen.found:
 	case err := <-ended:
 		ended <- err
-		d.t.Fatal("annals dev has ended")
+		t.Fatal("annals dev has ended")
 	case <-time.After(2 * time.Minute):
-		d.t.Fatal("annals dev is not ready after two minutes")
+		t.Fatal("annals dev is not ready after two minutes")
 	}
 	for _, m := range regexp.MustCompile(`(?m)^export (\w+)='(.*)'$`).FindAllStringSubmatch(seen.String(), -1) {
-		d.env = append(d.env, m[1]+"="+m[2])
+		exports = append(exports, m[1]+"="+m[2])
 	}
-	d.env = append(d.env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	return d.env
+	return exports
 }
 
 // watcher keeps what is written and tells when a whole line begins with a text.
