@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -149,9 +151,13 @@ func TestPrivate(t *testing.T) {
 			t.Errorf("it is found: %+v", r)
 		}
 	}
-	for _, standard := range []string{":4222", ":5432", ":7070"} {
-		if strings.Contains(p.Exports(), standard) {
-			t.Errorf("it took port %s:\n%s", standard, p.Exports())
+	for _, address := range []string{p.NATSURL(), p.DatabaseURL(), p.AnnalsURL()} {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains([]string{"4222", "5432", "7070"}, u.Port()) {
+			t.Errorf("it took a standard port: %s", address)
 		}
 	}
 	w := events.Workflow{Namespace: "default", ID: "w"}
