@@ -12,7 +12,7 @@ import (
 )
 
 func heartbeatOutcomeCases() []testCase {
-	return named(aLostHeartbeatIsSentAgain, aHeartbeatOfUnknownOutcomeIsSettledByRepeating, faultsAmongManyHeartbeats)
+	return named(aLostHeartbeatIsSentAgain, aHeartbeatOfUnknownOutcomeIsSettledByRepeating, aHeartbeatWithoutADeadlineEnds, faultsAmongManyHeartbeats)
 }
 
 func aLostHeartbeatIsSentAgain(c *scene) {

@@ -38,7 +38,7 @@ func outcomeCases() []testCase {
 			}
 		}
 	}
-	return append(cases, named(faultsAmongManyWriters, attemptsBesideAnotherStart, aRepetitionOvertakesTheAppend)...)
+	return append(cases, named(anAppendWithoutADeadlineEnds, faultsAmongManyWriters, attemptsBesideAnotherStart, aRepetitionOvertakesTheAppend)...)
 }
 
 // doubtfulAppend is an append whose message or acknowledgement is lost.

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -39,6 +40,9 @@ func (h Harness) times(n int) int {
 type Options struct {
 	Limits   events.Limits
 	LookBack int
+	// AppendTimeout ends appends and records of heartbeats whose context has no
+	// deadline.
+	AppendTimeout time.Duration
 	// Fault, if set, decides what happens to each attempt to store a message.
 	// It is called from many goroutines. A heartbeat has no commit id.
 	Fault func(events.CommitID) Fault
@@ -54,6 +58,9 @@ const (
 	LoseMessage
 	// LoseAck: it arrives, and the appender does not hear of it.
 	LoseAck
+	// NoAnswer: it does not arrive, and the appender waits for an answer for as
+	// long as the context of the attempt lasts.
+	NoAnswer
 )
 
 // Features are what a log's harness can do beyond what each can. Cases that

@@ -21,7 +21,7 @@ import (
 type Config struct {
 	Streams       int              // partitions, 1 to 1,024; 16
 	Limits        events.Limits    // see events.Limits
-	AppendTimeout time.Duration    // ends an append or a heartbeat whose context has no deadline; 30 s
+	AppendTimeout time.Duration    // ends an append, or the record of a heartbeat, whose context has no deadline; 30 s
 	HeartbeatAge  time.Duration    // how long the last heartbeat of an activity is kept, by Now; 24 h
 	LookBack      int              // see events.Request.CommitID; 1,000
 	Now           func() time.Time // time.Now
@@ -37,6 +37,9 @@ type Op struct {
 	Subject  string
 	CommitID events.CommitID // empty for a heartbeat
 	Expected uint64
+	// GivenUp is closed when the appender waits for this attempt no longer: a
+	// hook that plays a silent server returns then.
+	GivenUp <-chan struct{}
 }
 
 // Log is an events.Log in memory, safe for concurrent use.

@@ -47,7 +47,7 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 	}
 	apply, hookErr := true, error(nil)
 	if s.hook != nil {
-		apply, hookErr = s.hook(Op{Subject: m.Subject, CommitID: m.CommitID, Expected: m.Expected})
+		apply, hookErr = s.hook(Op{Subject: m.Subject, CommitID: m.CommitID, Expected: m.Expected, GivenUp: ctx.Done()})
 	}
 	if !apply {
 		if hookErr == nil {

@@ -24,7 +24,7 @@ func harness(t testing.TB, c memlog.Config) eventstest.Harness {
 	}
 	return eventstest.Harness{
 		Open: func(_ testing.TB, o eventstest.Options) events.Log {
-			c := memlog.Config{Limits: o.Limits, LookBack: o.LookBack}
+			c := memlog.Config{Limits: o.Limits, LookBack: o.LookBack, AppendTimeout: o.AppendTimeout}
 			if o.Fault != nil {
 				c.Hook = func(op memlog.Op) (bool, error) {
 					switch o.Fault(op.CommitID) {
@@ -32,6 +32,9 @@ func harness(t testing.TB, c memlog.Config) eventstest.Harness {
 						return false, errLost
 					case eventstest.LoseAck:
 						return true, errLost
+					case eventstest.NoAnswer:
+						<-op.GivenUp
+						return false, errLost
 					default:
 						return true, nil
 					}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,9 +29,9 @@ type store struct {
 	// checked is the number of reconnects at which the log was last found to
 	// be the one that was opened.
 	checked atomic.Uint64
-	// checking lets one caller check after a reconnect, and the others wait
-	// for it.
-	checking sync.Mutex
+	// checking has room for the one caller that checks after a reconnect; the
+	// others wait for it, each as long as its own context lasts.
+	checking chan struct{}
 }
 
 var _ subjectlog.Store = (*store)(nil)
@@ -43,8 +42,12 @@ func (s *store) sameLog(ctx context.Context) error {
 	if s.nc.Stats().Reconnects == s.checked.Load() {
 		return nil
 	}
-	s.checking.Lock()
-	defer s.checking.Unlock()
+	select {
+	case s.checking <- struct{}{}:
+	case <-ctx.Done():
+		return unavailable(StreamName(0), context.Cause(ctx))
+	}
+	defer func() { <-s.checking }()
 	generation := s.nc.Stats().Reconnects
 	if generation == s.checked.Load() {
 		return nil

@@ -57,7 +57,7 @@ func harness(nc *nats.Conn) eventstest.Harness {
 	return eventstest.Harness{
 		Open: func(t testing.TB, o eventstest.Options) events.Log {
 			t.Helper()
-			log := open(t, nc, natslog.Config{Limits: o.Limits, LookBack: o.LookBack})
+			log := open(t, nc, natslog.Config{Limits: o.Limits, LookBack: o.LookBack, AppendTimeout: o.AppendTimeout})
 			if o.Fault == nil {
 				return log
 			}
@@ -90,6 +90,9 @@ func (f faulty) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 			return 0, err
 		}
 		return 0, errLost
+	case eventstest.NoAnswer:
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
 	default:
 		return f.Store.Publish(ctx, m)
 	}

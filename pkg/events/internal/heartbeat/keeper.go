@@ -75,7 +75,9 @@ func (k *Keeper) RecordHeartbeat(ctx context.Context, h events.Heartbeat) (newes
 	if len(r.body) > k.config.CommitBytes {
 		return false, r.tooLarge(int64(k.config.CommitBytes), "keep large details elsewhere")
 	}
-	return r.settle(subjectlog.Within(ctx, k.config.Timeout))
+	ctx, cancel := subjectlog.Within(ctx, k.config.Timeout)
+	defer cancel()
+	return r.settle(ctx)
 }
 
 // recording is one heartbeat on its way.

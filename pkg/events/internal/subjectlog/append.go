@@ -15,7 +15,8 @@ func (l *Log) Append(ctx context.Context, r events.Request) (events.Result, erro
 	if err != nil {
 		return events.Result{}, err
 	}
-	ctx = Within(ctx, l.config.AppendTimeout)
+	ctx, cancel := Within(ctx, l.config.AppendTimeout)
+	defer cancel()
 	a := &appending{Log: l, p: p}
 	res, err := a.run(ctx)
 	if err != nil {

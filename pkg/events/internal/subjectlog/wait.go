@@ -14,31 +14,19 @@ func Delays() backoff.BackOff {
 		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
 }
 
-// Within gives a context without a deadline one: d from now.
-func Within(ctx context.Context, d time.Duration) context.Context {
+// Within ends a context that has no deadline d from now. Cancel must be called.
+// The deadline is one that ends the context itself: a context that only says
+// when it ends keeps what is derived from it, with a later deadline of its own,
+// waiting for ever.
+func Within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
-		return ctx
+		return ctx, func() {}
 	}
-	return until{ctx, time.Now().Add(d)}
+	return context.WithTimeout(ctx, d)
 }
-
-// until is a context with a deadline and without a timer: what is derived from
-// it ends at the deadline, and so does Sleep. An append that needs one attempt
-// needs one timer.
-type until struct {
-	context.Context
-	at time.Time
-}
-
-func (u until) Deadline() (time.Time, bool) { return u.at, true }
 
 // Sleep waits, or says that the context ended.
 func Sleep(ctx context.Context, d time.Duration) error {
-	if at, ok := ctx.Deadline(); ok && time.Until(at) < d {
-		c, cancel := context.WithDeadline(ctx, at)
-		defer cancel()
-		ctx, d = c, time.Hour
-	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

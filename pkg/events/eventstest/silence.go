@@ -1,0 +1,79 @@
+package eventstest
+
+import (
+	"time"
+
+	"github.com/annals-io/annals/pkg/events"
+)
+
+const (
+	// briefly is the timeout of appends to a log that does not answer, and
+	// patience what should never pass before they end.
+	briefly  = 50 * time.Millisecond
+	patience = 30 * time.Second
+)
+
+// silent is a handle on the log that gets no answer to anything it sends.
+func (c *scene) silent() events.Log {
+	return c.h.Open(c, Options{AppendTimeout: briefly, Fault: func(events.CommitID) Fault { return NoAnswer }})
+}
+
+// ends waits for what do does, which must end by itself.
+func (c *scene) ends(what string, do func() error) error {
+	c.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- do() }()
+	never := time.NewTimer(patience)
+	defer never.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-never.C:
+		c.Fatalf("%s has not ended after %s, its timeout is %s", what, patience, briefly)
+		return nil
+	}
+}
+
+// anAppendWithoutADeadlineEnds: by the log's own timeout, though nothing that it
+// sends is ever answered. What the error says settles it.
+func anAppendWithoutADeadlineEnds(c *scene) {
+	log := c.silent()
+	for name, expect := range map[string]func(events.Result) events.Expectation{
+		"new":            func(events.Result) events.Expectation { return events.NewRun() },
+		"after a cursor": func(open events.Result) events.Expectation { return events.After(open.Cursor) },
+		"after an event": func(open events.Result) events.Expectation { return events.AfterEvent(open.RunID, open.LastEventID) },
+		"at end":         func(events.Result) events.Expectation { return events.AtEnd() },
+	} {
+		r := events.Request{Workflow: c.workflow(name), Events: signals(1, "s")}
+		before := 0
+		if r.Expect = expect(events.Result{}); r.Expect.IsNewRun() {
+			r.Events = list(started("T"))
+		} else {
+			r.Expect, before = expect(c.start(r.Workflow)), 1
+		}
+		err := c.ends("append "+name, func() error {
+			_, err := log.Append(c.ctx(), r)
+			return err
+		})
+		doubt := as[*events.OutcomeUnknownError](c, err, events.ErrOutcomeUnknown, "append "+name)
+		r.CommitID, r.Expect = doubt.CommitID, doubt.Expectation
+		if res := c.append(r); res.Existed {
+			c.Errorf("%s: what never arrived was there: %+v", name, res)
+		}
+		if n := len(c.commits(r.Workflow)); n != before+1 {
+			c.Errorf("%s: %d commits, want %d", name, n, before+1)
+		}
+	}
+}
+
+// aHeartbeatWithoutADeadlineEnds: as an append does.
+func aHeartbeatWithoutADeadlineEnds(c *scene) {
+	log, h := c.silent(), beat(c.activity("a"), 1, 0)
+	err := c.ends("record of a heartbeat", func() error {
+		_, err := log.RecordHeartbeat(c.ctx(), h)
+		return err
+	})
+	as[*events.HeartbeatUnknownError](c, err, events.ErrOutcomeUnknown, "record")
+	c.record(h, true)
+	c.kept(h)
+}

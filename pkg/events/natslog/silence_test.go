@@ -1,0 +1,165 @@
+package natslog_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/natslog"
+)
+
+// hole is a way to a server on which, once it is black, everything vanishes: no
+// connection breaks, and no answer comes.
+type hole struct {
+	url   string
+	black atomic.Bool
+}
+
+func newHole(t *testing.T, to string) *hole {
+	t.Helper()
+	u, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := u.Host
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = l.Addr().String()
+	h := &hole{url: u.String()}
+	var both sync.WaitGroup
+	both.Go(func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return // it was closed
+			}
+			out, err := net.Dial("tcp", server)
+			if err != nil {
+				t.Error(err)
+				_ = in.Close()
+				return
+			}
+			both.Go(func() { h.copy(out, in) })
+			both.Go(func() { h.copy(in, out) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		both.Wait() // clients have closed their ends before
+	})
+	return h
+}
+
+// copy goes on until one end is closed, and then closes the other.
+func (h *hole) copy(to io.WriteCloser, from io.ReadCloser) {
+	defer func() { _, _ = to.Close(), from.Close() }()
+	part := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(part)
+		if err != nil {
+			return
+		}
+		if h.black.Load() {
+			continue
+		}
+		if _, err := to.Write(part[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// TestCallsWithoutADeadlineEnd: each by the timeout that the log was opened
+// with, when nothing is ever answered and when the streams are gone.
+func TestCallsWithoutADeadlineEnd(t *testing.T) {
+	t.Parallel()
+	w := events.Workflow{Namespace: "n", ID: "w"}
+	beat := events.Heartbeat{Activity: events.Activity{Workflow: w, RunID: "r", ID: "a"}, Attempt: 1}
+	calls := func(at events.Cursor) map[string]func(context.Context, *natslog.Log) error {
+		append := func(r events.Request) func(context.Context, *natslog.Log) error {
+			return func(ctx context.Context, log *natslog.Log) error {
+				_, err := log.Append(ctx, r)
+				return err
+			}
+		}
+		return map[string]func(context.Context, *natslog.Log) error{
+			"append at end":       append(request(w, events.AtEnd(), signal())),
+			"append after":        append(request(w, events.After(at), signal())),
+			"append after event":  append(request(w, events.AfterEvent(at.Run(), 1), signal())),
+			"append of a new run": append(request(events.Workflow{Namespace: "n", ID: "v"}, events.NewRun(), started())),
+			"tail": func(ctx context.Context, log *natslog.Log) error {
+				_, err := log.Tail(ctx, w)
+				return err
+			},
+			"record of a heartbeat": func(ctx context.Context, log *natslog.Log) error {
+				_, err := log.RecordHeartbeat(ctx, beat)
+				return err
+			},
+			"last heartbeat": func(ctx context.Context, log *natslog.Log) error {
+				_, err := log.LastHeartbeat(ctx, beat.Activity)
+				return err
+			},
+		}
+	}
+	for _, tt := range []struct {
+		name    string
+		timeout time.Duration // of appends, and of requests of reads
+		attempt time.Duration
+		fail    func(*testing.T, jetstream.JetStream, *hole)
+	}{
+		{"a black hole, one attempt", 100 * time.Millisecond, time.Minute, blacken},
+		{"a black hole, many attempts", 100 * time.Millisecond, 10 * time.Millisecond, blacken},
+		{"no streams", 100 * time.Millisecond, 10 * time.Millisecond, deleteStreams},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			direct := testenv.NATS(t)
+			js := jetStream(t, direct)
+			create(t, direct, natslog.CreateOptions{Streams: 1})
+			h := newHole(t, testenv.URL(direct))
+			nc := testenv.Connect(t, h.url, nats.IgnoreDiscoveredServers())
+			log := open(t, nc, natslog.Config{AppendTimeout: tt.timeout, ReadTimeout: tt.timeout, AttemptTimeout: tt.attempt})
+			at, err := log.Append(context.Background(), request(w, events.NewRun(), started()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.fail(t, js, h)
+			for name, call := range calls(at.Cursor) {
+				// No deadline, and yet an end should one of them fail to find its own.
+				ctx, cancel := context.WithCancelCause(context.Background())
+				never := time.AfterFunc(patience, func() { cancel(errNever) })
+				err := call(ctx, log)
+				never.Stop()
+				cancel(nil)
+				if errors.Is(err, errNever) || errors.Is(err, context.Canceled) || !events.SafeToRetry(err) {
+					t.Errorf("%s gave %v", name, err)
+				}
+			}
+		})
+	}
+}
+
+var errNever = errors.New("it did not end by itself")
+
+func blacken(_ *testing.T, _ jetstream.JetStream, h *hole) { h.black.Store(true) }
+
+func deleteStreams(t *testing.T, js jetstream.JetStream, _ *hole) {
+	t.Helper()
+	for _, name := range []string{natslog.StreamName(0), natslog.HeartbeatStream} {
+		if err := js.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
