@@ -34,7 +34,8 @@ type start struct {
 
 // wish is something that a customer, or the shop, does to an open workflow.
 type wish struct {
-	// after is the marker that it follows; empty: the first workflow task.
+	// after is the search attribute whose being set it follows; empty: the
+	// first workflow task.
 	after string
 	event func() *events.Event
 }
@@ -44,7 +45,7 @@ func (w wish) follows(e *events.Event) bool {
 	if w.after == "" {
 		return e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 	}
-	return e.GetMarkerRecordedEventAttributes().GetMarkerName() == w.after
+	return e.GetUpsertWorkflowSearchAttributesEventAttributes().GetSearchAttributes().GetIndexedFields()[w.after] != nil
 }
 
 var (
@@ -96,7 +97,7 @@ func (c *customers) order(r *rand.Rand, number int) {
 			return events.Signaled(workflows.SignalReviewed, workflows.Review{By: "back office"})
 		}}
 	case n < 24:
-		c.wishes[w] = wish{after: "OrderPaid", event: func() *events.Event {
+		c.wishes[w] = wish{after: workflows.AttributeOrderStatus, event: func() *events.Event {
 			return events.Signaled(workflows.SignalCancelOrder, workflows.Cancellation{Reason: "ordered the wrong size"})
 		}}
 	}
@@ -111,11 +112,11 @@ func (c *customers) subscription(r *rand.Rand, number int) {
 	}
 	switch n := r.IntN(100); {
 	case n < 10:
-		c.wishes[w] = wish{after: "SubscriptionPaid", event: func() *events.Event {
+		c.wishes[w] = wish{after: workflows.AttributePaidPeriods, event: func() *events.Event {
 			return events.Signaled(workflows.SignalUnsubscribe, workflows.Cancellation{Reason: "not used enough"})
 		}}
 	case n < 22:
-		c.wishes[w] = wish{after: "SubscriptionPaid", event: func() *events.Event { return events.CancelRequested("the account was closed") }}
+		c.wishes[w] = wish{after: workflows.AttributePaidPeriods, event: func() *events.Event { return events.CancelRequested("the account was closed") }}
 	}
 	begin(c, w, workflows.Subscription, s)
 }

@@ -125,6 +125,7 @@ func TestWork(t *testing.T) {
 		if err != nil || len(h.Faults) != 0 || h.Runs < MinWorkflows || h.Replayed != h.Runs || h.WellFormed() != h.Runs {
 			t.Errorf("%+v, %v", h, err)
 		}
+		wantNoMarkers(t, log, o.seen.workflows())
 		cancel()
 		if err := <-observed; !errors.Is(err, context.Canceled) {
 			t.Errorf("the observer: %v", err)
@@ -133,6 +134,34 @@ func TestWork(t *testing.T) {
 			t.Errorf("%d events, and %d were told", o.seen.events, told)
 		}
 	})
+}
+
+// wantNoMarkers fails the test if a history has one: Temporal's WorkflowReplayer
+// takes those only that its SDK has written.
+func wantNoMarkers(t *testing.T, log events.Reader, all []events.Workflow) {
+	t.Helper()
+	status := map[string]int{}
+	for _, w := range all {
+		runs, err := runsOf(t.Context(), log, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range runs {
+			for _, e := range r.history {
+				if m := e.GetMarkerRecordedEventAttributes(); m != nil {
+					t.Errorf("run %s of %s has a marker %s at event %d", r.id, w.ID, m.GetMarkerName(), e.GetEventId())
+				}
+				for name, value := range e.GetUpsertWorkflowSearchAttributesEventAttributes().GetSearchAttributes().GetIndexedFields() {
+					if name == workflows.AttributeOrderStatus {
+						status[string(value.GetData())]++
+					}
+				}
+			}
+		}
+	}
+	if status[`"Paid"`] == 0 || status[`"Paid"`] != status[`"Shipped"`]+status[`"Refunded"`] {
+		t.Errorf("the orders said %v", status)
+	}
 }
 
 // A worker that finds what it cannot go on with tells the demo.

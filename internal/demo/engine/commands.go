@@ -115,12 +115,9 @@ func (s Signals[T]) Receive(ctx *Context) (T, error) {
 	return decode[T](input)
 }
 
-// Record keeps a fact under a name by which it is listed, counted and
-// subscribed to.
-func Record(ctx *Context, name string, v any) { ctx.command(events.Custom(name, v)) }
-
-// SetSearchAttributes sets what the run is found by; see
-// events.SearchAttributesUpserted.
+// SetSearchAttributes sets what the run is found, listed and counted by; see
+// events.SearchAttributesUpserted. There are no markers: Temporal's SDKs replay
+// only those that they write themselves.
 func SetSearchAttributes(ctx *Context, attributes map[string]any) {
 	ctx.command(events.SearchAttributesUpserted(attributes))
 }

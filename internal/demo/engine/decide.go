@@ -198,8 +198,6 @@ func describe(e *events.Event) string {
 	case enumspb.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED:
 		a := e.GetStartChildWorkflowExecutionInitiatedEventAttributes()
 		return fmt.Sprintf("%s %s as %s", name, a.GetWorkflowType().GetName(), a.GetWorkflowId())
-	case enumspb.EVENT_TYPE_MARKER_RECORDED:
-		return name + " " + e.GetMarkerRecordedEventAttributes().GetMarkerName()
 	default:
 		return name
 	}

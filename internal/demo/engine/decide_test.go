@@ -40,7 +40,7 @@ func init() {
 			return "", err
 		}
 		never.Cancel(ctx)
-		engine.Record(ctx, "Greeted", ctx.Now().Unix())
+		engine.SetSearchAttributes(ctx, map[string]any{"Greeted": ctx.Now().Unix()})
 		engine.Sleep(ctx, time.Second)
 		if in == "world" {
 			return "", engine.ContinueAsNew(everything, "moon")

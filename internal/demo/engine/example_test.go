@@ -24,7 +24,7 @@ func Example() {
 			if err != nil {
 				return "", err
 			}
-			engine.Record(ctx, "Brewed", cup)
+			engine.SetSearchAttributes(ctx, map[string]any{"Brewed": leaves})
 			engine.Sleep(ctx, 10*time.Millisecond) // it is hot
 			return cup, nil
 		},
@@ -80,7 +80,7 @@ func Example() {
 	// 8 WorkflowTaskScheduled
 	// 9 WorkflowTaskStarted
 	// 10 WorkflowTaskCompleted
-	// 11 MarkerRecorded
+	// 11 UpsertWorkflowSearchAttributes
 	// 12 TimerStarted
 	// 13 TimerFired
 	// 14 WorkflowTaskScheduled

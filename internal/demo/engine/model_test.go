@@ -72,8 +72,8 @@ func interpret(ctx *engine.Context, p program) ([]string, error) {
 		case "receive":
 			n, err := engine.SignalsNamed[int](ctx, "number").Receive(ctx)
 			got = fmt.Sprint(n, err)
-		case "record":
-			engine.Record(ctx, "Recorded", s.N)
+		case "set":
+			engine.SetSearchAttributes(ctx, map[string]any{"Number": s.N})
 		case "child":
 			result, err := engine.ExecuteChildWorkflow(ctx, interpreter, fmt.Sprintf("%s/%d", ctx.Workflow().ID, len(p.Trace)), program{Steps: s.Child}).Get(ctx)
 			got = fmt.Sprint(result, err)
@@ -88,7 +88,7 @@ func interpret(ctx *engine.Context, p program) ([]string, error) {
 }
 
 func drawSteps(t *rapid.T, depth int) []step {
-	kinds := []string{"activity", "activities", "timer", "race", "record"}
+	kinds := []string{"activity", "activities", "timer", "race", "set"}
 	if depth == 0 {
 		kinds = append(kinds, "receive", "continue", "child")
 	} else {

@@ -128,7 +128,7 @@ func TestTwoWorkersOwnTheSame(t *testing.T) {
 func TestLostAcknowledgements(t *testing.T) {
 	kind := engine.Workflow[int, int]{Name: "Wait", Run: func(ctx *engine.Context, n int) (int, error) {
 		engine.Sleep(ctx, time.Minute)
-		engine.Record(ctx, "Waited", n)
+		engine.SetSearchAttributes(ctx, map[string]any{"Waited": n})
 		engine.Sleep(ctx, time.Minute)
 		return n, nil
 	}}
@@ -146,7 +146,7 @@ func TestLostAcknowledgements(t *testing.T) {
 		dismiss := employ(t, engine.Config{Log: lossy}, kind)
 		all := finish(t, log, "w")
 		dismiss()
-		wantOutline(t, all, "WorkflowExecutionStarted", task, "TimerStarted TimerFired", task, "MarkerRecorded TimerStarted TimerFired", task, "WorkflowExecutionCompleted")
+		wantOutline(t, all, "WorkflowExecutionStarted", task, "TimerStarted TimerFired", task, "UpsertWorkflowSearchAttributes TimerStarted TimerFired", task, "WorkflowExecutionCompleted")
 	})
 }
 
@@ -173,13 +173,13 @@ func TestOnJetStream(t *testing.T) {
 			return 0, err
 		}
 		engine.Sleep(ctx, time.Millisecond)
-		engine.Record(ctx, "Added", sum)
+		engine.SetMemo(ctx, map[string]any{"sum": sum})
 		more, err := engine.SignalsNamed[int](ctx, "number").Receive(ctx)
 		return sum + more, err
 	}}
 	dismiss := employ(t, engine.Config{Log: log}, kind, add)
 	begin(t, log, "w", kind, 39)
-	await(t, log, "w", "the marker", func(e *events.Event) bool { return e.GetMarkerRecordedEventAttributes() != nil })
+	await(t, log, "w", "the memo", func(e *events.Event) bool { return e.GetWorkflowPropertiesModifiedEventAttributes() != nil })
 	dismiss()
 	signal(t, log, "w", events.Signaled("number", 2))
 

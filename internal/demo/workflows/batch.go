@@ -77,7 +77,7 @@ func importFile(ctx *engine.Context, f FileRequest) (Imported, error) {
 	if err != nil {
 		return Imported{}, err
 	}
-	engine.Record(ctx, "FileImported", rows)
+	engine.SetSearchAttributes(ctx, map[string]any{AttributeImportedRows: rows})
 	return Imported{Rows: rows, Digest: digest}, nil
 }
 

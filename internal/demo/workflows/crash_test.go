@@ -28,14 +28,14 @@ var errKilled = errors.New("killed")
 var kinds = []struct {
 	name  string
 	start func(ctx context.Context, log events.Appender, w events.Workflow) error
-	// after is a marker; once it is there the signal is sent.
+	// after is a search attribute; once it is set the signal is sent.
 	after, signal string
 }{
 	{"an order that is shipped", order(false), "", ""},
 	{"an order that waits for review", order(true), "", workflows.SignalReviewed},
-	{"an order that is canceled and refunded", order(false), "OrderPaid", workflows.SignalCancelOrder},
+	{"an order that is canceled and refunded", order(false), workflows.AttributeOrderStatus, workflows.SignalCancelOrder},
 	{"a subscription of three months", subscription, "", ""},
-	{"a subscription that is ended", subscription, "SubscriptionPaid", workflows.SignalUnsubscribe},
+	{"a subscription that is ended", subscription, workflows.AttributePaidPeriods, workflows.SignalUnsubscribe},
 	{"a batch of three files", func(ctx context.Context, log events.Appender, w events.Workflow) error {
 		_, err := engine.Start(ctx, log, w, workflows.Batch, workflows.BatchRequest{Supplier: "acme", Files: 3}, engine.StartOptions{TaskQueue: workflows.TaskQueue})
 		return err
@@ -196,13 +196,15 @@ func work(t *testing.T, ctx context.Context, log events.Log) {
 	}
 }
 
-// send sends the signal once the marker is there.
+// send sends the signal once the search attribute is set.
 func send(ctx context.Context, log events.Log, w events.Workflow, after, signal string) error {
 	if signal == "" {
 		return nil
 	}
 	if after != "" {
-		if err := await(ctx, log, w, func(e *events.Event) bool { return e.GetMarkerRecordedEventAttributes().GetMarkerName() == after }); err != nil {
+		if err := await(ctx, log, w, func(e *events.Event) bool {
+			return e.GetUpsertWorkflowSearchAttributesEventAttributes().GetSearchAttributes().GetIndexedFields()[after] != nil
+		}); err != nil {
 			return err
 		}
 	}

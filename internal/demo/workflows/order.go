@@ -70,7 +70,7 @@ func order(ctx *engine.Context, o OrderRequest) (Receipt, error) {
 		}
 		return Receipt{}, err
 	}
-	engine.Record(ctx, "OrderPaid", payment)
+	setStatus(ctx, "Paid")
 
 	packed := engine.NewTimer(ctx, packing)
 	canceled := engine.SignalsNamed[Cancellation](ctx, SignalCancelOrder)
@@ -87,8 +87,13 @@ func order(ctx *engine.Context, o OrderRequest) (Receipt, error) {
 	if err != nil {
 		return refund(ctx, payment, reservation, err.Error())
 	}
-	engine.Record(ctx, "OrderShipped", parcel)
+	setStatus(ctx, "Shipped")
 	return Receipt{Outcome: "shipped", Payment: payment.ID, Parcel: parcel}, nil
+}
+
+// setStatus says how far the order is.
+func setStatus(ctx *engine.Context, status string) {
+	engine.SetSearchAttributes(ctx, map[string]any{AttributeOrderStatus: status})
 }
 
 // refund gives the money back while the stock is released.
@@ -102,6 +107,6 @@ func refund(ctx *engine.Context, p Payment, reservation, reason string) (Receipt
 	if _, err := stock.Get(ctx); err != nil {
 		return Receipt{}, err
 	}
-	engine.Record(ctx, "OrderRefunded", refunded)
+	setStatus(ctx, "Refunded")
 	return Receipt{Outcome: "refunded", Payment: p.ID, Refund: refunded, Reason: reason}, nil
 }

@@ -49,7 +49,7 @@ func subscription(ctx *engine.Context, s SubscriptionTerms) (Farewell, error) {
 		return Farewell{}, err
 	}
 	s.Paid += paid.Cents
-	engine.Record(ctx, "SubscriptionPaid", paid)
+	engine.SetSearchAttributes(ctx, map[string]any{AttributePaidPeriods: s.Period})
 	engine.SetMemo(ctx, map[string]any{"paidCents": s.Paid})
 
 	renewal := engine.NewTimer(ctx, s.Month)
