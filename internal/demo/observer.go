@@ -131,6 +131,18 @@ func (v *view) heldBy(worker, of int) (runs []ResumedRun) {
 	return runs
 }
 
+// victim is the worker that holds the most open runs, if these are enough to
+// kill it; -1: none does.
+func (v *view) victim(of int) int {
+	victim, most := -1, minHeld-1
+	for i := range of {
+		if n := len(v.heldBy(i, of)); n > most {
+			victim, most = i, n
+		}
+	}
+	return victim
+}
+
 // workflows lists all that were seen, children too, in order of their ids.
 func (v *view) workflows() []events.Workflow {
 	all := make([]events.Workflow, 0, len(v.runs))

@@ -82,12 +82,7 @@ func (s *showing) kill(ctx context.Context) error {
 		if v.done < s.observer.total/4 {
 			return false
 		}
-		most := minHeld
-		for i := range s.o.Workers {
-			if n := len(v.heldBy(i, s.o.Workers)); n > most {
-				victim, most = i, n
-			}
-		}
+		victim = v.victim(s.o.Workers)
 		return victim >= 0 || v.done == s.observer.total
 	})
 	if err != nil {
