@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -135,10 +136,24 @@ func (p *progress) reach(done, events int64) {
 	p.add(int(done-p.done.Load()), int(events-p.events.Load()))
 }
 
-// program is how the user has started this program, as far as can be told.
-func program() string {
-	if strings.Contains(os.Args[0], "go-build") {
+// startedAs is how a shell starts this program again, by the name that it was
+// called by.
+func startedAs(name string) string {
+	switch {
+	case strings.Contains(name, "go-build"):
 		return "go run ./cmd/annals"
+	case strings.Contains(name, "/"): // it may not be in the PATH
+		return shellWord(name)
 	}
 	return "annals"
+}
+
+// shellWord quotes a text where a shell would not take it for one word.
+func shellWord(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool {
+		return !strings.ContainsRune("/._-+,:=@%", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) < 0 {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -3,10 +3,12 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/annals-io/annals/internal/demo"
+	"github.com/annals-io/annals/internal/demo/workflows"
 	"github.com/annals-io/annals/pkg/events"
 )
 
@@ -218,7 +220,7 @@ func (a *app) printFaults(s demo.Summary, v verified) error {
 // printNext says what to look at.
 func (a *app) printNext(s demo.Summary, kept bool) {
 	if !kept {
-		fmt.Fprintf(a.out, "\nNothing was kept. To look around in what was made:\n  %s demo --keep\n", program())
+		fmt.Fprintf(a.out, "\nNothing was kept. To look around in what was made:\n  %s demo --keep\n", startedAs(os.Args[0]))
 		return
 	}
 	example := ""
@@ -228,11 +230,11 @@ func (a *app) printNext(s demo.Summary, kept bool) {
 		}
 	}
 	example = cmp.Or(example, s.Resumed[0].WorkflowID)
-	order := `{"eventType":"WorkflowExecutionStarted","workflowExecutionStartedEventAttributes":{"workflowType":{"name":"Order"},"input":[{"customer":"me","items":[{"sku":"teapot","quantity":1}],"cents":2900,"card":"**** 4242"}]}}`
+	order := `{"eventType":"WorkflowExecutionStarted","workflowExecutionStartedEventAttributes":{"workflowType":{"name":"Order"},"taskQueue":{"name":"` + workflows.TaskQueue + `"},"input":[{"customer":"me","items":[{"sku":"teapot","quantity":1}],"cents":2900,"card":"**** 4242"}]}}`
 	fmt.Fprintln(a.out, "\nEverything is running. In another terminal, in this folder:")
-	here := program()
+	here := startedAs(os.Args[0])
 	if a.namespace != env("ANNALS_NAMESPACE", "default") {
-		here += " --namespace '" + a.namespace + "'"
+		here += " --namespace " + shellWord(a.namespace)
 	}
 	for _, line := range []string{
 		`%s list --query "ExecutionStatus = 'Failed'"`,

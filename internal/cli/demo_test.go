@@ -222,6 +222,11 @@ func TestDemoIsKept(t *testing.T) {
 	if len(commands) < 6 {
 		t.Fatalf("it names the commands %q", commands)
 	}
+	for _, command := range commands { // the program was started by its path, and may not be found otherwise
+		if !strings.Contains(command, filepath.Join(bin, "annals")+" --namespace 'of my own' ") {
+			t.Errorf("it names the command %q", command)
+		}
+	}
 	sh, err := exec.LookPath("sh")
 	if err != nil {
 		t.Fatal(err)
