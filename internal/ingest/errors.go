@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 
 	"connectrpc.com/connect/v2"
 	"connectrpc.com/connect/v2/connectproto"
@@ -156,16 +157,28 @@ func outcomeUnknown(err *events.OutcomeUnknownError) *connect.Error {
 // shownViolations is how many an answer spells out.
 const shownViolations = 100
 
+// wholeRequest is the field of what is wrong with a request as a whole, which has
+// no path: JSON that is no object.
+const wholeRequest = "request"
+
 func invalidFields(err *eventjson.FieldError) *connect.Error {
+	shown := &eventjson.FieldError{Problems: slices.Clone(err.Problems), More: err.More}
 	detail := &annalsv1.InvalidArgument{}
-	for _, p := range err.Problems[:min(len(err.Problems), shownViolations)] {
-		v := &annalsv1.FieldViolation{Field: p.Path, Description: p.Reason.Error()}
+	for i, p := range err.Problems {
+		field := p.Path
+		if field == "" {
+			field, shown.Problems[i].Path = wholeRequest, "the "+wholeRequest
+		}
+		if i >= shownViolations {
+			continue
+		}
+		v := &annalsv1.FieldViolation{Field: field, Description: p.Reason.Error()}
 		if p.Detail != "" {
 			v.Description += ": " + p.Detail
 		}
 		detail.Violations = append(detail.Violations, v)
 	}
-	return coding(connect.CodeInvalidArgument, err, detail)
+	return coding(connect.CodeInvalidArgument, shown, detail)
 }
 
 func tablesBehind(err *pgstore.BehindError) *annalsv1.Behind {

@@ -295,6 +295,20 @@ func TestBadBodies(t *testing.T) {
 	}
 }
 
+// JSON that is no object is wrong as a whole, and says so of the request.
+func TestRequestsThatAreNoObjects(t *testing.T) {
+	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{})})
+	for _, call := range []string{"LogService/Append", "QueryService/CountExecutions"} {
+		for _, body := range []string{`[]`, `null`, `[{}]`, `7`, `"workflow"`, `true`} {
+			var v violations
+			e := service.post(t, call, body).fault(t, &v)
+			if e.Code != "invalid_argument" || v.fields() != "request" || !strings.HasPrefix(e.Message, "the request: ") || !strings.Contains(e.Message, "an object") {
+				t.Errorf("%s of %s: got %s, field %q: %s", call, body, e.Code, v.fields(), e.Message)
+			}
+		}
+	}
+}
+
 // A field that this version's requests do not have asks for something that would
 // not be done. One of Temporal's messages is kept.
 func TestUnknownBinaryFields(t *testing.T) {
