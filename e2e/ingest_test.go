@@ -28,14 +28,25 @@ type service struct {
 	url string
 
 	reading sync.WaitGroup
-	mu      sync.Mutex // guards log
+	mu      sync.Mutex // guards log and ended
 	log     bytes.Buffer
+	ended   bool
+	more    *sync.Cond // log or ended is another
 }
 
-// startIngest runs an ingest and returns when it serves.
+// startIngest runs an ingest, by HTTP only, and returns when it takes appends.
 func (e environment) startIngest() *service {
 	e.t.Helper()
-	s := &service{t: e.t, cmd: e.command(context.Background(), "ingest", "--http", "127.0.0.1:0", "--nats=false")}
+	s := e.launchIngest("--nats=false")
+	s.said("the log is open")
+	return s
+}
+
+// launchIngest runs an ingest and returns when it serves.
+func (e environment) launchIngest(flags ...string) *service {
+	e.t.Helper()
+	s := &service{t: e.t, cmd: e.command(context.Background(), "ingest", append([]string{"--http", "127.0.0.1:0"}, flags...)...)}
+	s.more = sync.NewCond(&s.mu)
 	errs, err := s.cmd.StderrPipe()
 	if err != nil {
 		e.t.Fatal(err)
@@ -43,18 +54,16 @@ func (e environment) startIngest() *service {
 	if err := s.cmd.Start(); err != nil {
 		e.t.Fatal(err)
 	}
-	serving := make(chan string, 1)
 	s.reading.Go(func() {
-		for lines := bufio.NewScanner(errs); lines.Scan(); {
-			var line struct{ Msg, URL string }
-			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-				serving <- line.URL
-			}
+		for lines := bufio.NewScanner(errs); lines.Scan(); s.more.Broadcast() {
 			s.mu.Lock()
 			s.log.WriteString(lines.Text() + "\n")
 			s.mu.Unlock()
 		}
-		close(serving)
+		s.mu.Lock()
+		s.ended = true
+		s.mu.Unlock()
+		s.more.Broadcast()
 	})
 	e.t.Cleanup(func() {
 		s.kill()
@@ -62,10 +71,30 @@ func (e environment) startIngest() *service {
 			e.t.Logf("ingest at %s said:\n%s", s.url, s.log.String())
 		}
 	})
-	if s.url = <-serving; s.url == "" {
-		e.t.Fatal("ingest ended before it served")
-	}
+	s.url = s.said("serving").URL
 	return s
+}
+
+// logLine is what tests want of a line of the log.
+type logLine struct{ Msg, URL string }
+
+// said waits for a line of its log and gives it.
+func (s *service) said(msg string) logLine {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		for text := range strings.Lines(s.log.String()) {
+			var line logLine
+			if json.Unmarshal([]byte(text), &line) == nil && line.Msg == msg {
+				return line
+			}
+		}
+		if s.ended {
+			s.t.Fatalf("ingest ended without saying %q", msg)
+		}
+		s.more.Wait()
+	}
 }
 
 // kill ends it by SIGKILL and returns when it is gone.

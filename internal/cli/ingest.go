@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
@@ -33,6 +34,11 @@ func ingest(a *app) *cobra.Command {
 are /healthz, /readyz (every condition by its name, and each alone at /readyz/NAME) and /metrics. The same calls
 are served by NATS request/reply, to annals-api.v1.SERVICE.CALL.
 
+It serves from its first moment, with what is there: queries as soon as Postgres is, for which it never stops
+waiting, and appends and histories as soon as the log is. Until then such calls are answered "unavailable", and
+/readyz says what is missing. Only if the log cannot be opened for as long as --wait does it end, with exit code
+3, and at once if waiting cannot help: a log that this version does not know, a malformed URL.
+
 It keeps nothing itself: any number may run, and what one of them did not answer is settled through another.
 Asked to end (SIGTERM, SIGINT), it finishes the calls that are under way.
 
@@ -48,8 +54,8 @@ and metrics are exported as the variables OTEL_* say. Logs go to standard error.
 	a.logFlags(c.PersistentFlags(), "info", "json")
 	f := c.Flags()
 	f.StringVar(&address, "http", env("ANNALS_HTTP", ":7070"), "`ADDRESS` to serve on ($ANNALS_HTTP)")
-	f.BoolVar(&byNATS, "nats", true, "serve by NATS request/reply too")
-	f.DurationVar(&wait, "wait", time.Minute, "how long to wait for the servers and the log at the start")
+	f.BoolVar(&byNATS, "nats", true, "serve by NATS request/reply too, once the log is open")
+	f.DurationVar(&wait, "wait", time.Minute, "how long to try to open the log at the start, before it gives up")
 	f.DurationVar(&o.CallTimeout, "call-timeout", 30*time.Second, "what ends a call whose client names no deadline")
 	f.IntVar(&o.MaxRequestBytes, "max-request-bytes", 8<<20, "the largest request, uncompressed")
 	f.DurationVar(&o.DrainDelay, "drain-delay", 0, "how long to go on as before when asked to end, but for /readyz: time for load balancers to notice")
@@ -60,28 +66,25 @@ and metrics are exported as the variables OTEL_* say. Logs go to standard error.
 			return usagef("times and sizes are more than 0")
 		}
 		ctx := c.Context()
+		pool, err := a.postgres(ctx)
+		if err != nil {
+			return err
+		}
 		l, err := a.listen(ctx, address)
 		if err != nil {
 			return err
 		}
 		a.onClose(func() { _ = l.Close() })
-		log, pool, err := a.await(ctx, wait)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+		log := wiring.NewPendingLog()
+		if byNATS {
+			o.NATS = a.connectOnceOpen(log, wait)
 		}
-		return a.measure(ctx, log, "annals-ingest", func(ctx context.Context, t *exporters.Exporters) error {
+		return a.measure(ctx, "annals-ingest", func(ctx context.Context, t *exporters.Exporters) error {
 			o.Telemetry, o.Logger = t, slog.Default()
-			if byNATS {
-				// Its own connection: what it drains is not the log's.
-				if o.NATS, err = a.servers.NATS(); err != nil {
-					return err
-				}
-			}
 			slog.Info("serving", slog.String("url", wiring.URL(l)))
-			return wiring.Serve(ctx, l, log, pool, o)
+			return together(ctx,
+				func(ctx context.Context) error { return a.openWhileServing(ctx, log, wait, t) },
+				func(ctx context.Context) error { return wiring.Serve(ctx, l, log, pool, o) })
 		})
 	}
 	return c
@@ -96,9 +99,41 @@ func (a *app) listen(ctx context.Context, address string) (net.Listener, error) 
 	return l, nil
 }
 
-// measure runs a long-running program with its telemetry, and says in which mode
-// the log is durable.
-func (a *app) measure(ctx context.Context, log *wiring.Log, service string, run func(context.Context, *exporters.Exporters) error) error {
+// openWhileServing opens the log that is served already. It returns nil once it
+// is open, or the context has ended.
+func (a *app) openWhileServing(ctx context.Context, pending *wiring.PendingLog, wait time.Duration, t *exporters.Exporters) error {
+	log, err := a.awaitLog(ctx, wait, pending.Failed)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pending.Open(log)
+	slog.Info("the log is open", slog.String("log", log.Identity().LogID), slog.Int("partitions", log.Identity().Map.Partitions()))
+	return a.sayDurability(ctx, log, t)
+}
+
+// connectOnceOpen connects to NATS when the log is open: an instance that cannot
+// append yet takes no requests from those that can. The connection is another than
+// the log's: what it drains is not the log's.
+func (a *app) connectOnceOpen(log *wiring.PendingLog, wait time.Duration) func(context.Context) (*nats.Conn, error) {
+	return func(ctx context.Context) (nc *nats.Conn, err error) {
+		select {
+		case <-log.Opened():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		err = retry(ctx, wait, func() (err error) {
+			nc, err = a.servers.NATS()
+			return err
+		}, nil)
+		return nc, err
+	}
+}
+
+// measure runs a long-running program with its telemetry.
+func (a *app) measure(ctx context.Context, service string, run func(context.Context, *exporters.Exporters) error) error {
 	t, err := exporters.Start(ctx, exporters.Config{Service: service, Version: thisBuild().Version, Logger: slog.Default()})
 	if err != nil {
 		return err
@@ -110,11 +145,10 @@ func (a *app) measure(ctx context.Context, log *wiring.Log, service string, run 
 			slog.Warn("telemetry: not all was exported", slog.Any("error", err))
 		}
 	}()
-	return together(ctx,
-		func(ctx context.Context) error { return a.sayDurability(ctx, log, t) },
-		func(ctx context.Context) error { return run(ctx, t) })
+	return run(ctx, t)
 }
 
+// sayDurability says in which mode the log is durable.
 func (a *app) sayDurability(ctx context.Context, log *wiring.Log, t *exporters.Exporters) error {
 	d, err := a.servers.FindDurability(ctx, log.Conn(), nil)
 	if err != nil {

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/pkg/events/natslog"
 )
 
 // logged waits for a line of the JSON log and gives what it says under a name.
@@ -61,6 +65,7 @@ func TestIngestAndProjector(t *testing.T) {
 	}
 	ingest := start(t, bin, dir, env, "ingest", "--http", "127.0.0.1:0")
 	url := ingest.logged("serving", "url")
+	ingest.logged("the log is open", "log")
 	if status, answer := fetch(t, url+"/readyz", ""); status != 503 || !strings.Contains(answer, `{"name":"log","ok":true}`) {
 		t.Errorf("before there are tables, /readyz is %d %s", status, answer)
 	}
@@ -149,6 +154,29 @@ func TestIngestRefuses(t *testing.T) {
 		_, stderr, code := run(t, bin, dir, env, append([]string{"ingest"}, c.args...)...)
 		if code != c.code || !strings.Contains(stderr, c.says) {
 			t.Errorf("%s: exit code %d, want %d; it says\n%s", c.name, code, c.code, stderr)
+		}
+	}
+	foreign := testenv.NATSURL(t)
+	js, err := jetstream.New(testenv.Connect(t, foreign))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: natslog.StreamName(0), Subjects: []string{"annals.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, variable, says string }{
+		{"a URL of NATS that is none", "NATS_URL=nats://joe:secret@127.0.0.1:port", "malformed URL"},
+		{"a context of NATS that is not there", "NATS_CONTEXT=elsewhere", "unknown context"},
+		{"a URL of Postgres that is none", "DATABASE_URL=postgres://%zz", "database: "},
+		{"a log that is none of ours", "NATS_URL=" + foreign, "wrong log"},
+	} {
+		env := append(slices.Clone(env), c.variable)
+		if strings.HasPrefix(c.variable, "NATS_CONTEXT") {
+			env = append(env, "NATS_URL=")
+		}
+		_, stderr, code := run(t, bin, dir, env, "ingest", "--http", "127.0.0.1:0", "--wait", "1h")
+		if code != 3 || !strings.Contains(stderr, c.says) || strings.Contains(stderr, "waiting") || strings.Contains(stderr, "secret") {
+			t.Errorf("%s: exit code %d, want 3 at once; it says\n%s", c.name, code, stderr)
 		}
 	}
 	if stdout, _, code := run(t, bin, dir, env, "ingest", "version"); code != 0 || !strings.Contains(stdout, "version") {

@@ -2,17 +2,13 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
 
 	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/internal/wiring"
-	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
@@ -89,7 +85,7 @@ exit code 3, when all have stopped.`,
 		if address == "" {
 			return wiring.Project(ctx, log, pool, o)
 		}
-		return a.measure(ctx, log, "annals-projector", func(ctx context.Context, t *exporters.Exporters) error {
+		return a.measure(ctx, "annals-projector", func(ctx context.Context, t *exporters.Exporters) error {
 			l, err := a.listen(ctx, address)
 			if err != nil {
 				return err
@@ -97,48 +93,10 @@ exit code 3, when all have stopped.`,
 			slog.Info("serving metrics", slog.String("url", wiring.URL(l)))
 			o.Telemetry = t
 			return together(ctx,
+				func(ctx context.Context) error { return a.sayDurability(ctx, log, t) },
 				func(ctx context.Context) error { return wiring.ServeMetrics(ctx, l, t) },
 				func(ctx context.Context) error { return wiring.Project(ctx, log, pool, o) })
 		})
 	}
 	return c
-}
-
-// await connects to both servers, which may start at the same time as this
-// program, and opens the log.
-func (a *app) await(ctx context.Context, wait time.Duration) (*wiring.Log, *pgxpool.Pool, error) {
-	pool, err := a.postgres(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	var log *wiring.Log
-	attempt := func() error {
-		if log == nil {
-			l, err := a.log(ctx)
-			if err != nil {
-				return final(err)
-			}
-			log = l
-		}
-		return final(a.servers.Ping(ctx, pool))
-	}
-	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(wait))
-	err = backoff.RetryNotify(attempt, backoff.WithContext(delays, ctx), func(err error, next time.Duration) {
-		slog.Warn("waiting for the servers", slog.Any("error", err), slog.String("again_in", next.Round(time.Millisecond).String()))
-	})
-	return log, pool, err
-}
-
-// final marks what waiting does not change. A log that is not there yet may be
-// made in a moment.
-func final(err error) error {
-	var refused *wiring.ConnectError
-	var wrong *events.WrongLogError
-	switch {
-	case err == nil, errors.As(err, &refused), errors.Is(err, events.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return err
-	case errors.As(err, &wrong) && wrong.Want == "there":
-		return err
-	}
-	return backoff.Permanent(err)
 }

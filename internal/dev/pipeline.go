@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -287,15 +288,12 @@ func (d *Pipeline) measure(ctx context.Context) (err error) {
 
 // serve runs ingest until stop.
 func (d *Pipeline) serve() error {
-	nc, err := d.nats.Connect()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		o := wiring.ServeOptions{DrainTimeout: drainTimeout, NATS: nc, Telemetry: d.measures, LagIsMeasured: true, Logger: d.o.Logger}
+		byNATS := func(context.Context) (*nats.Conn, error) { return d.nats.Connect() }
+		o := wiring.ServeOptions{DrainTimeout: drainTimeout, NATS: byNATS, Telemetry: d.measures, LagIsMeasured: true, Logger: d.o.Logger}
 		if err := wiring.Serve(ctx, d.http, d.log, d.pool, o); err != nil && !errors.Is(err, ingest.ErrCutOff) {
 			d.fail("ingest", err)
 		}

@@ -14,7 +14,8 @@ import (
 
 // Config is what a server serves, and how. Zero fields mean the default.
 type Config struct {
-	// Log and Tables are required.
+	// Log and Tables are required. Neither need be there yet: calls that need them
+	// fail meanwhile. A log that is not says so by an Identity of no partitions.
 	Log    events.Log
 	Tables *pgstore.Store
 

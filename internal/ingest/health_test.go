@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/annals-io/annals/internal/ingest"
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/wiring"
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/events/natslog"
 )
@@ -57,6 +59,18 @@ func TestReadiness(t *testing.T) {
 				t.Fatal("it is back, and not ready")
 			}
 		}
+	})
+	t.Run("the log is not open yet", func(t *testing.T) {
+		log := wiring.NewPendingLog()
+		service := serve(t, ingest.Config{Log: log})
+		service.onlyUnready(t, "log")
+		if e := service.post(t, "QueryService/CountExecutions", `{"waitFor": "now"}`).fault(t, nil); e.Code != "unavailable" || !strings.Contains(e.Message, "not open yet") {
+			t.Errorf("a query that waits for the log: %s, %s", e.Code, e.Message)
+		}
+		service.post(t, "QueryService/CountExecutions", `{}`).ok(t)
+		log.Open(newMemlog(t, memlog.Config{}))
+		service.ready(t, "/readyz", http.StatusOK)
+		service.post(t, "QueryService/CountExecutions", `{"waitFor": "now"}`).ok(t)
 	})
 	t.Run("Postgres is away", func(t *testing.T) {
 		config := newPool(t).Config()

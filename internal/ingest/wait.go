@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -32,8 +33,16 @@ func (s *queryService) wait(ctx context.Context, r waiting) error {
 			return invalidf("waitTimeout", "is %s, less than nothing", timeout)
 		}
 	}
-	positions, now, err := parsePositions(r.GetWaitFor(), s.log.Identity().Map.Partitions())
-	if err != nil || len(positions) == 0 && !now {
+	if r.GetWaitFor() == "" {
+		return nil
+	}
+	partitions := s.log.Identity().Map.Partitions()
+	if partitions == 0 { // which ones it has is not known before it is open
+		_, err := s.log.Bounds(ctx, 0)
+		return fmt.Errorf("wait for %.40q: %w", r.GetWaitFor(), cmp.Or(err, events.ErrUnavailable))
+	}
+	positions, now, err := parsePositions(r.GetWaitFor(), partitions)
+	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/annals-io/annals/pkg/events"
 )
 
 // ErrNoDatabase occurs when nothing says which Postgres is meant. Set
@@ -16,7 +18,10 @@ type ConnectError struct {
 	Server string // "NATS" or "Postgres"
 	Where  string // the address, without passwords, or the name of a context
 	Source string // what named it: a flag, a variable, …
-	Cause  error
+	// Setting says that it is what this program was told that cannot work, such as
+	// a malformed URL: nothing was tried, and waiting does not help.
+	Setting bool
+	Cause   error
 }
 
 func (e *ConnectError) Error() string {
@@ -28,3 +33,20 @@ func (e *ConnectError) Error() string {
 }
 
 func (e *ConnectError) Unwrap() error { return e.Cause }
+
+// NotOpenError occurs in calls of a PendingLog before it is open. Nothing was
+// stored; try again later. It is events.ErrUnavailable, and never what Cause is:
+// the next attempt to open the log may come to something else.
+type NotOpenError struct {
+	Cause error // why the last attempt failed; nil if the first has not ended
+}
+
+func (e *NotOpenError) Error() string {
+	text := events.ErrUnavailable.Error() + ": it is not open yet"
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
+}
+
+func (e *NotOpenError) Is(target error) bool { return target == events.ErrUnavailable }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -43,12 +44,12 @@ func (c Config) natsOptions() []nats.Option {
 // NATS connects to the server; see the package's doc for which. The caller
 // closes the connection. It fails with *ConnectError.
 func (c Config) NATS() (*nats.Conn, error) {
-	url, name := c.natsGiven()
+	address, name := c.natsGiven()
 	source := ""
 	switch {
-	case url != "" && url == c.NATSURL:
+	case address != "" && address == c.NATSURL:
 		source = "--nats-url"
-	case url != "":
+	case address != "":
 		source = "NATS_URL"
 	case name == "":
 		running, err := c.Running()
@@ -56,19 +57,28 @@ func (c Config) NATS() (*nats.Conn, error) {
 			return nil, err
 		}
 		if running != nil {
-			url, source = running.NATSURL, fmt.Sprintf("annals dev, process %d", running.PID)
+			address, source = running.NATSURL, fmt.Sprintf("annals dev, process %d", running.PID)
 		}
 	}
-	if url != "" {
-		nc, err := nats.Connect(url, c.natsOptions()...)
+	if address != "" {
+		nc, err := nats.Connect(address, c.natsOptions()...)
 		if err != nil {
-			return nil, &ConnectError{Server: "NATS", Where: redact(url), Source: source, Cause: err}
+			e := &ConnectError{Server: "NATS", Where: redact(address), Source: source}
+			e.Cause, e.Setting = malformed(err)
+			return nil, e
 		}
 		return nc, nil
 	}
-	nc, settings, err := natscontext.Connect(name, c.natsOptions()...)
+	read := false // the context was, and its server is tried
+	options := append(c.natsOptions(), func(*nats.Options) error {
+		read = true
+		return nil
+	})
+	nc, settings, err := natscontext.Connect(name, options...)
 	if err != nil {
-		e := &ConnectError{Server: "NATS", Where: "context " + name, Cause: err}
+		e := &ConnectError{Server: "NATS", Where: "context " + name}
+		e.Cause, e.Setting = malformed(err)
+		e.Setting = e.Setting || !read
 		if name == "" {
 			e.Where = "the selected context of nats, or " + nats.DefaultURL
 			e.Source = "nothing else: NATS_URL is not set, and no annals dev runs for this folder"
@@ -78,11 +88,20 @@ func (c Config) NATS() (*nats.Conn, error) {
 	if settings.JSDomain != "" || settings.JSAPIPrefix != "" {
 		nc.Close()
 		return nil, &ConnectError{
-			Server: "NATS", Where: "context " + settings.Name,
+			Server: "NATS", Where: "context " + settings.Name, Setting: true,
 			Cause: errors.New("it sets a JetStream domain or API prefix, and a log is reached without one: connect to the account that owns its streams"),
 		}
 	}
 	return nc, nil
+}
+
+// malformed reports whether a connection failed because of its URL, and gives the
+// cause, without the URL, which may hold a password.
+func malformed(err error) (cause error, is bool) {
+	if bad := (*url.Error)(nil); errors.As(err, &bad) {
+		return fmt.Errorf("malformed URL: %w", bad.Err), true
+	}
+	return err, errors.Is(err, nats.ErrMixingWebsocketSchemes)
 }
 
 // Log is a log with the connection that it is reached by.

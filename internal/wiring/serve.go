@@ -27,9 +27,11 @@ type ServeOptions struct {
 	MaxRequestBytes int
 	DrainDelay      time.Duration
 	DrainTimeout    time.Duration
-	// NATS is a connection to serve the same calls on, by request/reply; it MUST be
-	// for this alone, and is closed. Nil: they are served by HTTP only.
-	NATS *nats.Conn
+	// NATS gives a connection to serve the same calls on, by request/reply, as soon
+	// as there is one; HTTP is served meanwhile. The connection MUST be for this
+	// alone, and is closed. It is called once; its error, unless the context has
+	// ended, ends Serve. Nil: calls are served by HTTP only.
+	NATS func(context.Context) (*nats.Conn, error)
 	// Telemetry measures calls, appends, reads and the lag of the tables, and
 	// serves /metrics. Nil: nothing is measured.
 	Telemetry *exporters.Exporters
@@ -48,12 +50,10 @@ func URL(l net.Listener) string {
 }
 
 // Serve is ingest on l until the context ends and it has drained, and then
-// returns nil. It closes l.
+// returns nil. It closes l. Neither the log, which may be a PendingLog, nor
+// Postgres need be there: /readyz says so, and calls that need them fail.
 func Serve(ctx context.Context, l net.Listener, log events.Log, pool *pgxpool.Pool, o ServeOptions) (err error) {
 	defer l.Close()
-	if o.NATS != nil {
-		defer o.NATS.Close()
-	}
 	tables, err := pgstore.New(pool, pgstore.Config{})
 	if err != nil {
 		return err
@@ -88,7 +88,16 @@ func Serve(ctx context.Context, l net.Listener, log events.Log, pool *pgxpool.Po
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return server.Run(ctx, l) })
-	g.Go(func() error { return server.RunNATS(ctx, o.NATS) })
+	g.Go(func() error {
+		nc, err := o.NATS(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		return server.RunNATS(ctx, nc)
+	})
 	return g.Wait()
 }
 

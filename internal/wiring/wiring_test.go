@@ -93,6 +93,40 @@ func TestWhereNATSIs(t *testing.T) {
 	fails("a context with a JetStream domain", wiring.Config{NATSContext: "domain"}, "JetStream domain")
 }
 
+// What waiting does not change is told from a server that is away, and no URL is
+// shown with its password.
+func TestSettingsThatCannotWork(t *testing.T) {
+	alone(t)
+	away := "nats://joe:secret@127.0.0.1:1"
+	selectContext(t, "malformed", `{"url": "nats://joe:secret@127.0.0.1:port"}`)
+	selectContext(t, "away", fmt.Sprintf(`{"url": %q}`, away))
+	selectContext(t, "domain", fmt.Sprintf(`{"url": %q, "jetstream_domain": "hub"}`, testenv.NATSURL(t)))
+	for _, c := range []struct {
+		name    string
+		config  wiring.Config
+		setting bool
+	}{
+		{"a port that is none", wiring.Config{NATSURL: "nats://joe:secret@127.0.0.1:port"}, true},
+		{"a host that is none", wiring.Config{NATSURL: "nats://joe:secret@[::1"}, true},
+		{"the second of two URLs", wiring.Config{NATSURL: away + ",nats://joe:secret@%zz"}, true},
+		{"websockets and not", wiring.Config{NATSURL: away + ",ws://joe:secret@127.0.0.1:1"}, true},
+		{"a context that is not there", wiring.Config{NATSContext: "other"}, true},
+		{"a context with a malformed URL", wiring.Config{NATSContext: "malformed"}, true},
+		{"a context with a JetStream domain", wiring.Config{NATSContext: "domain"}, true},
+		{"a server that is away", wiring.Config{NATSURL: away}, false},
+		{"the server of a context that is away", wiring.Config{NATSContext: "away"}, false},
+	} {
+		nc, err := c.config.NATS()
+		if err == nil {
+			nc.Close()
+		}
+		var refused *wiring.ConnectError
+		if !errors.As(err, &refused) || refused.Setting != c.setting || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v, want a ConnectError, of a setting: %t", c.name, err, c.setting)
+		}
+	}
+}
+
 func announce(t *testing.T, natsURL string) {
 	t.Helper()
 	folder, err := os.Getwd()
