@@ -13,6 +13,14 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
+// checkWait refuses a --wait that would end before the first attempt, or never.
+func checkWait(wait time.Duration) error {
+	if wait <= 0 {
+		return usagef("--wait is %s, it is more than 0s", wait)
+	}
+	return nil
+}
+
 // await connects to both servers, which may start at the same time as this
 // program, and opens the log.
 func (a *app) await(ctx context.Context, wait time.Duration) (*wiring.Log, *pgxpool.Pool, error) {

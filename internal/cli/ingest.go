@@ -62,8 +62,8 @@ and metrics are exported as the variables OTEL_* say. Logs go to standard error.
 	f.DurationVar(&o.DrainTimeout, "drain-timeout", 30*time.Second, "how long calls under way have to end after that")
 	c.AddCommand(versionCommand(a))
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if o.CallTimeout <= 0 || o.MaxRequestBytes <= 0 || o.DrainTimeout <= 0 || o.DrainDelay < 0 || wait <= 0 {
-			return usagef("times and sizes are more than 0")
+		if err := checkServing(o, wait); err != nil {
+			return err
 		}
 		ctx := c.Context()
 		pool, err := a.postgres(ctx)
@@ -88,6 +88,21 @@ and metrics are exported as the variables OTEL_* say. Logs go to standard error.
 		})
 	}
 	return c
+}
+
+// checkServing names the flag that cannot be as it is.
+func checkServing(o wiring.ServeOptions, wait time.Duration) error {
+	switch {
+	case o.CallTimeout <= 0:
+		return usagef("--call-timeout is %s, it is more than 0s", o.CallTimeout)
+	case o.MaxRequestBytes < 1:
+		return usagef("--max-request-bytes is %d, it is at least 1", o.MaxRequestBytes)
+	case o.DrainDelay < 0:
+		return usagef("--drain-delay is %s, it is at least 0s", o.DrainDelay)
+	case o.DrainTimeout <= 0:
+		return usagef("--drain-timeout is %s, it is more than 0s", o.DrainTimeout)
+	}
+	return checkWait(wait)
 }
 
 // listen opens a port for HTTP.

@@ -147,7 +147,12 @@ func TestIngestRefuses(t *testing.T) {
 	}{
 		{"a flag that is not there", []string{"--port", "1"}, 2, "unknown flag"},
 		{"an argument", []string{"serve"}, 2, "serve"},
-		{"no time for calls", []string{"--call-timeout", "0s"}, 2, "more than 0"},
+		{"no time for calls", []string{"--call-timeout", "0"}, 2, "--call-timeout is 0s, it is more than 0s"},
+		{"less than no time for calls", []string{"--call-timeout", "-1s"}, 2, "--call-timeout is -1s, it is more than 0s"},
+		{"no room for requests", []string{"--max-request-bytes", "0"}, 2, "--max-request-bytes is 0, it is at least 1"},
+		{"less than no delay", []string{"--drain-delay", "-1s"}, 2, "--drain-delay is -1s, it is at least 0s"},
+		{"no time to drain", []string{"--drain-timeout", "0"}, 2, "--drain-timeout is 0s, it is more than 0s"},
+		{"no wait", []string{"--wait", "0"}, 2, "--wait is 0s, it is more than 0s"},
 		{"an address that is none", []string{"--http", "nowhere"}, 3, "listen on nowhere"},
 		{"no log in time", []string{"--http", "127.0.0.1:0", "--wait", "50ms"}, 3, "log create"},
 	} {
@@ -155,6 +160,9 @@ func TestIngestRefuses(t *testing.T) {
 		if code != c.code || !strings.Contains(stderr, c.says) {
 			t.Errorf("%s: exit code %d, want %d; it says\n%s", c.name, code, c.code, stderr)
 		}
+	}
+	if _, stderr, code := run(t, bin, dir, env, "projector", "run", "--wait", "0"); code != 2 || !strings.Contains(stderr, "--wait is 0s, it is more than 0s") {
+		t.Errorf("a projector that does not wait: exit code %d, want 2; it says\n%s", code, stderr)
 	}
 	foreign := testenv.NATSURL(t)
 	js, err := jetstream.New(testenv.Connect(t, foreign))

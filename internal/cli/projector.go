@@ -72,6 +72,9 @@ exit code 3, when all have stopped.`,
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the servers and the log at the start")
 	c.Flags().StringVar(&address, "http", env("ANNALS_HTTP", ""), "`ADDRESS` to serve /metrics and /healthz on, e.g. :9464; none by default ($ANNALS_HTTP)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := checkWait(wait); err != nil {
+			return err
+		}
 		ctx := c.Context()
 		log, pool, err := a.await(ctx, wait)
 		if err != nil {
