@@ -36,8 +36,9 @@ func started() store.Store {
 	return s
 }
 
-// How do I start an execution, and what comes back?
-func Example_start() {
+// The run id that comes back is the one that was made; what was left out of the
+// execution has its default.
+func Example_howDoIStartAnExecution() {
 	s := newStore()
 	res, err := s.SaveExecution(ctx, store.NewExecution{
 		Workflow: order, Type: "Order", TaskQueue: "orders",
@@ -58,8 +59,8 @@ func Example_start() {
 	// true Order Running 2026-03-01 09:00:00 +0000 UTC 1h0m0s 4711
 }
 
-// How do I start an execution and record its first events, or neither?
-func Example_startWithEvents() {
+// Both are one commit: a second event that is refused leaves no execution.
+func Example_howDoIStartAnExecutionWithItsFirstEvents() {
 	s := newStore()
 	_, err := s.SaveExecution(ctx, store.NewExecution{
 		Workflow: order, Type: "Order",
@@ -73,9 +74,8 @@ func Example_startWithEvents() {
 	// workflow default/order-7 not found
 }
 
-// How do I decide on a history, and record what I decided only if nothing came
-// between?
-func Example_decideAndAppend() {
+// What was decided on a history is recorded only if nothing came between.
+func Example_howDoIDecideAndThenAppend() {
 	s := started()
 	loaded, err := s.LoadExecution(ctx, order, "")
 	if err != nil {
@@ -95,8 +95,8 @@ func Example_decideAndAppend() {
 	// true
 }
 
-// How do I read a part of a history?
-func Example_history() {
+// From an event id (inclusive), and at most so many events.
+func Example_howDoIReadAPartOfAHistory() {
 	s := started()
 	_, err := s.AppendEvents(ctx, events.Request{Workflow: order, Expect: events.AtEnd(), Events: []*events.Event{
 		events.Signaled("hurry"), events.TimerStarted("t", time.Minute), events.Signaled("stop"),
@@ -115,8 +115,9 @@ func Example_history() {
 	// 3 TimerStarted
 }
 
-// How do I complete an execution, and what if it is complete already?
-func Example_complete() {
+// The same update again, with its commit id, is recognised; a transition that is
+// not in the table is refused by name.
+func Example_howDoICompleteAnExecution() {
 	s := started()
 	done := store.StateUpdate{Workflow: order, To: enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED, Result: []any{"paid"}, CommitID: "complete-order-7"}
 	for range 2 {
@@ -131,8 +132,8 @@ func Example_complete() {
 	// run run-1 of default/order-7 cannot go from Completed to Running: allowed from Completed: none
 }
 
-// How do I keep a history short?
-func Example_continueAsNew() {
+// The end of the run and the start of the next are one commit.
+func Example_howDoIKeepAHistoryShort() {
 	s := started()
 	_, err := s.UpdateState(ctx, store.StateUpdate{
 		Workflow: order, To: enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW,
@@ -154,8 +155,8 @@ func Example_continueAsNew() {
 	// run-2 Order Running: from "run-1" to ""
 }
 
-// How does the next attempt of an activity go on where the last one was?
-func Example_heartbeat() {
+// The last heartbeat of an activity has what its next attempt needs.
+func Example_howDoesTheNextAttemptGoOn() {
 	s := started()
 	activity := events.Activity{Workflow: order, RunID: "run-1", ID: "1"}
 	details, err := events.Payloads(map[string]int{"page": 12})
@@ -176,8 +177,8 @@ func Example_heartbeat() {
 	// <nil> 12
 }
 
-// Which executions of a type are running since a certain time?
-func Example_query() {
+// Those of a type that began at a time (inclusive) or later, the latest first.
+func Example_whichExecutionsAreRunning() {
 	s := newStore()
 	nine := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	for i, kind := range []string{"Order", "Order", "Refund", "Order"} {
