@@ -27,29 +27,38 @@ type attempts struct {
 	failure  *failurepb.Failure // of the attempt before
 	progress *commonpb.Payloads // of its last heartbeat
 	beat     time.Time          // when that was
+	// overtaken says that a newer attempt has recorded a heartbeat.
+	overtaken bool
 }
 
-// do returns the events of the outcome, nil if the context ended before.
+// do returns the events of the outcome; nil if the context ended before, or the
+// outcome is that of another worker, which records it.
 func (a *attempts) do(ctx context.Context) func(*running) []*events.Event {
 	a.attempt = 1
-	if err := a.takeOver(ctx); err != nil {
+	exhausted, err := a.takeOver(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		a.give(ctx, a.workflow, err)
 		return nil
+	case exhausted != nil:
+		return exhausted
 	}
 	for ; ; a.attempt++ {
 		result, err := a.once(ctx)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || a.overtaken {
 			return nil
 		}
 		if err == nil {
 			return a.completed(result)
 		}
-		f, timedOut := events.Failure(err), errors.Is(err, context.DeadlineExceeded)
-		if timedOut {
+		f := events.Failure(err)
+		if errors.Is(err, context.DeadlineExceeded) {
 			f = timeoutFailure(enumspb.TIMEOUT_TYPE_START_TO_CLOSE)
 		}
 		if state, final := a.final(f, err); final {
-			return a.failed(f, timedOut, state)
+			return a.failed(f, state)
 		}
 		a.failure = f
 		if !pause(ctx, interval(a.activity.RetryPolicy, a.attempt)) {
@@ -114,12 +123,13 @@ func (a *attempts) completed(result *commonpb.Payload) func(*running) []*events.
 	}
 }
 
-func (a *attempts) failed(f *failurepb.Failure, timedOut bool, state enumspb.RetryState) func(*running) []*events.Event {
+func (a *attempts) failed(f *failurepb.Failure, state enumspb.RetryState) func(*running) []*events.Event {
 	return func(r *running) []*events.Event {
 		scheduled := a.activity.ScheduledEventID
-		if timedOut {
-			e := events.ActivityTimedOut(scheduled, r.next(), enumspb.TIMEOUT_TYPE_START_TO_CLOSE)
-			e.GetActivityTaskTimedOutEventAttributes().RetryState = state
+		if timeout := f.GetTimeoutFailureInfo(); timeout != nil {
+			e := events.ActivityTimedOut(scheduled, r.next(), timeout.GetTimeoutType())
+			attributes := e.GetActivityTaskTimedOutEventAttributes()
+			attributes.Failure, attributes.RetryState = f, state
 			return []*events.Event{a.started(), e}
 		}
 		e := events.ActivityFailed(scheduled, r.next(), nil)

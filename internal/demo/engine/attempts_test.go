@@ -2,9 +2,7 @@ package engine_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,7 +10,6 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/annals-io/annals/internal/demo/engine"
-	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
 )
 
@@ -143,89 +140,4 @@ func TestAttemptsAtATime(t *testing.T) {
 			t.Errorf("%d attempts at a time, want 3", n)
 		}
 	})
-}
-
-// An attempt goes on from the heartbeat of the attempt before, of this worker
-// or of one that is gone.
-func TestHeartbeats(t *testing.T) {
-	for _, tc := range []struct {
-		name    string
-		crashes bool
-		attempt int32
-		last    string
-	}{
-		{"in the same worker", false, 2, "the pipe is broken"},
-		{"in the next worker", true, 2, "activity Heartbeat timeout"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, log *memlog.Log) {
-				var steps []string
-				reached := make(chan struct{})
-				a := engine.Activity[int, int]{Name: "Do", Heartbeat: time.Minute, Run: func(ctx context.Context, n int) (int, error) {
-					attempt := engine.AttemptOf(ctx)
-					done, _, err := engine.Progress[int](ctx)
-					if err != nil {
-						return 0, err
-					}
-					for ; done < n; done++ {
-						if done == 3 && attempt.Number == 1 {
-							if !tc.crashes {
-								return 0, brokenPipe{}
-							}
-							close(reached)
-							<-ctx.Done()
-							return 0, ctx.Err()
-						}
-						steps = append(steps, fmt.Sprintf("%d.%d", attempt.Number, done))
-						if err := engine.RecordHeartbeat(ctx, done+1); err != nil {
-							return 0, err
-						}
-					}
-					return n, nil
-				}}
-				kind := once(a)
-				begin(t, log, "w", kind, 5)
-				dismiss := employ(t, engine.Config{Log: log}, kind, a)
-				if tc.crashes {
-					<-reached
-					dismiss()
-					dismiss = employ(t, engine.Config{Log: log}, kind, a)
-				}
-				all := finish(t, log, "w")
-				dismiss()
-				if got, want := strings.Join(steps, " "), "1.0 1.1 1.2 2.3 2.4"; got != want {
-					t.Errorf("steps %s, want %s", got, want)
-				}
-				started := all[5].GetActivityTaskStartedEventAttributes()
-				if started.GetAttempt() != tc.attempt || started.GetLastFailure().GetMessage() != tc.last {
-					t.Errorf("attempt %d after %q, want %d after %q", started.GetAttempt(), started.GetLastFailure().GetMessage(), tc.attempt, tc.last)
-				}
-			})
-		})
-	}
-}
-
-// An attempt that was given up for dead is told so by its next heartbeat.
-func TestOvertaken(t *testing.T) {
-	inBubble(t, func(t *testing.T, log *memlog.Log) {
-		run := begin(t, log, "w", once(engine.Activity[int, int]{Name: "Do"}), 5)
-		var overtaken error
-		a := engine.Activity[int, int]{Name: "Do", Heartbeat: time.Minute, Retry: engine.Retry{MaximumAttempts: 1}, Run: func(ctx context.Context, n int) (int, error) {
-			newer := events.Heartbeat{Activity: events.Activity{Workflow: named("w"), RunID: run, ID: engine.AttemptOf(ctx).ActivityID}, Attempt: 2}
-			if _, err := log.RecordHeartbeat(ctx, newer); err != nil {
-				return 0, err
-			}
-			overtaken = engine.RecordHeartbeat(ctx, 1)
-			return n, overtaken
-		}}
-		dismiss := employ(t, engine.Config{Log: log}, once(a), a)
-		finish(t, log, "w")
-		dismiss()
-		if !errors.Is(overtaken, engine.ErrOvertaken) {
-			t.Errorf("got %v, want ErrOvertaken", overtaken)
-		}
-	})
-	if err := engine.RecordHeartbeat(t.Context(), 1); !errors.Is(err, events.ErrInvalid) {
-		t.Errorf("outside of an activity: %v, want ErrInvalid", err)
-	}
 }

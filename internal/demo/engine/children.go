@@ -24,14 +24,14 @@ func (r *running) child(pending *execution.Child) func(context.Context) {
 			run, err := startChild(ctx, r.config.Log, parent, initiated)
 			switch {
 			case errors.Is(err, events.ErrConflict):
-				r.tell(ctx, parent.RunID, c.Initiated, func(*running) []*events.Event { return []*events.Event{notStarted(c, initiated)} })
+				r.tell(ctx, parent.RunID, c.Initiated, unlessStarted(c, func() *events.Event { return notStarted(c, initiated) }))
 				return
 			case err != nil:
 				r.give(ctx, c.Workflow, err)
 				return
 			}
 			c.Run = run
-			if !r.tell(ctx, parent.RunID, c.Initiated, func(*running) []*events.Event { return []*events.Event{events.ChildStarted(c)} }) {
+			if !r.tell(ctx, parent.RunID, c.Initiated, unlessStarted(c, func() *events.Event { return events.ChildStarted(c) })) {
 				return
 			}
 		}
@@ -41,14 +41,31 @@ func (r *running) child(pending *execution.Child) func(context.Context) {
 			return
 		}
 		r.tell(ctx, parent.RunID, c.Initiated, func(r *running) []*events.Event {
-			for _, p := range r.state.Children {
-				if p.InitiatedEventID == c.Initiated {
-					c.Started = p.StartedEventID
-				}
-			}
+			c.Started = r.startedEvent(c.Initiated)
 			return []*events.Event{closed(c, last)}
 		})
 	}
+}
+
+// unlessStarted is nothing to record if another worker has recorded that the
+// child was started: it stays pending until it has closed.
+func unlessStarted(c events.Child, event func() *events.Event) func(*running) []*events.Event {
+	return func(r *running) []*events.Event {
+		if r.startedEvent(c.Initiated) != 0 {
+			return nil
+		}
+		return []*events.Event{event()}
+	}
+}
+
+// startedEvent is that of a pending child, 0 if there is none yet.
+func (r *running) startedEvent(initiated events.EventID) events.EventID {
+	for _, p := range r.state.Children {
+		if p.InitiatedEventID == initiated {
+			return p.StartedEventID
+		}
+	}
+	return 0
 }
 
 // awaitClose gives the closing event of the run, or of the last of those that

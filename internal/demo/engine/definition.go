@@ -26,8 +26,9 @@ type Activity[In, Out any] struct {
 	Name string
 	// StartToClose is how long one attempt may take; 0: 10 s.
 	StartToClose time.Duration
-	// Heartbeat is how often an attempt is to record one at least, for those
-	// who watch; 0: it records none.
+	// Heartbeat is how often an attempt is to record one at least: for those
+	// who watch, and for a worker that takes over the last attempt there may
+	// be; 0: it records none.
 	Heartbeat time.Duration
 	Retry     Retry
 	Run       func(ctx context.Context, in In) (Out, error)
@@ -38,7 +39,12 @@ type Retry struct {
 	InitialInterval time.Duration // before the second attempt; 0: 50 ms
 	Coefficient     float64       // by which the interval grows; 0: 2
 	MaximumInterval time.Duration // 0: 100 times the first
-	MaximumAttempts int32         // 0: no limit
+	// MaximumAttempts is how many there are at most; 0: no limit. An attempt
+	// whose worker died counts if it has recorded a heartbeat: if it was the
+	// last one, the activity times out when the next heartbeat is overdue. Of
+	// one that has recorded none nobody knows, and the next worker begins again
+	// with the first.
+	MaximumAttempts int32
 	// Final are types of errors after which there is none, as FailureType
 	// names them.
 	Final []string

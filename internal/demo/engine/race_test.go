@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/annals-io/annals/internal/demo/engine"
@@ -122,6 +123,44 @@ func TestTwoWorkersOwnTheSame(t *testing.T) {
 	if n := attempts.Load(); n < 15 {
 		t.Errorf("%d attempts, want 15 at least", n)
 	}
+}
+
+// Two workers that own the same parent start its child once, and record that
+// once, though one of them finds out only after the other has recorded it.
+func TestTwoWorkersOwnTheSameParent(t *testing.T) {
+	isStarted := func(e *events.Event) bool { return e.GetChildWorkflowExecutionStartedEventAttributes() != nil }
+	inBubble(t, func(t *testing.T, log *memlog.Log) {
+		childs := named("child").Subject()
+		both := make(chan struct{}) // closed when both are about to start the child
+		var late atomic.Bool
+		slow := log.Open(memlog.Config{Hook: func(op memlog.Op) (bool, error) {
+			if op.Subject == childs && !late.Swap(true) {
+				close(both)
+				await(t, log, "parent", "that the child has started", isStarted)
+			}
+			return true, nil
+		}})
+		quick := log.Open(memlog.Config{Hook: func(op memlog.Op) (bool, error) {
+			if op.Subject == childs {
+				<-both
+			}
+			return true, nil
+		}})
+		dismissSlow := employ(t, engine.Config{Log: slow, Identity: "slow"}, parent, patient)
+		dismissQuick := employ(t, engine.Config{Log: quick, Identity: "quick"}, parent, patient)
+		begin(t, log, "parent", parent, "child")
+		await(t, log, "child", "its first task", isTask)
+		synctest.Wait() // the slow one has recorded what it has to
+		signal(t, log, "child", events.Signaled("go", "done"))
+		all := finish(t, log, "parent")
+		dismissSlow()
+		dismissQuick()
+		wantOutline(t, all, "WorkflowExecutionStarted", task, "StartChildWorkflowExecutionInitiated ChildWorkflowExecutionStarted ChildWorkflowExecutionCompleted", task, "WorkflowExecutionCompleted")
+		if got := result[string](t, all); got != "child done" {
+			t.Errorf("the parent got %q", got)
+		}
+		history(t, log, "child", "")
+	})
 }
 
 // Every acknowledgement is lost once, and every second commit with it.

@@ -37,7 +37,7 @@ type running struct {
 type outcomeEvents struct {
 	run     events.RunID
 	command events.EventID
-	events  func(*running) []*events.Event
+	events  func(*running) []*events.Event // none: there is nothing to record
 }
 
 func (w *Worker) newRunning(workflow events.Workflow) *running {
@@ -244,7 +244,11 @@ func (r *running) wait(ctx context.Context) error {
 // record appends an outcome, unless another worker has done so.
 func (r *running) record(ctx context.Context, o outcomeEvents) error {
 	for r.state.IsOpen() && r.state.RunID == o.run && r.pending(o.command) {
-		err := r.append(ctx, time.Now(), o.events(r)...)
+		all := o.events(r)
+		if len(all) == 0 {
+			return nil
+		}
+		err := r.append(ctx, time.Now(), all...)
 		if !errors.Is(err, events.ErrConflict) {
 			return err
 		}
