@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	annalsv1 "github.com/annals-io/annals/pkg/api/annals/v1"
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/eventjson"
 )
 
@@ -185,7 +186,7 @@ func (c binaryCodec) UnmarshalRead(ctx context.Context, src io.Reader, msg any) 
 	if err := refuseUnknown(m.ProtoReflect(), ""); err != nil {
 		return err
 	}
-	return refuseBadTimes(m.ProtoReflect())
+	return events.CheckTimes(m)
 }
 
 // refuseUnknown fails, as *events.InvalidError, if one of this API's messages

@@ -68,8 +68,9 @@ func (h *Heartbeat) Equal(other *Heartbeat) bool {
 		proto.Equal(h.Details, other.Details) && proto.Equal(h.LastFailure, other.LastFailure)
 }
 
-// Validate refuses what no log takes, as *InvalidError that names the field. A
-// zero time is refused: logs assign it before.
+// Validate refuses what no log takes, as *InvalidError that names the field, and
+// what could be stored and never be read again, as CheckEvent does. A zero time
+// is refused: logs assign it before.
 func (h *Heartbeat) Validate() error {
 	if err := h.Activity.Validate(); err != nil {
 		return err
@@ -91,8 +92,8 @@ func (h *Heartbeat) Validate() error {
 	if _, err := proto.Marshal(h.Details); err != nil {
 		return &InvalidError{Field: "details", Reason: err.Error()}
 	}
-	if _, err := proto.Marshal(h.LastFailure); err != nil {
-		return &InvalidError{Field: "lastFailure", Reason: err.Error()}
+	if err := checkFailure("lastFailure", h.LastFailure, heartbeatFailureLevel); err != nil {
+		return err
 	}
 	switch {
 	case len(h.Identity) > MaxIdentityBytes:
@@ -102,6 +103,9 @@ func (h *Heartbeat) Validate() error {
 	}
 	return nil
 }
+
+// heartbeatFailureLevel is where a failure lies in what is stored.
+const heartbeatFailureLevel = 2
 
 // Heartbeats keeps the newest heartbeat of each activity.
 type Heartbeats interface {

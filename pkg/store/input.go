@@ -6,7 +6,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -44,14 +43,6 @@ func checkTime(field string, t time.Time) error {
 		return nil
 	}
 	return invalid(field, "is %s, outside of the years 1 to 9999", t.UTC())
-}
-
-// checkMessage refuses a message that cannot be encoded.
-func checkMessage(field string, m proto.Message) error {
-	if _, err := proto.Marshal(m); err != nil {
-		return invalid(field, "%s", err)
-	}
-	return nil
 }
 
 // within puts the name of what holds it before an error's field.

@@ -113,7 +113,7 @@ func (u *StateUpdate) Validate() error {
 	if err := checkText("identity", u.Identity, events.MaxIdentityBytes); err != nil {
 		return err
 	}
-	if err := checkMessage("failure", u.Failure); err != nil {
+	if err := events.CheckFailure("failure", u.Failure); err != nil {
 		return err
 	}
 	if u.Next != nil {

@@ -12,8 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/eventjson"
 )
 
@@ -91,6 +93,16 @@ func TestHistories(t *testing.T) {
 			}
 			if len(dropped) > 0 {
 				withDropped++
+			}
+
+			for i, e := range got {
+				binary, err := proto.Marshal(e)
+				if err == nil {
+					err = events.CheckEvent(e, binary)
+				}
+				if err != nil {
+					t.Errorf("no log takes event %d: %v", i, err)
+				}
 			}
 
 			encoded, err := eventjson.Encode(got)

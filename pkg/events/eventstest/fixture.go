@@ -7,8 +7,10 @@ import (
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -61,6 +63,31 @@ func completed() *events.Event {
 			WorkflowExecutionCompletedEventAttributes: &historypb.WorkflowExecutionCompletedEventAttributes{},
 		},
 	}
+}
+
+func failedBy(f *failurepb.Failure) *events.Event {
+	return &events.Event{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionFailedEventAttributes{
+			WorkflowExecutionFailedEventAttributes: &historypb.WorkflowExecutionFailedEventAttributes{Failure: f},
+		},
+	}
+}
+
+// nested is a failure with so many causes, one in the other.
+func nested(causes int) *failurepb.Failure {
+	f := &failurepb.Failure{Message: "the first"}
+	for range causes {
+		f = &failurepb.Failure{Cause: f}
+	}
+	return f
+}
+
+// endless is a failure that asks for a delay which is longer than a Duration.
+func endless() *failurepb.Failure {
+	return &failurepb.Failure{FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
+		ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{NextRetryDelay: &durationpb.Duration{Seconds: 315_576_000_001}},
+	}}
 }
 
 func terminated() *events.Event {

@@ -145,7 +145,8 @@ func aHeartbeatIsKeptWhole(c *scene) {
 	bare := events.Heartbeat{Activity: c.activity("b"), Attempt: 1, Time: beatTime}
 	empty := events.Heartbeat{Activity: c.activity("c"), Attempt: 1, Time: beatTime, Details: &commonpb.Payloads{}, LastFailure: &failurepb.Failure{}}
 	far := events.Heartbeat{Activity: c.activity("d"), Attempt: 1, Time: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}
-	for _, h := range []events.Heartbeat{full, bare, empty, far} {
+	deep := events.Heartbeat{Activity: c.activity("f"), Attempt: 1, Time: beatTime, LastFailure: nested(events.MaxNesting - 2)}
+	for _, h := range []events.Heartbeat{full, bare, empty, far, deep} {
 		c.record(h, true)
 		c.kept(h)
 		c.record(h, true)
@@ -327,6 +328,9 @@ func badHeartbeatsAreRefusedByField(c *scene) {
 		{"a nil payload", "details.payloads[1]", func(h *events.Heartbeat) { h.Details.Payloads = append(h.Details.Payloads, nil) }, false},
 		{"metadata that is no UTF-8", "details", func(h *events.Heartbeat) { h.Details.Payloads[0].Metadata[invalid] = nil }, false},
 		{"a failure that is no UTF-8", "lastFailure", func(h *events.Heartbeat) { h.LastFailure = &failurepb.Failure{Message: invalid} }, false},
+		{"causes deeper than can be read", "lastFailure", func(h *events.Heartbeat) { h.LastFailure = nested(9_999) }, false},
+		{"causes a level too deep", "lastFailure", func(h *events.Heartbeat) { h.LastFailure = nested(events.MaxNesting - 1) }, false},
+		{"a duration out of range", "lastFailure.cause.applicationFailureInfo.nextRetryDelay", func(h *events.Heartbeat) { h.LastFailure = &failurepb.Failure{Cause: endless()} }, false},
 		{"a long identity", "identity", func(h *events.Heartbeat) { h.Identity = strings.Repeat("i", 1001) }, false},
 		{"an identity that is no UTF-8", "identity", func(h *events.Heartbeat) { h.Identity = invalid }, false},
 	} {

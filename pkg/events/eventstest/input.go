@@ -5,9 +5,12 @@ import (
 	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/eventjson"
 )
 
 // badInput is what no workflow could take, and the field that must be named.
@@ -85,6 +88,25 @@ var badInput = []struct {
 		r.Events[0].EventTime = &timestamppb.Timestamp{Seconds: 1 << 60}
 		return r
 	}},
+	{"a time within that is out of range", "events[0].workflowExecutionStartedEventAttributes.workflowExecutionExpirationTime", func(w events.Workflow) events.Request {
+		r := start(w)
+		r.Events[0].GetWorkflowExecutionStartedEventAttributes().WorkflowExecutionExpirationTime = &timestamppb.Timestamp{Nanos: -1}
+		return r
+	}},
+	{"a duration of two signs", "events[1].timerStartedEventAttributes.startToFireTimeout", func(w events.Workflow) events.Request {
+		e := events.TimerStarted("t", 0)
+		e.GetTimerStartedEventAttributes().StartToFireTimeout = &durationpb.Duration{Seconds: 1, Nanos: -1}
+		return events.Request{Workflow: w, Events: list(started("T"), e)}
+	}},
+	{"a duration deep within that is out of range", "events[2].workflowExecutionFailedEventAttributes.failure.cause.cause.applicationFailureInfo.nextRetryDelay", func(w events.Workflow) events.Request {
+		return events.Request{Workflow: w, Events: list(started("T"), signaled("s"), failedBy(&failurepb.Failure{Cause: &failurepb.Failure{Cause: endless()}}))}
+	}},
+	{"causes deeper than can be read", "events[1].workflowExecutionFailedEventAttributes.failure", func(w events.Workflow) events.Request {
+		return events.Request{Workflow: w, Events: list(started("T"), failedBy(nested(100_000)))}
+	}},
+	{"causes a level too deep", "events[1].workflowExecutionFailedEventAttributes.failure", func(w events.Workflow) events.Request {
+		return events.Request{Workflow: w, Events: list(started("T"), failedBy(nested(events.MaxNesting-2)))}
+	}},
 	{"a workflow type that is too long", "events[0].workflowType", func(w events.Workflow) events.Request {
 		return events.Request{Workflow: w, Events: list(started(strings.Repeat("t", 1001)))}
 	}},
@@ -134,7 +156,7 @@ func inputCases() []testCase {
 			}
 		}})
 	}
-	return append(cases, named(readsRefuseBadInput, everyEventTypeIsStored)...)
+	return append(cases, named(readsRefuseBadInput, everyEventTypeIsStored, whatIsJustNotTooDeepIsRead, theFirstAndTheLastTimeAreRead)...)
 }
 
 // bounds are those of all the log's partitions together.
@@ -196,4 +218,42 @@ func everyEventTypeIsStored(c *scene) {
 	given = numbered(1, append(given, &events.Event{EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED}))
 	c.append(events.Request{Workflow: w, Events: given})
 	c.same("history", given, c.history(w, ""))
+}
+
+// whatIsJustNotTooDeepIsRead: by the log, and as JSON.
+func whatIsJustNotTooDeepIsRead(c *scene) {
+	w := c.workflow("w")
+	// The event and its attributes are two levels, of which the causes are not.
+	given := numbered(1, list(started("T"), failedBy(nested(events.MaxNesting-3))))
+	c.append(events.Request{Workflow: w, Events: given})
+	c.same("history", given, c.history(w, ""))
+	c.readAsJSON(w, given)
+}
+
+// theFirstAndTheLastTimeAreRead: and so are the longest durations, in both directions.
+func theFirstAndTheLastTimeAreRead(c *scene) {
+	first, last := &timestamppb.Timestamp{Seconds: -62135596800}, &timestamppb.Timestamp{Seconds: 253402300799, Nanos: 999999999}
+	w := c.workflow("w")
+	given := numbered(1, list(started("T")))
+	a := given[0].GetWorkflowExecutionStartedEventAttributes()
+	given[0].EventTime, a.WorkflowExecutionExpirationTime = first, last
+	a.WorkflowExecutionTimeout = &durationpb.Duration{Seconds: 315_576_000_000, Nanos: 999999999}
+	a.WorkflowRunTimeout = &durationpb.Duration{Seconds: -315_576_000_000, Nanos: -999999999}
+	c.append(events.Request{Workflow: w, Events: given})
+	c.same("history", given, c.history(w, ""))
+	c.readAsJSON(w, given)
+}
+
+// readAsJSON writes the history as JSON and reads it again.
+func (c *scene) readAsJSON(w events.Workflow, want []*events.Event) {
+	c.Helper()
+	written, err := eventjson.Encode(c.history(w, ""))
+	if err != nil {
+		c.Fatal(err)
+	}
+	got, _, err := eventjson.Decode(written, eventjson.Options{})
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.same("history as JSON", want, got)
 }

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"time"
 
+	failurepb "go.temporal.io/api/failure/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/store"
 )
@@ -114,6 +117,15 @@ func refusesBadExecutions(c *scene) {
 	}
 }
 
+// nestedFailure has so many causes, one in the other.
+func nestedFailure(causes int) *failurepb.Failure {
+	f := &failurepb.Failure{Message: "the first"}
+	for range causes {
+		f = &failurepb.Failure{Cause: f}
+	}
+	return f
+}
+
 func refusesBadUpdates(c *scene) {
 	w, run := c.reach(running)
 	refuse := func(field string, u store.StateUpdate) {
@@ -162,6 +174,13 @@ func refusesBadUpdates(c *scene) {
 		{"details[0]", terminated, func(u *store.StateUpdate) { u.Details = []any{make(chan int)} }},
 		{"failure", completed, func(u *store.StateUpdate) { u.Failure = events.Failure(errAttempt) }},
 		{"failure", failed, func(u *store.StateUpdate) { u.Failure = events.Failure(errAttempt); u.Failure.Message = "\xff" }},
+		{"failure", failed, func(u *store.StateUpdate) { u.Failure = nestedFailure(9_999) }},
+		{"failure", failed, func(u *store.StateUpdate) { u.Failure = nestedFailure(events.MaxNesting) }},
+		{"failure.cause.applicationFailureInfo.nextRetryDelay", failed, func(u *store.StateUpdate) {
+			u.Failure = &failurepb.Failure{Cause: &failurepb.Failure{FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
+				ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{NextRetryDelay: &durationpb.Duration{Seconds: 1 << 60}},
+			}}}
+		}},
 		{"reason", completed, func(u *store.StateUpdate) { u.Reason = "r" }},
 		{"reason", terminated, func(u *store.StateUpdate) { u.Reason = "\xff" }},
 		{"identity", timedOut, func(u *store.StateUpdate) { u.Identity = "i" }},

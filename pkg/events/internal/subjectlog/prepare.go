@@ -98,7 +98,7 @@ func (p *prepared) checkOrder() error {
 		case e == nil:
 			return &events.InvalidError{Field: field(i, ""), Reason: "is nil"}
 		case events.ValueError(e) != nil:
-			return unmade(i, events.ValueError(e))
+			return ofEvent(i, events.ValueError(e))
 		case e.EventId < 0:
 			return &events.InvalidError{Field: field(i, "eventId"), Reason: fmt.Sprintf("is %d, ids begin at 1", e.EventId)}
 		}
@@ -131,8 +131,8 @@ func (p *prepared) checkOrder() error {
 	return nil
 }
 
-// unmade says which event a constructor could not make, and why.
-func unmade(i int, err error) error {
+// ofEvent puts the event before the field that an error names.
+func ofEvent(i int, err error) error {
 	var invalid *events.InvalidError
 	if !errors.As(err, &invalid) {
 		return err
@@ -194,11 +194,6 @@ func (p *prepared) encode(limits events.Limits) error {
 	p.encoded = make([][]byte, len(p.Events))
 	total := 0
 	for i, e := range p.Events {
-		if e.GetEventTime() != nil {
-			if err := e.EventTime.CheckValid(); err != nil {
-				return &events.InvalidError{Field: field(i, "eventTime"), Reason: err.Error()}
-			}
-		}
 		if a := e.GetWorkflowExecutionStartedEventAttributes(); a != nil {
 			if n := a.GetWorkflowType().GetName(); len(n) > events.MaxWorkflowTypeBytes {
 				return &events.InvalidError{Field: field(i, "workflowType"), Reason: fmt.Sprintf("has %d bytes, at most %d are allowed", len(n), events.MaxWorkflowTypeBytes)}
@@ -207,6 +202,9 @@ func (p *prepared) encode(limits events.Limits) error {
 		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(e)
 		if err != nil {
 			return &events.InvalidError{Field: field(i, ""), Reason: err.Error()}
+		}
+		if err := events.CheckEvent(e, b); err != nil {
+			return ofEvent(i, err)
 		}
 		p.encoded[i] = b
 		total += len(b)
