@@ -25,7 +25,7 @@ var layers = []layer{
 	{"pkg/events/eventjson", []string{"pkg/events"}},
 	{"pkg/events/natslog", []string{"pkg/events", "pkg/events/internal/..."}},
 	{"pkg/events/memlog", []string{"pkg/events", "pkg/events/internal/..."}},
-	{"pkg/events/eventstest", []string{"pkg/events", "pkg/events/internal/...", "pkg/events/memlog"}},
+	{"pkg/events/eventstest", []string{"pkg/events", "pkg/events/internal/...", "pkg/events/memlog", "pkg/events/eventjson"}},
 	{"pkg/execution", []string{"pkg/events", "pkg/events/eventjson"}},
 	{"pkg/execution/wellformed", []string{"pkg/events"}},
 	{"pkg/projection", []string{"pkg/events", "pkg/execution"}},
