@@ -234,6 +234,17 @@ func TestDemoIsKept(t *testing.T) {
 	if err := os.Symlink(sh, filepath.Join(bin, "sh")); err != nil {
 		t.Fatal(err)
 	}
+	// A workflow that nobody knows, and one that is somebody else's, end nothing.
+	for id, queue := range map[string]string{"unheard-1": "shop", "shipment-1": "shipments"} {
+		event := `{"eventType":"WorkflowExecutionStarted","workflowExecutionStartedEventAttributes":{"workflowType":{"name":"Shipment"},"taskQueue":{"name":"` + queue + `"}}}`
+		if err := os.WriteFile(filepath.Join(dir, "start.json"), []byte(event), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if stdout, stderr, code := run(t, bin, dir, env, "annals", "append", id, "--events", "start.json"); code != 0 {
+			t.Fatalf("append %s: exit code %d\n%s%s", id, code, stdout, stderr)
+		}
+	}
+	p.await("workflow=default/unheard-1")
 	var order *process
 	for _, command := range commands {
 		if strings.Contains(command, " watch ") {
@@ -259,6 +270,9 @@ func TestDemoIsKept(t *testing.T) {
 	p.signal(os.Interrupt)
 	if code := p.end(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, p.errors())
+	}
+	if said := p.errors(); strings.Contains(said, "shipment-1") {
+		t.Errorf("the workers did not pass over another queue's workflow:\n%s", said)
 	}
 	left(t, env)
 }

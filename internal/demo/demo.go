@@ -24,6 +24,7 @@ type Demo struct {
 	mu      sync.Mutex // guards workers
 	workers []*process // by index
 	failed  chan error // the first thing that went wrong by itself
+	aside   chan error // the first workflow that was set aside
 }
 
 // Start starts the servers and the workers, and returns when they are ready.
@@ -34,7 +35,7 @@ func Start(ctx context.Context, o Options) (*Demo, error) {
 		return nil, err
 	}
 	began := time.Now()
-	d := &Demo{o: o, customers: newCustomers(o.Workflows, o.Seed, o.Namespace), failed: make(chan error, 1), workers: make([]*process, o.Workers)}
+	d := &Demo{o: o, customers: newCustomers(o.Workflows, o.Seed, o.Namespace), failed: make(chan error, 1), aside: make(chan error, 1), workers: make([]*process, o.Workers)}
 	if d.pipeline, err = dev.Start(ctx, dev.Options{Ephemeral: true, HTTP: o.HTTP, Private: !o.Keep, Logger: o.Logger}); err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func (d *Demo) startWorkers(ctx context.Context) (err error) {
 func (d *Demo) startWorker(ctx context.Context, index int) (*process, []ResumedRun, error) {
 	p, err := startProcess(d.o, d.pipeline.NATSURL(), index, func(m message) {
 		if m.Aside != nil {
-			d.fail(&AsideError{Workflow: m.Aside.Workflow, Reason: m.Aside.Reason})
+			first(d.aside, &AsideError{Workflow: m.Aside.Workflow, Reason: m.Aside.Reason})
 		}
 	})
 	if err != nil {
@@ -97,16 +98,20 @@ func (d *Demo) dismiss(index int) *process {
 	return p
 }
 
-func (d *Demo) fail(err error) {
+func (d *Demo) fail(err error) { first(d.failed, err) }
+
+// first keeps the first error that comes.
+func first(kept chan<- error, err error) {
 	select {
-	case d.failed <- err:
+	case kept <- err:
 	default:
 	}
 }
 
 // Wait returns nil when the context ends, or before that with what went wrong by
-// itself: a server or a worker has ended (*dev.EndedError, *WorkerError), or a
-// workflow cannot go on (*AsideError).
+// itself: a server or a worker has ended (*dev.EndedError, *WorkerError). What
+// somebody starts in a demo that is kept may be what no worker can go on with:
+// the worker logs that, and goes on with the others.
 func (d *Demo) Wait(ctx context.Context) error {
 	select {
 	case err := <-d.failed:
@@ -135,14 +140,22 @@ func (d *Demo) Stop() error {
 // Play has the customers come, kills a worker in the middle and starts it
 // again, waits until every workflow has ended, and checks what there is then.
 // What is found to be wrong is in the summary; an error means that it could not
-// be shown to the end, for the reasons that Wait has, or because the context
-// ended, whose cause it wraps.
+// be shown to the end, for the reasons that Wait has, because a workflow cannot
+// go on (*AsideError), or because the context ended, whose cause it wraps.
 func (d *Demo) Play(whole context.Context) (Summary, error) {
 	ctx, cancel := context.WithCancelCause(whole)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.Wait(ctx) })
+	g.Go(func() error {
+		select {
+		case err := <-d.aside:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	s := &showing{Demo: d, group: g}
-	s.observer = newObserver(d.pipeline.Log(), d.o.Workers, d.customers.starts, func(c *events.Commit) { s.met(ctx, c) })
+	s.observer = newObserver(d.pipeline.Log(), d.customers.starts, func(c *events.Commit) { s.met(ctx, c) })
 	g.Go(func() error { return s.observer.run(ctx) })
 	g.Go(func() error {
 		if err := s.show(ctx); err != nil {

@@ -9,15 +9,17 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/annals-io/annals/internal/demo/engine"
+	"github.com/annals-io/annals/internal/demo/workflows"
 	"github.com/annals-io/annals/pkg/events"
 )
 
 // observer follows the whole log: what the demo knows of its workflows it has
-// from there.
+// from there. Workflows of types that are not the demo's are somebody else's.
 type observer struct {
-	log     events.Log
-	workers int
-	total   int // workflows that nobody else starts
+	log   events.Log
+	code  *engine.Registry
+	total int // workflows that nobody else starts
 	// met is told each commit, by one goroutine at a time.
 	met func(*events.Commit)
 
@@ -29,14 +31,14 @@ type observer struct {
 // view is what has been seen so far.
 type view struct {
 	commits, events int64
-	reached         []uint64 // by partition
-	runs            map[events.Workflow]*events.Segment
-	top             map[events.Workflow]bool // those that customers start; true: ended
-	done            int                      // of top
+	reached         []uint64                            // by partition
+	runs            map[events.Workflow]*events.Segment // the demo's, newest
+	top             map[events.Workflow]bool            // those that customers start; true: ended
+	done            int                                 // of top
 }
 
-func newObserver(log events.Log, workers int, starts []start, met func(*events.Commit)) *observer {
-	o := &observer{log: log, workers: workers, total: len(starts), met: met, changed: make(chan struct{})}
+func newObserver(log events.Log, starts []start, met func(*events.Commit)) *observer {
+	o := &observer{log: log, code: workflows.Registry(), total: len(starts), met: met, changed: make(chan struct{})}
 	o.seen = view{reached: make([]uint64, log.Identity().Map.Partitions()), runs: map[events.Workflow]*events.Segment{}, top: map[events.Workflow]bool{}}
 	for _, s := range starts {
 		o.seen.top[s.workflow] = false
@@ -72,7 +74,9 @@ func (o *observer) see(c *events.Commit) {
 	v.commits++
 	v.events += int64(c.Count())
 	v.reached[c.Position.Partition] = c.Position.Sequence
-	v.runs[c.Workflow] = &c.Run
+	if o.code.Knows(c.Run.Type) {
+		v.runs[c.Workflow] = &c.Run
+	}
 	if ended, top := v.top[c.Workflow]; top && !ended && !events.IsOpen(c.Run.After) {
 		v.top[c.Workflow] = true
 		v.done++

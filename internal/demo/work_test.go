@@ -70,13 +70,17 @@ func TestWork(t *testing.T) {
 	inBubble(t, func(t *testing.T, log *memlog.Log, c customers) {
 		ctx, cancel := context.WithCancel(t.Context())
 		told := int64(0)
-		o := newObserver(log, 2, c.starts, func(commit *events.Commit) { told += int64(commit.Count()) })
+		o := newObserver(log, c.starts, func(commit *events.Commit) { told += int64(commit.Count()) })
 		observed := make(chan error, 1)
 		go func() { observed <- o.run(ctx) }()
 
 		first, other := startWork(t.Context(), log, 0, 2), startWork(t.Context(), log, 1, 2)
 		if found := append(first.ready(t), other.ready(t)...); len(found) != 0 {
 			t.Errorf("resumed %v in an empty log", found)
+		}
+		// Somebody else's workflow is none of the demo's business.
+		if _, err := log.Append(ctx, events.Request{Workflow: events.Workflow{Namespace: "shop", ID: "shipment-1"}, Events: []*events.Event{events.WorkflowStarted("Shipment", "shipments")}}); err != nil {
+			t.Fatal(err)
 		}
 		for _, s := range c.starts {
 			if err := s.begin(t.Context(), log); err != nil {
@@ -164,12 +168,15 @@ func wantNoMarkers(t *testing.T, log events.Reader, all []events.Workflow) {
 	}
 }
 
-// A worker that finds what it cannot go on with tells the demo.
+// A worker that finds what it cannot go on with tells the demo, and passes over
+// what is not for its task queue.
 func TestWorkTellsWhatIsSetAside(t *testing.T) {
 	inBubble(t, func(t *testing.T, log *memlog.Log, _ customers) {
 		w := events.Workflow{Namespace: "shop", ID: "someone-elses"}
-		if _, err := log.Append(t.Context(), events.Request{Workflow: w, Events: []*events.Event{events.WorkflowStarted("Unheard", "")}}); err != nil {
-			t.Fatal(err)
+		for w, queue := range map[events.Workflow]string{w: workflows.TaskQueue, {Namespace: "shop", ID: "elsewhere"}: "another", {Namespace: "shop", ID: "nowhere"}: ""} {
+			if _, err := log.Append(t.Context(), events.Request{Workflow: w, Events: []*events.Event{events.WorkflowStarted("Unheard", queue)}}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		work := startWork(t.Context(), log, 0, 1)
 		if found := work.ready(t); len(found) != 1 || found[0].Type != "Unheard" || found[0].EventID != 1 {
@@ -193,7 +200,7 @@ func TestFaults(t *testing.T) {
 		if err := order.begin(t.Context(), log); err != nil {
 			t.Fatal(err)
 		}
-		o := newObserver(log, 1, []start{order}, func(*events.Commit) {})
+		o := newObserver(log, []start{order}, func(*events.Commit) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		observed := make(chan error, 1)
 		go func() { observed <- o.run(ctx) }()

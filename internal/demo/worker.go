@@ -42,7 +42,7 @@ func Work(ctx context.Context, o WorkOptions) error {
 		}
 	}
 	w, err := engine.New(engine.Config{
-		Log: o.Log, Registry: workflows.Registry(), Index: o.Index, Of: o.Of, Identity: fmt.Sprintf("worker %d", o.Index+1), Logger: o.Logger,
+		Log: o.Log, Registry: workflows.Registry(), TaskQueue: workflows.TaskQueue, Index: o.Index, Of: o.Of, Identity: fmt.Sprintf("worker %d", o.Index+1), Logger: o.Logger,
 		Resumed: func(found []engine.Resumed) {
 			list := make([]ResumedRun, len(found))
 			for i, r := range found {

@@ -115,6 +115,9 @@ type Registry struct {
 	activities map[string]func(context.Context, *commonpb.Payloads) (any, error)
 }
 
+// Knows reports whether there is code for workflows of that type.
+func (r *Registry) Knows(workflowType string) bool { return r.workflows[workflowType] != nil }
+
 // NewRegistry knows what it is given; of two with the same name the last one.
 func NewRegistry(all ...Definition) *Registry {
 	r := &Registry{

@@ -47,8 +47,8 @@ func (w *Worker) newRunning(workflow events.Workflow) *running {
 	}
 }
 
-// run goes on until the workflow's newest run is closed (nil), the context ends
-// (its error), or the workflow cannot go on.
+// run goes on until the workflow's newest run is closed or another queue's (nil),
+// the context ends (its error), or the workflow cannot go on.
 func (r *running) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer r.others.Wait()
@@ -58,12 +58,12 @@ func (r *running) run(ctx context.Context) error {
 			return err
 		}
 	}
-	for r.state.IsOpen() {
+	for r.isOurs() {
 		if err := r.decide(ctx); err != nil {
 			return err
 		}
 		r.launch(ctx)
-		if !r.state.IsOpen() {
+		if !r.isOurs() {
 			break
 		}
 		if err := r.wait(ctx); err != nil {
@@ -96,6 +96,12 @@ func (r *running) load(ctx context.Context) error {
 	})
 }
 
+// isOurs reports whether the run is open and of the worker's task queue.
+func (r *running) isOurs() bool {
+	queue := r.config.TaskQueue
+	return r.state.IsOpen() && (queue == "" || queue == r.state.TaskQueue)
+}
+
 func (r *running) cancelAll() {
 	for id, cancel := range r.launched {
 		cancel()
@@ -109,7 +115,7 @@ func (r *running) next() events.EventID { return r.cursor.LastEventID() + 1 }
 // decide does workflow tasks until nothing is due. Where somebody else was
 // quicker it reads again and decides again.
 func (r *running) decide(ctx context.Context) error {
-	for r.state.IsOpen() {
+	for r.isOurs() {
 		now := time.Now()
 		decision, err := r.config.Registry.Decide(r.workflow, r.state.RunID, r.history, now)
 		if err != nil || !decision.Due {
@@ -173,7 +179,7 @@ func (r *running) append(ctx context.Context, now time.Time, all ...*events.Even
 // children started and waited for. What is not pending any more is given up.
 func (r *running) launch(ctx context.Context) {
 	pending := map[events.EventID]func(context.Context){}
-	if r.state.IsOpen() {
+	if r.isOurs() {
 		for _, a := range r.state.Activities {
 			pending[a.ScheduledEventID] = r.activity(a)
 		}

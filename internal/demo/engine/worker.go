@@ -21,6 +21,9 @@ type Config struct {
 	// Index and Of say which workflows the worker owns: those whose slot,
 	// divided by Of, leaves Index. 0 of 0 is 0 of 1: all of them.
 	Index, Of int
+	// TaskQueue is the one whose runs it works on: those that were started for
+	// another one it passes over. Empty: it works on all.
+	TaskQueue string
 	// Identity is what its events say they come from; empty: "worker INDEX".
 	Identity string
 	// Attempts is how many attempts of activities may run at a time; 0: 100.
@@ -53,12 +56,14 @@ type Worker struct {
 	watchers map[events.Workflow]map[chan struct{}]bool
 }
 
-// known is an owned workflow that is open, or whose end was not followed yet.
+// known is an owned workflow that is open, or whose end was not followed yet; of
+// one that was left to another task queue too, so that it is read once.
 type known struct {
 	sequence uint64 // of its newest commit that was followed
 	open     bool
-	running  *running // nil: none
-	left     uint64   // the commit with which the last running has left it
+	running  *running     // nil: none
+	left     uint64       // the commit with which the last running has left it
+	foreign  events.RunID // the open run that it was left with, of another task queue
 }
 
 // New is a worker that does nothing before Run. It fails if there is no log, no
@@ -186,7 +191,7 @@ func (w *Worker) resume(ctx context.Context) ([]*running, error) {
 	if w.config.Resumed != nil {
 		list := []Resumed{}
 		for _, r := range found {
-			if r.state.IsOpen() { // another worker may be at it
+			if r.isOurs() { // another worker may be at it
 				list = append(list, Resumed{Workflow: r.workflow, RunID: r.state.RunID, Type: r.state.Type, EventID: r.state.LastEventID})
 			}
 		}
@@ -226,6 +231,7 @@ func (w *Worker) note(m events.Message) *running {
 	}
 	switch {
 	case k.sequence < k.left: // what it has done itself
+	case k.open && c.Run.Run == k.foreign:
 	case k.open:
 		k.running = w.newRunning(c.Workflow)
 		k.running.newest.Store(k.sequence)
@@ -242,7 +248,8 @@ func poke(ch chan struct{}) {
 	}
 }
 
-// goOn runs a workflow until it is closed, and again if it is open by then.
+// goOn runs a workflow until it is closed or another queue's, and again if a run
+// was opened by then.
 func (w *Worker) goOn(ctx context.Context, g *errgroup.Group, r *running) {
 	g.Go(func() error {
 		for r != nil {
@@ -260,16 +267,21 @@ func (w *Worker) goOn(ctx context.Context, g *errgroup.Group, r *running) {
 	})
 }
 
-// leave forgets a closed workflow, unless a run was opened after that.
+// leave forgets a workflow whose newest run is closed, and keeps in mind one
+// that is another queue's, unless something came after that.
 func (w *Worker) leave(r *running) *running {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	k := w.known[r.workflow]
-	k.running, k.left = nil, r.cursor.Position().Sequence
+	k.running, k.left, k.foreign = nil, r.cursor.Position().Sequence, ""
+	if r.state.IsOpen() {
+		k.foreign = r.state.RunID
+	}
 	switch {
 	case k.sequence < k.left:
 	case k.sequence > k.left && k.open:
 		k.running = w.newRunning(r.workflow)
+	case k.foreign != "" && k.open:
 	default:
 		delete(w.known, r.workflow)
 	}

@@ -3,7 +3,10 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"iter"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/annals-io/annals/internal/demo/engine"
@@ -85,11 +88,15 @@ func TestEndedFromOutside(t *testing.T) {
 		await(t, log, "w", "its first task", isTask)
 		signal(t, log, "w", events.WorkflowTerminated("enough"))
 		begin(t, log, "w", kind, 0)
-		await(t, log, "w", "its completion", func(e *events.Event) bool { return e.GetWorkflowExecutionCompletedEventAttributes() != nil })
+		await(t, log, "w", "its completion", isCompletion)
 		dismiss()
 		wantOutline(t, history(t, log, "w", first), "WorkflowExecutionStarted", task, "ActivityTaskScheduled WorkflowExecutionTerminated")
 		wantOutline(t, history(t, log, "w", ""), "WorkflowExecutionStarted", task, "WorkflowExecutionCompleted")
 	})
+}
+
+func isCompletion(e *events.Event) bool {
+	return e.GetWorkflowExecutionCompletedEventAttributes() != nil
 }
 
 // A run that continues as new closes in the commit that opens the next one, and
@@ -165,4 +172,70 @@ func TestStartIsRepeated(t *testing.T) {
 			t.Errorf("a memo that cannot be encoded: %v, want ErrInvalid", err)
 		}
 	})
+}
+
+// A worker passes over what was started for another task queue, without a word,
+// and runs what is its own: before and after that, under the same id too.
+func TestTaskQueues(t *testing.T) {
+	elsewhere := func(e *events.Event) *events.Event {
+		e.GetWorkflowExecutionStartedEventAttributes().TaskQueue.Name = "elsewhere"
+		return e
+	}
+	inBubble(t, func(t *testing.T, log *memlog.Log) {
+		start := func(id string, first *events.Event, more ...*events.Event) {
+			t.Helper()
+			if _, err := log.Append(t.Context(), events.Request{Workflow: named(id), Events: append([]*events.Event{first}, more...)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start("before", elsewhere(events.WorkflowStarted("Unheard", queue)))
+		start("reused", elsewhere(events.WorkflowStarted("Unheard", queue)))
+		var reads atomic.Int64
+		var found []engine.Resumed
+		dismiss := employ(t, engine.Config{
+			Log: countingReads{Log: log, of: "after", n: &reads}, TaskQueue: queue, Resumed: func(r []engine.Resumed) { found = r },
+		}, small)
+		synctest.Wait() // it has read the log
+		begin(t, log, "own", small, "own")
+		finish(t, log, "own")
+		start("after", elsewhere(events.WorkflowStarted(small.Name, queue, "not mine")))
+		for i := range 10 {
+			signal(t, log, "after", events.Signaled("number", i))
+			signal(t, log, "before", events.Signaled("number", i))
+			synctest.Wait()
+		}
+		if n := reads.Load(); n != 1 {
+			t.Errorf("it read another queue's workflow %d times, want once", n)
+		}
+		signal(t, log, "reused", events.WorkflowTerminated("enough"))
+		begin(t, log, "reused", small, "again")
+		await(t, log, "reused", "its completion", isCompletion)
+		synctest.Wait()
+		dismiss()
+		if len(found) != 0 {
+			t.Errorf("it resumed %v", found)
+		}
+		for _, id := range []string{"before", "after"} {
+			all := history(t, log, id, "")
+			for _, e := range all {
+				if isTask(e) {
+					t.Errorf("%s was worked on:\n%s", id, outline(all))
+				}
+			}
+		}
+	})
+}
+
+// countingReads counts how often a workflow's history is read.
+type countingReads struct {
+	events.Log
+	of string
+	n  *atomic.Int64
+}
+
+func (c countingReads) Read(ctx context.Context, w events.Workflow, o events.ReadOptions) iter.Seq2[*events.Event, error] {
+	if w.ID == c.of {
+		c.n.Add(1)
+	}
+	return c.Log.Read(ctx, w, o)
 }
