@@ -41,14 +41,16 @@ export class Annals {
     } catch (e) {
       throw new AnnalsError('unavailable', `no answer to ${name}: ${e.cause?.message ?? e.message}`)
     }
-    if (response.ok) return JSON.parse(text)
-    let error
-    try {
-      error = JSON.parse(text)
-    } catch {
-      error = { code: 'unavailable', message: `HTTP status ${response.status}` } // of a proxy in between
-    }
-    throw new AnnalsError(error.code, error.message, error.details)
+    const answer = parse(text)
+    if (response.ok && answer) return answer
+    if (typeof answer?.code === 'string') throw new AnnalsError(answer.code, answer.message, answer.details)
+    // Somebody else has answered: a proxy in between, which may find the service
+    // later, or a server that is none of Annals' and never will be.
+    const passing = response.status >= 500 || response.status === 429
+    throw new AnnalsError(
+      passing ? 'unavailable' : 'unknown',
+      `HTTP status ${response.status}, and no answer of Annals, from ${response.url}: ANNALS_URL is ${this.url}`,
+    )
   }
 
   // Repeats a call for as long as it may succeed when it is repeated. What the
@@ -78,6 +80,11 @@ export class Annals {
       const unknown = e.detail('OutcomeUnknown')
       return unknown ? { workflow, expectation: unknown.expectation, commitId, events } : request
     })
+  }
+
+  // The last event of a run so far.
+  async lastEvent(workflow, runId) {
+    return (await this.settle('LogService/GetHistory', { workflow, runId, reverse: true, limit: 1 })).events[0]
   }
 
   // The newest run of a workflow: { runId, events }, or null if there is none.
@@ -116,6 +123,16 @@ export class Annals {
       if (e.code === 'not_found') return undefined
       throw e
     }
+  }
+}
+
+// The object that a text of JSON is; undefined if it is none.
+function parse(text) {
+  try {
+    const value = JSON.parse(text)
+    return value !== null && typeof value === 'object' ? value : undefined
+  } catch {
+    return undefined
   }
 }
 

@@ -3,6 +3,19 @@
 
 import { values } from './annals.js'
 
+// How a run ends, by the type of its last event.
+const closing = {
+  EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED: 'completed',
+  EVENT_TYPE_WORKFLOW_EXECUTION_FAILED: 'failed',
+  EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT: 'timed out',
+  EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED: 'canceled',
+  EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED: 'terminated',
+  EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: 'continued as new',
+}
+
+// How an event ends its run; empty if it does not.
+export const closes = (event) => closing[event.eventType] ?? ''
+
 export function read({ runId, events }) {
   const state = {
     runId,
@@ -14,6 +27,7 @@ export function read({ runId, events }) {
     signals: [], // names
   }
   for (const e of events) {
+    state.closed = closes(e)
     switch (e.eventType) {
       case 'EVENT_TYPE_WORKFLOW_EXECUTION_STARTED':
         state.input = values(e.workflowExecutionStartedEventAttributes.input)[0]
@@ -46,11 +60,7 @@ export function read({ runId, events }) {
         break
       }
       case 'EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED':
-        state.closed = 'completed'
         state.result = values(e.workflowExecutionCompletedEventAttributes.result)[0]
-        break
-      case 'EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED':
-        state.closed = 'terminated'
         break
     }
   }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -30,6 +31,11 @@ type faulty struct {
 	appends atomic.Int64 // by the API
 	unknown atomic.Int64 // appends that the API could not tell the outcome of
 	cut     atomic.Int64 // appends that the worker heard no answer to
+
+	// before, if there is one, is called with each call of the worker, e.g.
+	// "Append", before the API gets it. It may change the request, or answer it
+	// itself and say so.
+	before atomic.Pointer[func(call string, w http.ResponseWriter, r *http.Request) (answered bool)]
 }
 
 // serveFaulty serves it until the test's end. Each may say, by the number of the
@@ -79,6 +85,9 @@ func serveFaulty(t *testing.T, stored bool, logLost, answerLost func(n int64) bo
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if before := f.before.Load(); before != nil && (*before)(path.Base(r.URL.Path), w, r) {
+			return
+		}
 		if !strings.HasSuffix(r.URL.Path, "/Append") {
 			api.ServeHTTP(w, r)
 			return

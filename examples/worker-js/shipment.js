@@ -31,8 +31,9 @@ export const activities = {
     return `receipt-${amount}`
   },
 
-  async Pack({ parcels }, { from = { packed: 0 }, beat, wait, log }) {
+  async Pack({ parcels }, { from = { packed: 0 }, goOn, beat, wait, log }) {
     for (let packed = from.packed + 1; packed <= parcels; packed++) {
+      await goOn()
       await wait()
       await beat({ packed })
       log(`packed ${packed} of ${parcels}`)

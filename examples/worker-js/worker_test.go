@@ -3,6 +3,7 @@ package workerjs
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,24 +35,59 @@ func node(t *testing.T) string {
 	if err != nil {
 		t.Skip("Node.js is not on the PATH: the worker in JavaScript is not tested. Install Node 20 or later.")
 	}
+	version, err := exec.CommandContext(t.Context(), path, "--version").Output()
+	if err != nil {
+		t.Fatalf("node --version: %v", err)
+	}
+	if v := strings.TrimSpace(string(version)); !newEnough(v) {
+		t.Skipf("Node.js on the PATH is %s: the worker in JavaScript is not tested. Install Node 20 or later.", v)
+	}
 	return path
+}
+
+// newEnough reports whether it is what package.json asks for.
+func newEnough(version string) bool {
+	var major int
+	_, err := fmt.Sscanf(version, "v%d.", &major)
+	return err == nil && major >= 20
+}
+
+func TestNewEnough(t *testing.T) {
+	for version, want := range map[string]bool{
+		"v20.0.0": true, "v22.11.0": true, "v100.1.0": true, "v23.0.0-pre": true,
+		"v19.9.0": false, "v18.20.4": false, "v8.17.0": false, "v2.0.0": false, "20.0.0": false, "": false,
+	} {
+		if got := newEnough(version); got != want {
+			t.Errorf("newEnough(%q) is %t", version, got)
+		}
+	}
+	text, err := os.ReadFile("package.json")
+	if err != nil || !strings.Contains(string(text), `"node": ">=20"`) {
+		t.Errorf("package.json asks for another version: %s %v", text, err)
+	}
 }
 
 // worker is a process of the example.
 type worker struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	lines chan string // of standard output, closed at its end
-	said  []string    // those that were taken from lines
+	lines chan string  // of standard output, closed at its end
+	said  []string     // those that were taken from lines
+	wrong bytes.Buffer // standard error, to be read after end
 }
 
 // start runs worker.js for a workflow of ten parcels.
 func start(t *testing.T, url, workflow string, env ...string) *worker {
 	t.Helper()
+	return startWith(t, url, workflow, "10", env...)
+}
+
+func startWith(t *testing.T, url, workflow, parcels string, env ...string) *worker {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	w := &worker{t: t, cmd: exec.CommandContext(ctx, node(t), "worker.js", workflow, "10"), lines: make(chan string, 1000)}
+	w := &worker{t: t, cmd: exec.CommandContext(ctx, node(t), "worker.js", workflow, parcels), lines: make(chan string, 1000)}
 	w.cmd.Env = append(append(os.Environ(), "ANNALS_URL="+url, "PARCEL_MS=50"), env...)
-	w.cmd.Stderr = os.Stderr
+	w.cmd.Stderr = &w.wrong
 	out, err := w.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +108,7 @@ func start(t *testing.T, url, workflow string, env ...string) *worker {
 		_ = w.cmd.Wait()
 		cancel()
 		if t.Failed() {
-			t.Logf("a worker of %s said:\n%s", workflow, strings.Join(w.said, "\n"))
+			t.Logf("a worker of %s said:\n%s\n%s", workflow, strings.Join(w.said, "\n"), w.wrong.String())
 		}
 	})
 	return w
@@ -100,6 +136,14 @@ func (w *worker) end() int {
 	return w.cmd.ProcessState.ExitCode()
 }
 
+// ends takes what is left, and holds that it ends well and complains of nothing.
+func (w *worker) ends() {
+	w.t.Helper()
+	if code := w.end(); code != 0 || w.wrong.Len() > 0 {
+		w.t.Errorf("exit code %d, standard error: %q", code, w.wrong.String())
+	}
+}
+
 // packed are the parcels that it says to have packed.
 func (w *worker) packed() (numbers []int) {
 	for _, line := range w.said {
@@ -111,16 +155,23 @@ func (w *worker) packed() (numbers []int) {
 	return numbers
 }
 
-func history(t *testing.T, log events.Log, id string) (evs []*events.Event) {
+// history is the newest run's, and must be well-formed.
+func history(t *testing.T, log events.Log, id string) []*events.Event {
+	t.Helper()
+	evs := recorded(t, log, id)
+	for _, v := range wellformed.Check(slices.Values(evs)) {
+		t.Errorf("%s: %v", id, v)
+	}
+	return evs
+}
+
+func recorded(t *testing.T, log events.Log, id string) (evs []*events.Event) {
 	t.Helper()
 	for e, err := range log.Read(t.Context(), events.Workflow{Namespace: "default", ID: id}, events.ReadOptions{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		evs = append(evs, e)
-	}
-	for _, v := range wellformed.Check(slices.Values(evs)) {
-		t.Errorf("%s: %v", id, v)
 	}
 	return evs
 }
