@@ -180,12 +180,28 @@ func TestHeartbeatRefusals(t *testing.T) {
 	if got := service.post(t, "LogService/RecordHeartbeat", aBeat).ok(t); got["newest"] != true {
 		t.Errorf("sent again: %v", got)
 	}
-	_, err := service.log(t).RecordHeartbeat(t.Context(), &annalsv1.RecordHeartbeatRequest{
-		Workflow: &annalsv1.Workflow{WorkflowId: "w"}, RunId: "r1", ActivityId: "a", Attempt: 1, Time: &timestamppb.Timestamp{Seconds: 1 << 60},
-	})
-	violation, ok := detail(t, err).(*annalsv1.InvalidArgument)
-	if connect.CodeOf(err) != connect.CodeInvalidArgument || !ok || violation.Violations[0].Field != "time" {
-		t.Errorf("a time that is none gave %v", err)
+	// A time that is given counts as given: the first of all is not that of the
+	// service, which would be newer than any other.
+	first := int64(-62135596800)
+	for _, bad := range []*timestamppb.Timestamp{{Seconds: 1 << 60}, {Seconds: first}, {Seconds: first, Nanos: 5}, {Seconds: first, Nanos: 999}} {
+		_, err := service.log(t).RecordHeartbeat(t.Context(), &annalsv1.RecordHeartbeatRequest{
+			Workflow: &annalsv1.Workflow{WorkflowId: "w"}, RunId: "r1", ActivityId: "a", Attempt: 1, Time: bad,
+		})
+		checkField(t, err, "time")
+	}
+	for _, bad := range []string{"0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000005Z", "0001-01-01T01:00:00+01:00"} {
+		var v violations
+		e := service.post(t, "LogService/RecordHeartbeat", `{"workflow":{"workflowId":"w"},"runId":"r1","activityId":"early","attempt":1,"time":"`+bad+`"}`).fault(t, &v)
+		if v.fields() != "time" {
+			t.Errorf("the time %s: %s for %q", bad, e.Message, v.fields())
+		}
+	}
+	got := service.post(t, "LogService/RecordHeartbeat", `{"workflow":{"workflowId":"w"},"runId":"r1","activityId":"early","attempt":1,"time":"0001-01-01T00:00:00.000001Z"}`).ok(t)
+	if got["newest"] != true {
+		t.Errorf("the first time that there is: %v", got)
+	}
+	if h, err := log.LastHeartbeat(t.Context(), activity("w", "early")); err != nil || !h.Time.Equal(time.Time{}.Add(time.Microsecond)) {
+		t.Errorf("kept is %v, %v", h.Time, err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

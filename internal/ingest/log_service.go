@@ -164,7 +164,9 @@ func (s *logService) RecordHeartbeat(ctx context.Context, r *annalsv1.RecordHear
 		if err := r.Time.CheckValid(); err != nil {
 			return nil, invalidf("time", "%v", err)
 		}
-		h.Time = r.Time.AsTime()
+		if h.Time = r.Time.AsTime(); events.HeartbeatTime(h.Time).IsZero() {
+			return nil, invalidf("time", "is the first microsecond of the year 1, which stands for no time: leave it out, and it is assigned")
+		}
 	}
 	newest, err := s.log.RecordHeartbeat(ctx, h)
 	if err != nil {

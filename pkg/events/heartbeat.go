@@ -44,8 +44,9 @@ type Heartbeat struct {
 	Activity Activity
 	Attempt  int32 // from 1
 	// Time is when it was taken, in the years 1 to 9999; what is below a
-	// microsecond is cut off. Zero: assigned from this process's clock, so that
-	// repeating it makes a newer one.
+	// microsecond is cut off. Zero, which is 0001-01-01T00:00:00Z, stands for no
+	// time: one is assigned from this process's clock, so that repeating it makes
+	// a newer one. What is not zero and becomes so by the cut is refused.
 	Time    time.Time
 	Details *commonpb.Payloads // nil if there are none
 	// LastFailure is that of the attempt before, nil if there was none.
@@ -79,7 +80,7 @@ func (h *Heartbeat) Validate() error {
 		return &InvalidError{Field: "attempt", Reason: fmt.Sprintf("is %d, attempts begin at 1", h.Attempt)}
 	}
 	if h.Time.IsZero() {
-		return &InvalidError{Field: "time", Reason: "is zero"}
+		return &InvalidError{Field: "time", Reason: "is the first microsecond of the year 1, which stands for no time"}
 	}
 	if err := timestamppb.New(h.Time).CheckValid(); err != nil {
 		return &InvalidError{Field: "time", Reason: "is outside of the years 1 to 9999"}

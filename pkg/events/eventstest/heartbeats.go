@@ -146,7 +146,8 @@ func aHeartbeatIsKeptWhole(c *scene) {
 	empty := events.Heartbeat{Activity: c.activity("c"), Attempt: 1, Time: beatTime, Details: &commonpb.Payloads{}, LastFailure: &failurepb.Failure{}}
 	far := events.Heartbeat{Activity: c.activity("d"), Attempt: 1, Time: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}
 	deep := events.Heartbeat{Activity: c.activity("f"), Attempt: 1, Time: beatTime, LastFailure: nested(events.MaxNesting - 2)}
-	for _, h := range []events.Heartbeat{full, bare, empty, far, deep} {
+	early := events.Heartbeat{Activity: c.activity("g"), Attempt: 1, Time: time.Time{}.Add(time.Microsecond)}
+	for _, h := range []events.Heartbeat{full, bare, empty, far, deep, early} {
 		c.record(h, true)
 		c.kept(h)
 		c.record(h, true)
@@ -324,6 +325,7 @@ func badHeartbeatsAreRefusedByField(c *scene) {
 		{"no attempt", "attempt", func(h *events.Heartbeat) { h.Attempt = 0 }, false},
 		{"a negative attempt", "attempt", func(h *events.Heartbeat) { h.Attempt = -1 }, false},
 		{"a time before year 1", "time", func(h *events.Heartbeat) { h.Time = time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC) }, false},
+		{"a time of nothing but nanoseconds", "time", func(h *events.Heartbeat) { h.Time = time.Time{}.Add(999) }, false},
 		{"a time after year 9999", "time", func(h *events.Heartbeat) { h.Time = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }, false},
 		{"a nil payload", "details.payloads[1]", func(h *events.Heartbeat) { h.Details.Payloads = append(h.Details.Payloads, nil) }, false},
 		{"metadata that is no UTF-8", "details", func(h *events.Heartbeat) { h.Details.Payloads[0].Metadata[invalid] = nil }, false},
