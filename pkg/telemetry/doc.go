@@ -35,7 +35,9 @@
 //
 // Outcomes of an append: stored, existed, conflict, closed, not_found, invalid,
 // limit, commit_id_reused, unknown, unavailable, corrupt, wrong_log, error. Those
-// of a heartbeat: newest, older, error. Those of a batch: written, fenced, failed.
+// of a heartbeat: newest, older, and what an append's errors are called: invalid,
+// limit, unknown, unavailable, corrupt, wrong_log, error. What the caller did
+// wrong is thus apart from an outage. Those of a batch: written, fenced, failed.
 // No label holds a workflow, a run, an activity, a commit or a namespace.
 //
 // On /metrics, dots are underscores, counters end in _total and times in

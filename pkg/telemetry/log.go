@@ -72,7 +72,7 @@ func (l *measuredLog) RecordHeartbeat(ctx context.Context, h events.Heartbeat) (
 	ctx, span := l.tracer.Start(ctx, "record heartbeat", trace.WithSpanKind(trace.SpanKindProducer))
 	newest, err = l.Log.RecordHeartbeat(ctx, h)
 	how := heartbeatOutcome(newest, err)
-	l.heartbeats.Add(ctx, 1, metric.WithAttributeSet(heartbeatOutcomes[how]))
+	l.heartbeats.Add(ctx, 1, metric.WithAttributeSet(outcomes[how]))
 	if span.IsRecording() {
 		span.SetAttributes(workflow(h.Activity.Workflow)...)
 		span.SetAttributes(attribute.String("annals.outcome", how), attribute.String("annals.run", string(h.Activity.RunID)),

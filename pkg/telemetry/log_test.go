@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/trace"
+	commonpb "go.temporal.io/api/common/v1"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
@@ -101,13 +102,21 @@ func TestAppendsByOutcome(t *testing.T) {
 // Each way in which a heartbeat ends is counted under its name, without a label
 // that names anything, and is a span.
 func TestHeartbeatsByOutcome(t *testing.T) {
+	var lossy atomic.Bool
+	plain := newLog(t, memlog.Config{Limits: events.Limits{CommitBytes: 2000}, AppendTimeout: 50 * time.Millisecond, Hook: func(memlog.Op) (bool, error) {
+		if lossy.Load() {
+			return false, errors.New("lost")
+		}
+		return true, nil
+	}})
 	m := newMeters(t)
-	log := measured(t, newLog(t, memlog.Config{}), m.Providers)
+	log := measured(t, plain, m.Providers)
+	ctx := t.Context()
 	h := events.Heartbeat{Activity: events.Activity{Workflow: order, RunID: "r", ID: "a"}, Attempt: 2}
 	record := func(attempt int32, newest bool, want error) {
 		t.Helper()
 		h.Attempt = attempt
-		if got, err := log.RecordHeartbeat(t.Context(), h); got != newest || !errors.Is(err, want) {
+		if got, err := log.RecordHeartbeat(ctx, h); got != newest || !errors.Is(err, want) {
 			t.Fatalf("got %t, %v", got, err)
 		}
 	}
@@ -115,22 +124,44 @@ func TestHeartbeatsByOutcome(t *testing.T) {
 	record(3, true, nil)
 	record(1, false, nil)
 	record(0, false, events.ErrInvalid)
-	want := map[string]float64{"annals.heartbeats{outcome=newest}": 2, "annals.heartbeats{outcome=older}": 1, "annals.heartbeats{outcome=error}": 1}
+	h.Details = &commonpb.Payloads{Payloads: []*commonpb.Payload{{Data: make([]byte, 3000)}}}
+	record(4, false, events.ErrLimit)
+	h.Details = nil
+	lossy.Store(true)
+	record(4, false, events.ErrOutcomeUnknown)
+	lossy.Store(false)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	ctx = ended
+	record(4, false, events.ErrUnavailable)
+	ctx = t.Context()
+	h.Activity.ID = "foreign"
+	plain.PutHeartbeat(h.Activity.HeartbeatSubject(), nil, []byte("hello"))
+	record(4, false, events.ErrCorrupt)
+	want := map[string]float64{
+		"annals.heartbeats{outcome=newest}": 2, "annals.heartbeats{outcome=older}": 1, "annals.heartbeats{outcome=invalid}": 1, "annals.heartbeats{outcome=limit}": 1,
+		"annals.heartbeats{outcome=unknown}": 1, "annals.heartbeats{outcome=unavailable}": 1, "annals.heartbeats{outcome=corrupt}": 1,
+	}
 	if d := cmp.Diff(want, m.figures(t)); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	var outcomes []string
+	faults := 0
 	for _, s := range m.spans.Ended() {
 		for _, kv := range s.Attributes() {
 			if kv.Key == "annals.outcome" && s.Name() == "record heartbeat" {
 				outcomes = append(outcomes, kv.Value.AsString())
 			}
 		}
+		// What the caller did wrong is an answer and no fault.
 		if s.Status().Code == codes.Error {
-			t.Errorf("span %s: %v", s.Name(), s.Status())
+			faults++
 		}
 	}
-	if d := cmp.Diff([]string{"newest", "newest", "older", "error"}, outcomes); d != "" {
+	if faults != 3 {
+		t.Errorf("%d spans of faults, want those of an unknown outcome, of a log that is unavailable and of one that is corrupt", faults)
+	}
+	if d := cmp.Diff([]string{"newest", "newest", "older", "invalid", "limit", "unknown", "unavailable", "corrupt"}, outcomes); d != "" {
 		t.Errorf("spans (-want +got)\n%s", d)
 	}
 }

@@ -8,14 +8,17 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// The outcomes of an append that are no errors, and of one that nobody named.
+// The outcomes of an append and of a heartbeat that are no errors, and that of an
+// error that nobody named.
 const (
-	stored  = "stored"
-	existed = "existed"
-	other   = "error"
+	stored     = "stored"
+	existed    = "existed"
+	newestBeat = "newest"
+	olderBeat  = "older"
+	other      = "error"
 )
 
-// refusals name errors of appends. An unknown outcome comes first: its cause may
+// refusals name errors of appends and of heartbeats. An unknown outcome comes first: its cause may
 // be any of the others.
 var refusals = []struct {
 	is   error
@@ -38,7 +41,7 @@ var refusals = []struct {
 // outcomes are the labels, made once.
 var outcomes = func() map[string]attribute.Set {
 	sets := map[string]attribute.Set{}
-	names := []string{stored, existed, other}
+	names := []string{stored, existed, newestBeat, olderBeat, other}
 	for _, r := range refusals {
 		names = append(names, r.name)
 	}
@@ -56,36 +59,29 @@ func outcome(r events.Result, err error) string {
 	case err == nil:
 		return stored
 	}
+	return failure(err)
+}
+
+// heartbeatOutcome is one of outcomes.
+func heartbeatOutcome(newest bool, err error) string {
+	switch {
+	case err != nil:
+		return failure(err)
+	case newest:
+		return newestBeat
+	default:
+		return olderBeat
+	}
+}
+
+// failure names an error.
+func failure(err error) string {
 	for _, refusal := range refusals {
 		if errors.Is(err, refusal.is) {
 			return refusal.name
 		}
 	}
 	return other
-}
-
-// The outcomes of a heartbeat; any error is the one named other.
-const (
-	newestBeat = "newest"
-	olderBeat  = "older"
-)
-
-var heartbeatOutcomes = map[string]attribute.Set{
-	newestBeat: attribute.NewSet(attribute.String("outcome", newestBeat)),
-	olderBeat:  attribute.NewSet(attribute.String("outcome", olderBeat)),
-	other:      attribute.NewSet(attribute.String("outcome", other)),
-}
-
-// heartbeatOutcome is one of heartbeatOutcomes.
-func heartbeatOutcome(newest bool, err error) string {
-	switch {
-	case err != nil:
-		return other
-	case newest:
-		return newestBeat
-	default:
-		return olderBeat
-	}
 }
 
 // expected reports whether err is an answer that callers have to expect.
