@@ -1,6 +1,7 @@
 package workerjs
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -43,7 +44,9 @@ func TestWorkerRefusesSettings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := exec.CommandContext(t.Context(), path, append([]string{"worker.js"}, tt.args...)...)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			c := exec.CommandContext(ctx, path, append([]string{"worker.js"}, tt.args...)...)
 			c.Env = append(os.Environ(), "ANNALS_URL="+server.URL, tt.env)
 			out, err := c.CombinedOutput()
 			var exit *exec.ExitError
