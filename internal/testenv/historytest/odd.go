@@ -5,6 +5,8 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -72,10 +74,26 @@ func (f *flow) any() {
 	}
 }
 
-// wild fills a message with anything.
+// The range of a Timestamp and of a Duration, in seconds, both inclusive: no log
+// takes what is beyond.
+const (
+	firstSecond, lastSecond = -62135596800, 253402300799
+	longestSeconds          = 315576000000
+)
+
+// wild fills a message with anything that a log takes.
 func (f *flow) wild(m protoreflect.Message) { f.fill(m, 3) }
 
 func (f *flow) fill(m protoreflect.Message, depth int) {
+	switch t := m.Interface().(type) {
+	case *timestamppb.Timestamp:
+		t.Seconds, t.Nanos = firstSecond+f.Int64N(lastSecond-firstSecond+1), int32(f.IntN(1e9))
+		return
+	case *durationpb.Duration:
+		sign := int64(1 - 2*f.IntN(2))
+		t.Seconds, t.Nanos = sign*f.Int64N(longestSeconds+1), int32(sign)*int32(f.IntN(1e9))
+		return
+	}
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		d := fields.Get(i)
