@@ -18,7 +18,7 @@ func fullHistory() []*events.Event {
 	start := events.WorkflowStarted("Order", "orders")
 	a := start.GetWorkflowExecutionStartedEventAttributes()
 	a.WorkflowExecutionTimeout, a.WorkflowRunTimeout, a.WorkflowTaskTimeout = durationpb.New(time.Hour), durationpb.New(time.Minute), durationpb.New(time.Second)
-	a.RetryPolicy = &commonpb.RetryPolicy{InitialInterval: durationpb.New(time.Second), BackoffCoefficient: -0.5, MaximumInterval: &durationpb.Duration{Seconds: 1 << 60}}
+	a.RetryPolicy = &commonpb.RetryPolicy{InitialInterval: durationpb.New(time.Second), BackoffCoefficient: -0.5, MaximumInterval: &durationpb.Duration{Seconds: 315_576_000_000}}
 	a.Priority = &commonpb.Priority{PriorityKey: 1, FairnessWeight: 0.1}
 	a.ParentWorkflowNamespace, a.ParentWorkflowExecution = "default", &commonpb.WorkflowExecution{WorkflowId: "parent", RunId: "run"}
 	a.RootWorkflowExecution = &commonpb.WorkflowExecution{WorkflowId: "root", RunId: "run"}
