@@ -217,10 +217,20 @@ func (a *app) printFaults(s demo.Summary, v verified) error {
 	return a.printDifferences(v)
 }
 
+// Commands that are suggested whether the demo was kept or not.
+const (
+	failedRuns = `list --query "ExecutionStatus = 'Failed'"`
+	countRuns  = "count --group-by WorkflowType,ExecutionStatus"
+)
+
 // printNext says what to look at.
 func (a *app) printNext(s demo.Summary, kept bool) {
+	here := startedAs(os.Args[0])
 	if !kept {
-		fmt.Fprintf(a.out, "\nNothing was kept. To look around in what was made:\n  %s demo --keep\n", startedAs(os.Args[0]))
+		fmt.Fprintln(a.out, "\nNothing was kept. To look around, keep the next one, and ask in another terminal, in this folder:")
+		for _, line := range []string{"demo --keep", failedRuns, countRuns, "watch", "doctor"} {
+			fmt.Fprintf(a.out, "  %s %s\n", here, line)
+		}
 		return
 	}
 	example := ""
@@ -232,15 +242,14 @@ func (a *app) printNext(s demo.Summary, kept bool) {
 	example = cmp.Or(example, s.Resumed[0].WorkflowID)
 	order := `{"eventType":"WorkflowExecutionStarted","workflowExecutionStartedEventAttributes":{"workflowType":{"name":"Order"},"taskQueue":{"name":"` + workflows.TaskQueue + `"},"input":[{"customer":"me","items":[{"sku":"teapot","quantity":1}],"cents":2900,"card":"**** 4242"}]}}`
 	fmt.Fprintln(a.out, "\nEverything is running. In another terminal, in this folder:")
-	here := startedAs(os.Args[0])
 	if a.namespace != env("ANNALS_NAMESPACE", "default") {
 		here += " --namespace " + shellWord(a.namespace)
 	}
 	for _, line := range []string{
-		`%s list --query "ExecutionStatus = 'Failed'"`,
+		"%s " + failedRuns,
 		"%s history " + example,
 		"%s state " + example + " --at 5",
-		"%s count --group-by WorkflowType,ExecutionStatus",
+		"%s " + countRuns,
 		"%s watch --workflow my-order",
 		"echo '" + order + "' | %s append my-order --events -",
 		"%s verify",
