@@ -151,13 +151,13 @@ func TestDescribeShowsTheLastHeartbeat(t *testing.T) {
 // Each way in which a heartbeat is refused has its code.
 func TestHeartbeatRefusals(t *testing.T) {
 	var lossy atomic.Bool
-	log := newMemlog(t, memlog.Config{Limits: events.Limits{CommitBytes: 1000}, AppendTimeout: 50 * time.Millisecond, Hook: func(memlog.Op) (bool, error) {
+	log := newMemlog(t, memlog.Config{Limits: events.Limits{CommitBytes: 1000}, Hook: func(memlog.Op) (bool, error) {
 		if lossy.Load() {
 			return false, errors.New("lost")
 		}
 		return true, nil
 	}})
-	service := serve(t, ingest.Config{Log: log})
+	service := serve(t, ingest.Config{Log: log, CallTimeout: 2 * time.Second}) // what is lost is tried until then
 	foreign := activity("w", "foreign")
 	log.PutHeartbeat(foreign.HeartbeatSubject(), nil, []byte("hello"))
 
