@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -118,10 +119,11 @@ func TestCallsWithoutADeadlineEnd(t *testing.T) {
 		timeout time.Duration // of appends, and of requests of reads
 		attempt time.Duration
 		fail    func(*testing.T, jetstream.JetStream, *hole)
+		tail    string // is part of what a read says
 	}{
-		{"a black hole, one attempt", 100 * time.Millisecond, time.Minute, blacken},
-		{"a black hole, many attempts", 100 * time.Millisecond, 10 * time.Millisecond, blacken},
-		{"no streams", 100 * time.Millisecond, 10 * time.Millisecond, deleteStreams},
+		{"a black hole, one attempt", 100 * time.Millisecond, time.Minute, blacken, "deadline exceeded"},
+		{"a black hole, many attempts", 100 * time.Millisecond, 10 * time.Millisecond, blacken, "deadline exceeded"},
+		{"no streams", 300 * time.Millisecond, 50 * time.Millisecond, deleteStreams, "stream not found"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -145,6 +147,9 @@ func TestCallsWithoutADeadlineEnd(t *testing.T) {
 				cancel(nil)
 				if errors.Is(err, errNever) || errors.Is(err, context.Canceled) || !events.SafeToRetry(err) {
 					t.Errorf("%s gave %v", name, err)
+				}
+				if name == "tail" && !strings.Contains(err.Error(), tt.tail) {
+					t.Errorf("%s says %v, and not %q", name, err, tt.tail)
 				}
 			}
 		})

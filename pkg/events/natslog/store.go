@@ -215,7 +215,13 @@ func (s *store) get(ctx context.Context, p events.Partition, r getRequest) (even
 	if err != nil {
 		return events.Message{}, err
 	}
-	return backoff.RetryWithData(func() (events.Message, error) {
+	var last error // of an attempt that ended by itself: that the time is up says less
+	m, err := backoff.RetryWithData(func() (m events.Message, err error) {
+		defer func() {
+			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				last = err
+			}
+		}()
 		if s.nc.IsClosed() {
 			return events.Message{}, backoff.Permanent(nats.ErrConnectionClosed)
 		}
@@ -231,13 +237,17 @@ func (s *store) get(ctx context.Context, p events.Partition, r getRequest) (even
 		if err != nil {
 			return events.Message{}, err
 		}
-		m, err := parseStored(p, answer.Data)
+		m, err = parseStored(p, answer.Data)
 		var refused *apiError
 		if errors.Is(err, subjectlog.ErrNone) || errors.As(err, &refused) && refused.Code == 400 {
 			return events.Message{}, backoff.Permanent(err)
 		}
 		return m, err
 	}, retry(ctx))
+	if last != nil && errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w; before that: %v", err, last) //nolint:errorlint // why it ended is that the time is up
+	}
+	return m, err
 }
 
 func retry(ctx context.Context) backoff.BackOff {
