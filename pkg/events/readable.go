@@ -33,7 +33,8 @@ func CheckTimes(m proto.Message) error {
 // CheckEvent refuses, as *InvalidError that names the field by its path in JSON,
 // an event that could be stored and never be read again: CheckTimes says which,
 // and it is one with messages nested over MaxNesting levels. The second argument
-// is e in binary, of which it makes short work. It is safe for concurrent use.
+// is e in binary, of which it makes short work: see CheckNesting for what comes
+// before encoding. It is safe for concurrent use.
 func CheckEvent(e *Event, encoded []byte) error {
 	if eventShape().sound(encoded, 1) {
 		return nil
@@ -53,6 +54,9 @@ func CheckFailure(field string, f *failurepb.Failure) error {
 const failureLevel = 3
 
 func checkFailure(field string, f *failurepb.Failure, level int) error {
+	if overlong(f) {
+		return unreadable(f, level, field)
+	}
 	encoded, err := proto.Marshal(f)
 	if err != nil {
 		return &InvalidError{Field: field, Reason: err.Error()}

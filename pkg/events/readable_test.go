@@ -110,7 +110,7 @@ func TestNestingIsNamedWhereItBegins(t *testing.T) {
 	for _, tt := range []struct {
 		causes int
 		ok     bool
-	}{{0, true}, {events.MaxNesting - 3, true}, {events.MaxNesting - 2, false}, {1_000_000, false}} {
+	}{{0, true}, {events.MaxNesting - 3, true}, {events.MaxNesting - 2, false}, {50_000, false}} {
 		a.Failure = nested(tt.causes)
 		for field, err := range map[string]error{
 			"workflowExecutionFailedEventAttributes.failure": checkEvent(t, e),

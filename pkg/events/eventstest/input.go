@@ -104,6 +104,11 @@ var badInput = []struct {
 	{"causes deeper than can be read", "events[1].workflowExecutionFailedEventAttributes.failure", func(w events.Workflow) events.Request {
 		return events.Request{Workflow: w, Events: list(started("T"), failedBy(nested(100_000)))}
 	}},
+	{"a cause of itself", "events[1].workflowExecutionFailedEventAttributes.failure", func(w events.Workflow) events.Request {
+		endless := nested(1)
+		endless.Cause = endless
+		return events.Request{Workflow: w, Events: list(started("T"), failedBy(endless))}
+	}},
 	{"causes a level too deep", "events[1].workflowExecutionFailedEventAttributes.failure", func(w events.Workflow) events.Request {
 		return events.Request{Workflow: w, Events: list(started("T"), failedBy(nested(events.MaxNesting-2)))}
 	}},

@@ -199,6 +199,9 @@ func (p *prepared) encode(limits events.Limits) error {
 				return &events.InvalidError{Field: field(i, "workflowType"), Reason: fmt.Sprintf("has %d bytes, at most %d are allowed", len(n), events.MaxWorkflowTypeBytes)}
 			}
 		}
+		if err := events.CheckNesting(e); err != nil {
+			return ofEvent(i, err)
+		}
 		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(e)
 		if err != nil {
 			return &events.InvalidError{Field: field(i, ""), Reason: err.Error()}
