@@ -283,7 +283,7 @@ func TestOneOfTwoKeepersStandsBy(t *testing.T) {
 	for range 200 {
 		next()
 	}
-	if by := logged.count("another keeps the heartbeats; standing by"); by < 1 || by > 5 {
+	if by := logged.count("another keeps the heartbeats; standing by"); by < 1 || by > 20 { // one a heartbeat where nobody stands by
 		t.Errorf("%d changes of roles in 200 heartbeats", by)
 	}
 	working, idle := one, two
