@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/proto"
@@ -26,10 +24,7 @@ type HeartbeatKeeper struct {
 	source HeartbeatSource
 	target HeartbeatTarget
 	config Config
-
-	// mu guards state, which Status reads.
-	mu    sync.Mutex
-	state HeartbeatStatus
+	guarded[HeartbeatStatus]
 }
 
 // HeartbeatStatus is where a keeper of heartbeats stands.
@@ -47,23 +42,14 @@ func NewHeartbeatKeeper(source HeartbeatSource, target HeartbeatTarget, c Config
 	if c.BatchBytes < 0 || c.BufferBytes < 0 || c.MaxBackoff < 0 {
 		return nil, errors.New("projection: a setting is negative")
 	}
-	k := &HeartbeatKeeper{source: source, target: target, config: c.withDefaults(), state: HeartbeatStatus{Phase: PhaseStarting}}
+	k := &HeartbeatKeeper{source: source, target: target, config: c.withDefaults()}
+	k.state.Phase = PhaseStarting
 	k.config.Logger = k.config.Logger.With(slog.String("of", "heartbeats"))
 	return k, nil
 }
 
 // Status is where the keeper stands. It is safe to call while Run runs.
-func (k *HeartbeatKeeper) Status() HeartbeatStatus {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.state
-}
-
-func (k *HeartbeatKeeper) update(f func(*HeartbeatStatus)) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	f(&k.state)
-}
+func (k *HeartbeatKeeper) Status() HeartbeatStatus { return k.status() }
 
 // Run keeps heartbeats until the context ends, and then returns nil; or until the
 // log turns out to be another one, or the tables are of another version: that is
@@ -71,8 +57,7 @@ func (k *HeartbeatKeeper) update(f func(*HeartbeatStatus)) {
 // it stands by, and takes over when that one moves no more though there is more
 // to keep. It is called once.
 func (k *HeartbeatKeeper) Run(ctx context.Context) error {
-	delays := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(k.config.MaxBackoff), backoff.WithMaxElapsedTime(0))
+	delays := newDelays(k.config.MaxBackoff)
 	for {
 		before := k.Status().Checkpoint
 		err := k.follow(ctx)
@@ -102,11 +87,7 @@ func (k *HeartbeatKeeper) Run(ctx context.Context) error {
 			k.config.Logger.LogAttrs(ctx, slog.LevelWarn, "keeping heartbeats was interrupted; trying again", slog.Any("error", err))
 		}
 		k.update(func(s *HeartbeatStatus) { s.Phase, s.Err = PhaseWaiting, err })
-		t := time.NewTimer(delays.NextBackOff())
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if !delays.wait(ctx) {
 			return nil
 		}
 	}

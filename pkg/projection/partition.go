@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
-	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
@@ -26,34 +23,18 @@ type partition struct {
 	// to blame shall be.
 	careful uint64
 
-	// mu guards state, which Status reads.
-	mu    sync.Mutex
-	state PartitionStatus
+	guarded[PartitionStatus]
 }
 
 func newPartition(p *Projector, n events.Partition) *partition {
-	return &partition{
-		Projector: p, number: n, logger: p.config.Logger.With(slog.Int("partition", int(n))),
-		state: PartitionStatus{Phase: PhaseStarting, Checkpoint: Checkpoint{Partition: n}},
-	}
-}
-
-func (p *partition) status() PartitionStatus {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.state
-}
-
-func (p *partition) update(f func(*PartitionStatus)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	f(&p.state)
+	part := &partition{Projector: p, number: n, logger: p.config.Logger.With(slog.Int("partition", int(n)))}
+	part.state = PartitionStatus{Phase: PhaseStarting, Checkpoint: Checkpoint{Partition: n}}
+	return part
 }
 
 // run projects until the context ends (nil) or the partition must stop.
 func (p *partition) run(ctx context.Context) error {
-	delays := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(20*time.Millisecond), backoff.WithMaxInterval(p.config.MaxBackoff), backoff.WithMaxElapsedTime(0))
+	delays := newDelays(p.config.MaxBackoff)
 	for {
 		before := p.status().Batches
 		err := p.project(ctx)
@@ -76,11 +57,7 @@ func (p *partition) run(ctx context.Context) error {
 			p.logger.LogAttrs(ctx, slog.LevelWarn, "projecting was interrupted; trying again", slog.Any("error", err))
 		}
 		p.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseWaiting, err })
-		t := time.NewTimer(delays.NextBackOff())
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		if !delays.wait(ctx) {
 			return nil
 		}
 	}

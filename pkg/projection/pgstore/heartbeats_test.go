@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -221,30 +220,6 @@ func TestHeartbeatsSurviveCrashesAndEachOther(t *testing.T) {
 	}
 }
 
-// messagesLogged counts what is logged, by message.
-type messagesLogged struct {
-	slog.Handler
-	mu     sync.Mutex
-	counts map[string]int
-}
-
-func (h *messagesLogged) Enabled(context.Context, slog.Level) bool { return true }
-
-func (h *messagesLogged) Handle(_ context.Context, r slog.Record) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.counts[r.Message]++
-	return nil
-}
-
-func (h *messagesLogged) WithAttrs([]slog.Attr) slog.Handler { return h }
-
-func (h *messagesLogged) count(message string) int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.counts[message]
-}
-
 // Of two keepers one works and one stands by, which takes over when the first one
 // is gone.
 func TestOneOfTwoKeepersStandsBy(t *testing.T) {
@@ -252,7 +227,7 @@ func TestOneOfTwoKeepersStandsBy(t *testing.T) {
 	pool := newTables(t)
 	log := newLog(t, 1)
 	store := storeOn(t, pool, pgstore.Config{})
-	logged := &messagesLogged{counts: map[string]int{}}
+	logged := newLogged()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	type keeper struct {
@@ -260,7 +235,7 @@ func TestOneOfTwoKeepersStandsBy(t *testing.T) {
 		stop func() error
 	}
 	start := func() keeper {
-		k, err := projection.NewHeartbeatKeeper(log, storeOn(t, pool, pgstore.Config{}), projection.Config{Logger: slog.New(logged), MaxBackoff: 300 * time.Millisecond})
+		k, err := projection.NewHeartbeatKeeper(log, storeOn(t, pool, pgstore.Config{}), projection.Config{Logger: logged.logger(), MaxBackoff: 300 * time.Millisecond})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -270,6 +270,18 @@ func (l *logged) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// count is how many lines have the text.
+func (l *logged) count(text string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
 // with waits for a line that has all of the texts, and returns it.
 func (l *logged) with(t failer, texts ...string) string {
 	t.Helper()
