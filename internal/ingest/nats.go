@@ -50,18 +50,21 @@ const maxNATSCalls = 256
 // protocol.
 func (s *Server) RunNATS(ctx context.Context, nc *nats.Conn) error {
 	defer nc.Close()
-	n := &natsServer{Server: s, nc: nc, free: make(chan struct{}, maxNATSCalls)}
+	n := &natsServer{Server: s, nc: nc, free: make(chan struct{}, maxNATSCalls), stats: map[string]*natsStats{}}
+	for spec := range s.calls.Specs() {
+		n.stats[endpointOf(spec)] = &natsStats{}
+	}
 	service, err := micro.AddService(nc, micro.Config{
 		Name: natsService, Version: natsVersion, Description: "Annals: appends, histories and queries",
+		StatsHandler: func(e *micro.Endpoint) any { return n.stats[e.Name] },
 	})
 	if err != nil {
 		return fmt.Errorf("serve by NATS: %w", err)
 	}
 	for spec := range s.calls.Specs() {
-		name := strings.ReplaceAll(strings.TrimPrefix(spec.Procedure, "/annals."), "/", ".")
-		endpoint := strings.ReplaceAll(strings.TrimPrefix(name, "v1."), ".", "-")
-		if err := service.AddEndpoint(endpoint, n.handler(spec), micro.WithEndpointSubject(natsPrefix+"."+name)); err != nil {
-			return errors.Join(fmt.Errorf("serve %s by NATS: %w", name, err), service.Stop())
+		subject := natsPrefix + "." + procedureOf(spec)
+		if err := service.AddEndpoint(endpointOf(spec), n.handler(spec), micro.WithEndpointSubject(subject)); err != nil {
+			return errors.Join(fmt.Errorf("serve %s by NATS: %w", subject, err), service.Stop())
 		}
 	}
 	if err := nc.FlushTimeout(10 * time.Second); err != nil { // from here on requests arrive
@@ -78,23 +81,44 @@ type natsServer struct {
 	nc    *nats.Conn
 	free  chan struct{}
 	calls sync.WaitGroup
+	stats map[string]*natsStats // by endpoint
+}
+
+// procedureOf is a procedure as subjects name it: v1.LogService.Append.
+func procedureOf(spec connect.Spec) string {
+	return strings.ReplaceAll(strings.TrimPrefix(spec.Procedure, "/annals."), "/", ".")
+}
+
+// endpointOf is a procedure as `nats micro stats` names it: LogService-Append.
+func endpointOf(spec connect.Spec) string {
+	return strings.ReplaceAll(strings.TrimPrefix(procedureOf(spec), "v1."), ".", "-")
 }
 
 // handler serves one procedure. Calls run beside each other: a subscription hands
-// over its messages one by one.
+// over its messages one by one, and is to go on at once. So the answer is sent
+// past micro.Request, which MUST NOT be answered once its handler has returned:
+// the service looks then at what became of it.
 func (n *natsServer) handler(spec connect.Spec) micro.Handler {
+	stats := n.stats[endpointOf(spec)]
 	return micro.HandlerFunc(func(r micro.Request) {
 		n.free <- struct{}{}
 		n.calls.Go(func() {
 			defer func() { <-n.free }()
-			if err := n.serve(spec, r); err != nil {
+			began := time.Now()
+			answer := n.serve(spec, r)
+			stats.count(time.Since(began), answer.Header.Get(micro.ErrorHeader))
+			if r.Reply() == "" {
+				return // nobody waits for it
+			}
+			if err := n.nc.PublishMsg(answer); err != nil {
 				n.config.Logger.Warn("an answer could not be sent", slog.String("procedure", spec.Procedure), slog.Any("error", err))
 			}
 		})
 	})
 }
 
-func (n *natsServer) serve(spec connect.Spec, r micro.Request) error {
+// serve is the answer to a request.
+func (n *natsServer) serve(spec connect.Spec, r micro.Request) *nats.Msg {
 	info, ctx := &connect.CallInfo{Spec: spec, Protocol: "nats"}, context.Background()
 	for name, values := range r.Headers() {
 		for _, v := range values {
@@ -116,9 +140,9 @@ func (n *natsServer) serve(spec connect.Spec, r micro.Request) error {
 		err = connect.Errorf(connect.CodeResourceExhausted, "the answer has %d bytes, the NATS server takes %d: ask for fewer at a time", len(x.out), limit)
 	}
 	if err != nil {
-		return refuse(r, err)
+		return refusal(r.Reply(), err)
 	}
-	return r.Respond(x.out, micro.WithHeaders(micro.Headers{contentType: {"application/" + x.codec.Name()}}))
+	return &nats.Msg{Subject: r.Reply(), Header: nats.Header{contentType: {"application/" + x.codec.Name()}}, Data: x.out}
 }
 
 func within(ctx context.Context, ms string) (context.Context, context.CancelFunc, error) {
@@ -130,23 +154,23 @@ func within(ctx context.Context, ms string) (context.Context, context.CancelFunc
 	return ctx, cancel, nil
 }
 
-// refuse answers with an error.
-func refuse(r micro.Request, err error) error {
+// refusal is the answer with an error.
+func refusal(reply string, err error) *nats.Msg {
 	var e *connect.Error
 	if !errors.As(err, &e) {
 		e = answerOf(err)
 	}
-	body, err := errorBody(e)
-	if err != nil {
-		return err
-	}
 	// A header holds no line break.
-	text := strings.Join(strings.Fields(e.Message()), " ")
-	return r.Error(e.Code().String(), e.Code().String()+": "+text, body, micro.WithHeaders(micro.Headers{
+	text := e.Code().String() + ": " + strings.Join(strings.Fields(e.Message()), " ")
+	m := &nats.Msg{Subject: reply, Header: nats.Header{
 		contentType:           {"application/json"},
-		micro.ErrorHeader:     {e.Code().String() + ": " + text},
+		micro.ErrorHeader:     {text},
 		micro.ErrorCodeHeader: {e.Code().String()},
-	}))
+	}}
+	if m.Data, err = errorBody(e); err != nil {
+		m.Header[micro.ErrorHeader] = []string{text + " (its details cannot be written: " + err.Error() + ")"}
+	}
+	return m
 }
 
 // errorBody is an error as the Connect protocol writes it.

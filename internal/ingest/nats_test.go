@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,17 +49,22 @@ func ask(t *testing.T, nc *nats.Conn, call, body string, headers ...string) *nat
 	for i := 0; i < len(headers); i += 2 {
 		m.Header[headers[i]] = []string{headers[i+1]}
 	}
+	got, err := request(t, nc, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// request waits for an answer, once there is somebody to answer.
+func request(t *testing.T, nc *nats.Conn, m *nats.Msg) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		got, err := nc.RequestMsgWithContext(ctx, m)
-		if errors.Is(err, nats.ErrNoResponders) && ctx.Err() == nil {
-			continue
+		if !errors.Is(err, nats.ErrNoResponders) || ctx.Err() != nil {
+			return got, err
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		return got
 	}
 }
 
@@ -149,6 +155,54 @@ func TestNATS(t *testing.T) {
 	for _, call := range []string{"LogService.Append", "LogService.GetHistory", "QueryService.DescribeExecution", "QueryService.ListExecutions", "QueryService.CountExecutions"} {
 		if !strings.Contains(string(info.Data), `"annals-api.v1.`+call+`"`) {
 			t.Errorf("the service does not tell of %s: %s", call, info.Data)
+		}
+	}
+}
+
+// Calls that are refused beside each other are answered each, and counted.
+func TestNATSRefusedAtOnce(t *testing.T) {
+	url := testenv.NATSURL(t)
+	serveNATS(t, url, ingest.Config{Log: newMemlog(t, memlog.Config{}), MaxRequestBytes: 8})
+	nc := testenv.Connect(t, url)
+	const callers, each = 8, 16
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for range each {
+				m := nats.NewMsg("annals-api.v1.LogService.Append")
+				m.Data = []byte(`{"wrkflow": {}}`)
+				got, err := request(t, nc, m)
+				if err != nil || got.Header.Get(micro.ErrorCodeHeader) != "resource_exhausted" {
+					t.Errorf("got %+v, %v", got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	got, err := request(t, nc, nats.NewMsg("$SRV.STATS.annals-ingest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stats struct {
+		Endpoints []struct {
+			Name string
+			Data struct {
+				Calls, Errors int
+				LastError     string `json:"last_error"`
+				AverageTime   int    `json:"average_time"`
+			}
+		}
+	}
+	if err := json.Unmarshal(got.Data, &stats); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range stats.Endpoints {
+		want := 0
+		if e.Name == "LogService-Append" {
+			want = callers * each
+		}
+		if e.Data.Calls != want || e.Data.Errors != want || (e.Data.LastError != "") != (want > 0) || (e.Data.AverageTime > 0) != (want > 0) {
+			t.Errorf("statistics of %s: %+v, want %d calls, all of them refused", e.Name, e.Data, want)
 		}
 	}
 }
