@@ -48,3 +48,14 @@ func Streams(ctx context.Context, js jetstream.JetStream, id events.Identity) ([
 	}
 	return streams, nil
 }
+
+// Replicas are the fewest that a stream has; 0 if there is no stream.
+func Replicas(streams []Stream) int {
+	least := 0
+	for i, s := range streams {
+		if n := s.Info.Config.Replicas; i == 0 || n < least {
+			least = n
+		}
+	}
+	return least
+}
