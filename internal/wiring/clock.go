@@ -10,8 +10,8 @@ type Skew struct {
 	Within time.Duration
 }
 
-// skew is that of a clock that was read between two readings of this machine's.
-func skew(before, theirs, after time.Time) Skew {
+// SkewOf is that of a clock that was read between two readings of this machine's.
+func SkewOf(before, theirs, after time.Time) Skew {
 	half := after.Sub(before) / 2
 	return Skew{Ahead: theirs.Sub(before.Add(half)), Within: half}
 }

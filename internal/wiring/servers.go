@@ -132,7 +132,7 @@ func parseVarz(text []byte, source string, before, after time.Time) (Server, err
 	if err := json.Unmarshal(text, &v); err != nil {
 		return Server{}, fmt.Errorf("%s: %w", source, err)
 	}
-	s := Server{ID: v.ID, Name: v.Name, Version: v.Version, MaxPayload: v.MaxPayload, Clock: skew(before, v.Now, after), Source: source}
+	s := Server{ID: v.ID, Name: v.Name, Version: v.Version, MaxPayload: v.MaxPayload, Clock: SkewOf(before, v.Now, after), Source: source}
 	if c := v.JetStream.Config; c != nil {
 		s.JetStream = &ServerStore{SyncAlways: c.SyncAlways, SyncInterval: c.SyncInterval, Used: v.JetStream.Stats.Store, Max: c.MaxStore}
 	}
