@@ -14,9 +14,10 @@ const (
 	skewAllowed = time.Minute
 )
 
-// clock holds this machine's clock against another's.
-func (x *examination) clock(name, whose string, s wiring.Skew) {
-	value := fmt.Sprintf("as %s's, to within %s", whose, s.Within.Round(10*time.Microsecond))
+// clock holds this machine's clock against another's. Ahead is what follows, beside
+// the rest, where this machine's is ahead.
+func (x *examination) clock(name, whose string, s wiring.Skew, ahead string) {
+	value := fmt.Sprintf("as that of %s, to within %s", whose, s.Within.Round(10*time.Microsecond))
 	grade := fine
 	switch {
 	case s.Certain() > skewAllowed:
@@ -28,12 +29,10 @@ func (x *examination) clock(name, whose string, s wiring.Skew) {
 		x.note(name, value, "")
 		return
 	}
-	off := s.Ahead.Abs().Round(10 * time.Millisecond)
+	value, what := fmt.Sprintf("this machine's is %s behind that of %s", s.Ahead.Round(10*time.Millisecond), whose), "times and lags are wrong"
 	if s.Ahead < 0 {
-		x.weigh(name, fmt.Sprintf("this machine's is %s ahead of %s's", off, whose), grade,
-			"an append that is sent again with its commit id alone may not be found where that is over a minute, and times and lags are wrong: have both machines set their clocks (NTP)")
-		return
+		value = fmt.Sprintf("this machine's is %s ahead of that of %s", -s.Ahead.Round(10*time.Millisecond), whose)
+		what += ahead
 	}
-	x.weigh(name, fmt.Sprintf("this machine's is %s behind %s's", off, whose), grade,
-		"times and lags are wrong: have both machines set their clocks (NTP)")
+	x.weigh(name, value, grade, what+": have both machines set their clocks (NTP)")
 }

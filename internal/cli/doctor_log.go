@@ -67,7 +67,10 @@ func (x *examination) log(ctx context.Context, js jetstream.JetStream) (*natslog
 // refused says why a log is not opened: all of it, where streams are not as they
 // must be.
 func (x *examination) refused(ctx context.Context, js jetstream.JetStream, err error) {
-	objections := natslog.Objections(ctx, js)
+	var objections []error
+	if errors.Is(err, events.ErrWrongLog) {
+		objections = natslog.Objections(ctx, js)
+	}
 	if len(objections) < 2 {
 		x.note("log", "", err.Error())
 		return
@@ -154,7 +157,7 @@ func (x *examination) natsClock(servers []wiring.Server, streams []wiring.Stream
 		add(clock{"NATS server " + s.Name, s.Clock})
 	}
 	if worst != nil {
-		x.clock("nats clock", worst.whose, worst.Skew)
+		x.clock("nats clock", worst.whose, worst.Skew, ", and, beyond a minute, an append that is sent again with its commit id alone may not be found")
 	}
 }
 

@@ -66,7 +66,7 @@ func (x *examination) postgresClock(ctx context.Context, pool *pgxpool.Pool) {
 		x.note("postgres clock", "", err.Error())
 		return
 	}
-	x.clock("postgres clock", "Postgres", wiring.SkewOf(before, theirs, x.now()))
+	x.clock("postgres clock", "Postgres", wiring.SkewOf(before, theirs, x.now()), "")
 }
 
 // heartbeatLag holds what the tables have of heartbeats against the log: they are
