@@ -26,15 +26,13 @@ type diagnosis struct {
 // examination is a doctor at work.
 type examination struct {
 	*app
-	maxLag   time.Duration
-	monitors []string
-	now      func() time.Time // this machine's clock
-	found    []finding
+	maxLag time.Duration
+	now    func() time.Time // this machine's clock
+	found  []finding
 }
 
 func doctorCommand(a *app) *cobra.Command {
 	x := &examination{app: a, now: time.Now}
-	var monitors string
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "What runs, in which durability mode, and what is wrong with it",
@@ -52,13 +50,10 @@ minute, the time that it takes to ask them left out.`,
   annals doctor --nats-monitor http://127.0.0.1:8222 -o json`,
 		Args: cobra.NoArgs,
 	}
-	c.Flags().StringVar(&monitors, "nats-monitor", env("NATS_MONITOR_URL", ""), "monitoring port of each NATS server, with commas between `URLS` ($NATS_MONITOR_URL)")
+	a.monitorFlag(c.Flags())
 	c.Flags().DurationVar(&x.maxLag, "max-lag", 30*time.Second, "how old a commit may be that is not in the tables")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if monitors != "" {
-			x.monitors = strings.Split(monitors, ",")
-		}
 		x.run(c.Context())
 		if c.Context().Err() != nil {
 			return context.Cause(c.Context())

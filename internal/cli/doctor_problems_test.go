@@ -173,7 +173,7 @@ func TestDoctorSeesStorageComeToItsEnd(t *testing.T) {
 		accounts { APP { jetstream { max_file: 10MB, max_mem: 1MB }, users: [{user: app, password: app}] } }`)
 	js, _ := makeLog(t, url, natslog.CreateOptions{Streams: 1}, 4, 1<<20)
 	look := func() []finding {
-		return examine(t, url, func(x *examination) { x.monitors = []string{monitor} })
+		return examine(t, url, func(x *examination) { x.servers.Monitors = []string{monitor} })
 	}
 	found := look()
 	finds(t, found, "account storage", fine, `4,\d{3},\d{3} bytes of 10,\d{3},\d{3}`)
@@ -348,7 +348,7 @@ func TestDoctorLooksAtEveryServer(t *testing.T) {
 		defer m.Close()
 		monitors = append(monitors, m.URL)
 	}
-	found := examine(t, url, func(x *examination) { x.monitors = monitors })
+	found := examine(t, url, func(x *examination) { x.servers.Monitors = monitors })
 	finds(t, found, "servers", problematic, "n1 "+minNATS+", n2 2.14.5, n3 "+minNATS, "n2 is older than "+minNATS+": install")
 	finds(t, found, "max_payload", problematic, "^1048576", "set max_payload: 4MB on n3")
 	finds(t, found, "durability", problematic, "before fsync")
@@ -358,5 +358,5 @@ func TestDoctorLooksAtEveryServer(t *testing.T) {
 	x.durability(testenv.Connect(t, url), []wiring.Server{{JetStream: &wiring.ServerStore{}, Source: "test"}}, 3)
 	finds(t, x.found, "durability", doubtful, "lose power together")
 
-	finds(t, examine(t, url, func(x *examination) { x.monitors = []string{"http://127.0.0.1:1"} }), "servers", problematic, "monitoring port")
+	finds(t, examine(t, url, func(x *examination) { x.servers.Monitors = []string{"http://127.0.0.1:1"} }), "servers", problematic, "monitoring port")
 }

@@ -33,7 +33,7 @@ func (x *examination) connection(nc *nats.Conn) {
 
 // all looks at every server that describes itself, and gives these.
 func (x *examination) all(ctx context.Context, nc *nats.Conn) ([]wiring.Server, error) {
-	servers, err := wiring.FindServers(ctx, nc, x.monitors, x.now)
+	servers, err := wiring.FindServers(ctx, nc, x.servers.Monitors, x.now)
 	switch {
 	case err != nil:
 		x.note("servers", "", err.Error())

@@ -50,6 +50,7 @@ and metrics are exported as the variables OTEL_* say. Logs go to standard error.
 		Args: cobra.NoArgs,
 	}
 	a.serverFlags(c.PersistentFlags())
+	a.monitorFlag(c.Flags())
 	a.logFlags(c.PersistentFlags(), "info", "json")
 	f := c.Flags()
 	f.StringVar(&address, "http", env("ANNALS_HTTP", ":7070"), "`ADDRESS` to serve on ($ANNALS_HTTP)")

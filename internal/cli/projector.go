@@ -69,6 +69,7 @@ A partition whose next commit cannot be applied stops and says so; the others go
 exit code 3, when all have stopped.`,
 		Args: cobra.NoArgs,
 	}
+	a.monitorFlag(c.Flags())
 	c.Flags().BoolVar(&migrate, "migrate", true, "make the tables first if they are not there")
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the servers and the log at the start")
 	c.Flags().StringVar(&address, "http", env("ANNALS_HTTP", ""), "`ADDRESS` to serve /metrics and /healthz on, e.g. :9464; none by default ($ANNALS_HTTP)")

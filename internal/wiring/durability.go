@@ -13,6 +13,7 @@ type Durability struct {
 	Always   bool          // after it is on the disk
 	Interval time.Duration // else it is on the disk at most so long after; 0 if not known
 	Source   string        // what said so; empty: nobody did
+	Why      string        // why nobody did, if that is known
 }
 
 // Known says whether anybody told.
@@ -21,8 +22,10 @@ func (d Durability) Known() bool { return d.Source != "" }
 // String is the mode for people.
 func (d Durability) String() string {
 	switch {
+	case !d.Known() && d.Why != "":
+		return "unknown: " + d.Why
 	case !d.Known():
-		return "unknown: a server tells its sync_interval to its system account and on its monitoring port only (see annals doctor --nats-monitor)"
+		return "unknown: a server tells its sync_interval to its system account and on its monitoring port only (see --nats-monitor)"
 	case d.Always:
 		return "sync_interval always: acknowledged after fsync"
 	case d.Interval == 0:

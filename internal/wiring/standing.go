@@ -84,8 +84,11 @@ func (c Config) TellStanding(ctx context.Context, log *Log, p telemetry.Provider
 // standing asks the servers. What nobody tells in time is as it was before.
 func (c Config) standing(ctx context.Context, log *Log, before Standing) Standing {
 	now := before
-	if d, err := c.FindDurability(ctx, log.Conn(), nil); err == nil && d.Known() {
+	switch d, err := c.FindDurability(ctx, log.Conn(), c.Monitors); {
+	case err == nil && d.Known():
 		now.Durability = d
+	case err != nil && !before.Durability.Known():
+		now.Durability.Why = err.Error()
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -156,3 +156,20 @@ func TestStandingOfSilentServersIsUnknown(t *testing.T) {
 		t.Errorf("that took %s", took)
 	}
 }
+
+// An account that may not ask is helped by the monitoring port, and told why where
+// that does not answer.
+func TestStandingByTheMonitoringPort(t *testing.T) {
+	alone(t)
+	server := startTalkative(t, "sync_interval: always")
+	c := wiring.Config{NATSURL: server.url("app"), Logger: slog.New(slog.DiscardHandler)}
+	log := openLog(t, c)
+	c.Monitors = []string{server.monitor}
+	if line := tell(t, c, log).said("the log is open"); line["durability"] != "always" {
+		t.Errorf("it says %v", line)
+	}
+	c.Monitors = []string{"http://127.0.0.1:1"}
+	if line := tell(t, c, log).said("the log is open"); line["durability"] != "unknown" || !strings.Contains(line["sync"].(string), "127.0.0.1:1") || line["replicas"] != 1.0 {
+		t.Errorf("without that port it says %v", line)
+	}
+}
