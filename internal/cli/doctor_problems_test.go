@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -22,6 +26,7 @@ import (
 	"github.com/annals-io/annals/internal/wiring"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
 // examine has the doctor look at what is at the URL, and gives what it found.
@@ -359,4 +364,53 @@ func TestDoctorLooksAtEveryServer(t *testing.T) {
 	finds(t, x.found, "durability", doubtful, "lose power together")
 
 	finds(t, examine(t, url, func(x *examination) { x.servers.Monitors = []string{"http://127.0.0.1:1"} }), "servers", problematic, "monitoring port")
+}
+
+// Whatever the doctor may find is explained.
+func TestEveryFindingIsDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/operation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var explained []string // in the first column of the first table
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*) \\|[^|]*\\|[^|]*\\|$").FindAllStringSubmatch(string(text), -1) {
+		for _, name := range regexp.MustCompile("`([a-z_ ]+)`").FindAllStringSubmatch(row[1], -1) {
+			explained = append(explained, name[1])
+		}
+	}
+	url, monitor := monitored(t, `
+		jetstream { store_dir: $store }
+		accounts { APP { jetstream: enabled, users: [{user: app, password: app}] } }`)
+	js, _ := makeLog(t, url, natslog.CreateOptions{Streams: 1}, 1, 10)
+	s, err := js.Stream(t.Context(), "ANNALS_00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.CachedInfo().Config
+	c.MaxBytes = 1 << 20
+	if _, err := js.UpdateStream(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	database := testenv.Postgres(t)
+	pool, err := pgxpool.New(t.Context(), database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := pgstore.Migrate(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	x := &examination{app: newApp(Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}), now: time.Now}
+	defer x.close()
+	x.servers.NATSURL, x.servers.DatabaseURL, x.servers.Monitors = url, database, []string{monitor}
+	x.postgres(t.Context(), x.nats(t.Context()))
+	x.diskLeft("/data", diskWarned)
+	found := map[string]bool{}
+	for _, f := range x.found {
+		found[f.Name] = true
+	}
+	if diff := cmp.Diff(slices.Sorted(slices.Values(explained)), slices.Sorted(maps.Keys(found))); diff != "" {
+		t.Errorf("explained (-) and found (+):\n%s", diff)
+	}
 }
