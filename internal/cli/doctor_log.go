@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/wiring"
@@ -29,7 +30,7 @@ func (x *examination) nats(ctx context.Context) events.Log {
 		x.note("jetstream", "", jsErr.Error())
 		return nil
 	}
-	log, streams := x.log(ctx, js)
+	log, streams := x.log(ctx, nc, js, servers)
 	if err == nil { // else that is a problem already
 		x.durability(nc, servers, wiring.Replicas(streams))
 	}
@@ -44,7 +45,7 @@ func (x *examination) nats(ctx context.Context) events.Log {
 }
 
 // log looks at the log and its streams.
-func (x *examination) log(ctx context.Context, js jetstream.JetStream) (*natslog.Log, []wiring.Stream) {
+func (x *examination) log(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, servers []wiring.Server) (*natslog.Log, []wiring.Stream) {
 	log, err := natslog.Open(ctx, js, natslog.Config{Logger: x.servers.Logger})
 	if err != nil {
 		x.refused(ctx, js, err)
@@ -59,7 +60,7 @@ func (x *examination) log(ctx context.Context, js jetstream.JetStream) (*natslog
 		return log, nil
 	}
 	x.streams(id, streams)
-	x.lost(streams)
+	x.lost(ctx, nc, id, servers, streams)
 	x.heartbeats(ctx, js)
 	return log, streams
 }
@@ -100,25 +101,56 @@ func (x *examination) streams(id events.Identity, streams []wiring.Stream) {
 	}
 }
 
-// lost tells of messages that a server has had and cannot read any more.
-func (x *examination) lost(streams []wiring.Stream) {
+// lost tells of messages that a server has had and has not any more. The leader of
+// a stream knows of some; that others are gone is seen by their number, with every
+// server that tells it.
+func (x *examination) lost(ctx context.Context, nc *nats.Conn, id events.Identity, servers []wiring.Server, streams []wiring.Stream) {
 	var bad []string
+	leaders := map[string]string{}
 	for _, s := range streams {
-		l := s.Info.State.Lost
-		if l == nil {
+		name, state := s.Info.Config.Name, s.Info.State
+		if c := s.Info.Cluster; c != nil {
+			leaders[name] = c.Leader
+		}
+		if l := state.Lost; l != nil {
+			what := fmt.Sprintf("%s: %s, %s bytes", name, plural(int64(len(l.Msgs)), "message"), grouped(int64(l.Bytes)))
+			if n := len(l.Msgs); n > 0 {
+				what += fmt.Sprintf(", sequences %d to %d", l.Msgs[0], l.Msgs[n-1])
+			}
+			bad = append(bad, what)
+		} else if n := (wiring.Replica{Messages: state.Msgs, Last: state.LastSeq}).Missing(); n > 0 {
+			bad = append(bad, fmt.Sprintf("%s: %s of %s", name, plural(int64(n), "message"), grouped(int64(state.LastSeq))))
+		}
+	}
+	replicas, err := wiring.FindReplicas(ctx, nc, x.servers.Monitors, id)
+	if err != nil {
+		x.note("lost", "", err.Error())
+	}
+	names := map[string]string{}
+	for _, s := range servers {
+		names[s.ID] = s.Name
+	}
+	others := 0
+	for _, r := range replicas {
+		server := names[r.ServerID]
+		if server != "" && server == leaders[r.Stream] {
 			continue
 		}
-		what := fmt.Sprintf("%s: %s, %s bytes", s.Info.Config.Name, plural(int64(len(l.Msgs)), "message"), grouped(int64(l.Bytes)))
-		if n := len(l.Msgs); n > 0 {
-			what += fmt.Sprintf(", sequences %d to %d", l.Msgs[0], l.Msgs[n-1])
+		others++
+		if n := r.Missing(); n > 0 {
+			bad = append(bad, fmt.Sprintf("%s on %s: %s of %s", r.Stream, server, plural(int64(n), "message"), grouped(int64(r.Last))))
 		}
-		bad = append(bad, what)
 	}
-	if len(bad) == 0 {
-		x.note("lost", "nothing that the streams' leaders know of", "")
+	if len(bad) > 0 {
+		x.note("lost", strings.Join(bad, "; "),
+			"purged, or lost by a disk: where other servers have them, let one of these lead (nats stream cluster step-down) and have this one begin with an empty disk; else restore a backup; annals verify says which workflows")
 		return
 	}
-	x.note("lost", strings.Join(bad, "; "), "a leader's disk lost them: with replicas, have another server lead (nats stream cluster step-down) and remove and add this one; else restore a backup; annals verify says which workflows")
+	value := "nothing that the streams' leaders know of"
+	if others > 0 {
+		value += fmt.Sprintf(", nor %d replicas on other servers", others)
+	}
+	x.note("lost", value, "")
 }
 
 func (x *examination) heartbeats(ctx context.Context, js jetstream.JetStream) {

@@ -268,6 +268,86 @@ func TestDoctorTellsOfLostMessages(t *testing.T) {
 	finds(t, examine(t, s.ClientURL(), nil), "lost", problematic, `ANNALS_00: \d+ messages, \d+,\d{3},\d{3} bytes, sequences 1 to \d+`, "restore a backup")
 }
 
+// The disk of a server that does not lead: the leader knows nothing of it, calls it
+// current, and does not mend it; its monitoring port gives it away.
+func TestDoctorSeesWhatAReplicaHasLost(t *testing.T) {
+	t.Parallel()
+	ports, err := embednats.StablePorts(9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var urls, monitors []string
+	store := func(i int) string { return filepath.Join(dir, fmt.Sprint(i)) }
+	servers := make([]*embednats.Server, 3)
+	start := func(i int) {
+		t.Helper()
+		conf := filepath.Join(dir, fmt.Sprintf("%d.conf", i))
+		text := fmt.Sprintf(`host: 127.0.0.1, port: %d, http: "127.0.0.1:%d", server_name: n%d, max_payload: 4MB, jetstream { store_dir: %q }
+			cluster { name: c, host: 127.0.0.1, port: %d, routes: ["nats://127.0.0.1:%d", "nats://127.0.0.1:%d", "nats://127.0.0.1:%d"] }`,
+			ports[i], ports[3+i], i, store(i), ports[6+i], ports[6], ports[7], ports[8])
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if servers[i], err = embednats.StartConfigured(t.Context(), conf, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		for _, s := range servers {
+			if err := s.Stop(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for i := range servers {
+		start(i)
+		urls, monitors = append(urls, servers[i].ClientURL()), append(monitors, fmt.Sprintf("http://127.0.0.1:%d", ports[3+i]))
+	}
+	url := strings.Join(urls, ",")
+	js, _ := makeLog(t, url, natslog.CreateOptions{Streams: 1, Replicas: 3}, 7, 3<<19) // more than one file
+	look := func() []finding {
+		return examine(t, url, func(x *examination) { x.servers.Monitors = monitors })
+	}
+	// until waits for a finding that is as the test wants it: replicas follow their leader, and leaders change.
+	until := func(name string, ok func(finding) bool) {
+		t.Helper()
+		var found []finding
+		for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
+			found = look()
+			for _, f := range found {
+				if f.Name == name && ok(f) {
+					return
+				}
+			}
+		}
+		t.Fatalf("%s does not become as it should: %+v", name, found)
+	}
+	until("streams", func(f finding) bool { return f.Problem == "" })
+	until("lost", func(f finding) bool {
+		return f.Problem == "" && strings.HasSuffix(f.Value, ", nor 2 replicas on other servers")
+	})
+
+	s, err := js.Stream(t.Context(), "ANNALS_00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	follower := s.CachedInfo().Cluster.Replicas[0].Name
+	i := int(follower[1] - '0')
+	if err := servers[i].Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(store(i), "jetstream", "$G", "streams", "ANNALS_00", "msgs", "1.blk"), 0); err != nil {
+		t.Fatal(err)
+	}
+	start(i)
+	until("lost", func(f finding) bool {
+		return f.Problem != "" && regexp.MustCompile(`^ANNALS_00 on `+follower+`: \d+ messages of \d+$`).MatchString(f.Value)
+	})
+	until("streams", func(f finding) bool { return f.Problem == "" })
+}
+
 // Clocks that differ, by this machine's being wrong.
 func TestDoctorComparesClocks(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"strings"
 	"time"
@@ -55,56 +56,77 @@ func FindServers(ctx context.Context, nc *nats.Conn, monitors []string, now func
 
 func askMonitor(ctx context.Context, base string, now func() time.Time) (Server, error) {
 	url := strings.TrimSuffix(base, "/") + "/varz"
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return Server{}, fmt.Errorf("monitoring port: %w", err)
-	}
 	before := now()
-	answer, err := http.DefaultClient.Do(request)
+	text, err := fetchMonitor(ctx, url)
 	if err != nil {
-		return Server{}, fmt.Errorf("monitoring port: %w", err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return Server{}, fmt.Errorf("monitoring port: %s: %s", url, answer.Status)
-	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
-	if err != nil {
-		return Server{}, fmt.Errorf("monitoring port: %s: %w", url, err)
+		return Server{}, err
 	}
 	return parseVarz(text, url, before, now())
 }
 
+// fetchMonitor gets a page of a monitoring port.
+func fetchMonitor(ctx context.Context, url string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("monitoring port: %w", err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("monitoring port: %w", err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("monitoring port: %s: %s", url, answer.Status)
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxPage))
+	if err != nil {
+		return nil, fmt.Errorf("monitoring port: %s: %w", url, err)
+	}
+	return text, nil
+}
+
+// maxPage is more than a page of a monitoring port has, in bytes.
+const maxPage = 64 << 20
+
 // askSystemAccount asks every server. Without a right to it, nobody responds.
 func askSystemAccount(ctx context.Context, nc *nats.Conn, now func() time.Time) []Server {
-	inbox := nc.NewInbox()
-	answers, err := nc.SubscribeSync(inbox)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = answers.Unsubscribe() }()
 	const subject = "$SYS.REQ.SERVER.PING.VARZ"
-	before := now()
-	if err := nc.PublishRequest(subject, inbox, nil); err != nil {
-		return nil
-	}
 	var all []Server
-	for wait := patience; ; wait = 250 * time.Millisecond { // after the first, the others are near
-		attempt, cancel := context.WithTimeout(ctx, wait)
-		m, err := answers.NextMsgWithContext(attempt)
-		cancel()
-		if err != nil || m.Header.Get("Status") != "" { // no responders
-			return all
-		}
-		after := now()
-		var answer struct {
-			Data json.RawMessage `json:"data"`
-		}
-		if json.Unmarshal(m.Data, &answer) != nil {
-			continue
-		}
-		if s, err := parseVarz(answer.Data, subject, before, after); err == nil {
+	before := now()
+	for data := range pingServers(ctx, nc, subject, "") {
+		if s, err := parseVarz(data, subject, before, now()); err == nil {
 			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// pingServers puts a question to the system account, and gives the answers as they
+// come: of each server that is connected, if this account may ask.
+func pingServers(ctx context.Context, nc *nats.Conn, subject, question string) iter.Seq[json.RawMessage] {
+	return func(yield func(json.RawMessage) bool) {
+		inbox := nc.NewInbox()
+		answers, err := nc.SubscribeSync(inbox)
+		if err != nil {
+			return
+		}
+		defer func() { _ = answers.Unsubscribe() }()
+		if err := nc.PublishRequest(subject, inbox, []byte(question)); err != nil {
+			return
+		}
+		for wait := patience; ; wait = 250 * time.Millisecond { // after the first, the others are near
+			attempt, cancel := context.WithTimeout(ctx, wait)
+			m, err := answers.NextMsgWithContext(attempt)
+			cancel()
+			if err != nil || m.Header.Get("Status") != "" { // no responders
+				return
+			}
+			var answer struct {
+				Data json.RawMessage `json:"data"`
+			}
+			if json.Unmarshal(m.Data, &answer) == nil && !yield(answer.Data) {
+				return
+			}
 		}
 	}
 }

@@ -63,6 +63,10 @@ func metadata(id events.Identity, p events.Partition) map[string]string {
 	}
 }
 
+// LogIDOf is the id of the log that a stream with this metadata belongs to; empty:
+// it is none of a log.
+func LogIDOf(metadata map[string]string) string { return metadata[metaLogID] }
+
 // heartbeatMetadata is what the stream of heartbeats says about the log.
 func heartbeatMetadata(id events.Identity) map[string]string {
 	return map[string]string{
