@@ -183,6 +183,15 @@ func (a *app) serverFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.servers.DatabaseURL, "database-url", "", "`URL` of Postgres (default: $DATABASE_URL, any PG* variable, a running annals dev)")
 }
 
+// monitorFlag adds the flag that says where NATS servers tell how durable they are.
+func (a *app) monitorFlag(f *pflag.FlagSet) {
+	var given []string
+	if v := os.Getenv("NATS_MONITOR_URL"); v != "" {
+		given = strings.Split(v, ",")
+	}
+	f.StringSliceVar(&a.servers.Monitors, "nats-monitor", given, "monitoring port of each NATS server, with commas between `URLS` ($NATS_MONITOR_URL)")
+}
+
 // logFlags adds the flags that say what is logged, and how.
 func (a *app) logFlags(f *pflag.FlagSet, level, format string) {
 	f.StringVar(&a.logLevel, "log-level", env("ANNALS_LOG_LEVEL", level), "what to log on standard error: debug, info, warn or error ($ANNALS_LOG_LEVEL)")

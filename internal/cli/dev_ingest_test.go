@@ -15,6 +15,7 @@ func TestDevServesTheAPI(t *testing.T) {
 	bin, env := install(t), devEnv(t)
 	dir := workFolder(t, env, "work")
 	p := start(t, bin, dir, env, "annals", "dev", "--ephemeral")
+	p.await(`durability=always sync="sync_interval always`)
 	p.urls()
 	url, ok := strings.CutPrefix(strings.TrimSuffix(p.line(), "'"), "export ANNALS_URL='")
 	if !ok {
@@ -34,7 +35,7 @@ func TestDevServesTheAPI(t *testing.T) {
 	status, answer = fetch(t, url+"/metrics", "")
 	for _, line := range []string{
 		`annals_appends_total{outcome="stored"} 1`, `annals_projection_batch_commits_count 1`,
-		`annals_projection_lag_commits{partition="0"} 0`, `annals_log_durability{mode="always"} 1`,
+		`annals_projection_lag_commits{partition="0"} 0`, `annals_log_durability{mode="always"} 1`, `annals_log_replicas 1`,
 	} {
 		if status != 200 || !strings.Contains(answer, "\n"+line+"\n") {
 			t.Errorf("/metrics: %d, no line %s", status, line)

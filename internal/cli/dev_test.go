@@ -266,8 +266,8 @@ func TestDevIsFoundAndKeepsItsData(t *testing.T) {
 	if stdout, _ := annals(tmpOf(env), 0, "history", "w"); !strings.Contains(stdout, "Order") {
 		t.Errorf("from elsewhere, where it is the only one, history prints\n%s", stdout)
 	}
-	if stdout, _ := annals(dir, 0, "doctor"); !strings.Contains(stdout, "sync_interval always") {
-		t.Errorf("the doctor does not know its durability:\n%s", stdout)
+	if stdout, _ := annals(dir, 0, "doctor"); !strings.Contains(stdout, "sync_interval always") || !strings.Contains(stdout, " bytes left for "+filepath.Join(dir, ".annals")) {
+		t.Errorf("the doctor does not know its durability, and its disk:\n%s", stdout)
 	}
 	_, stderr := annals(dir, 3, "dev")
 	if !strings.Contains(stderr, "annals dev already runs on "+filepath.Join(dir, ".annals")+": process ") {

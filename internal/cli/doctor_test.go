@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/annals-io/annals/internal/embednats"
 	"github.com/annals-io/annals/pkg/events"
@@ -32,7 +33,7 @@ func TestDoctorAndLogAgreeOnMaxPayload(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		x := &examination{app: newApp(Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}})}
+		x := &examination{app: newApp(Streams{Out: &bytes.Buffer{}, Err: &bytes.Buffer{}}), now: time.Now}
 		x.servers.NATSURL = s.ClientURL()
 		_ = x.nats(t.Context())
 		x.close()

@@ -13,7 +13,6 @@ import (
 
 	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/internal/wiring"
-	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // Ingest runs the program ingest and returns its exit code.
@@ -51,6 +50,7 @@ and metrics are exported as the variables OTEL_* say. Logs go to standard error.
 		Args: cobra.NoArgs,
 	}
 	a.serverFlags(c.PersistentFlags())
+	a.monitorFlag(c.Flags())
 	a.logFlags(c.PersistentFlags(), "info", "json")
 	f := c.Flags()
 	f.StringVar(&address, "http", env("ANNALS_HTTP", ":7070"), "`ADDRESS` to serve on ($ANNALS_HTTP)")
@@ -114,8 +114,8 @@ func (a *app) listen(ctx context.Context, address string) (net.Listener, error) 
 	return l, nil
 }
 
-// openWhileServing opens the log that is served already. It returns nil once it
-// is open, or the context has ended.
+// openWhileServing opens the log that is served already, and tells how durable it
+// is. It returns nil when the context has ended.
 func (a *app) openWhileServing(ctx context.Context, pending *wiring.PendingLog, wait time.Duration, t *exporters.Exporters) error {
 	log, err := a.awaitLog(ctx, wait, pending.Failed)
 	if ctx.Err() != nil {
@@ -125,8 +125,7 @@ func (a *app) openWhileServing(ctx context.Context, pending *wiring.PendingLog, 
 		return err
 	}
 	pending.Open(log)
-	slog.Info("the log is open", slog.String("log", log.Identity().LogID), slog.Int("partitions", log.Identity().Map.Partitions()))
-	return a.sayDurability(ctx, log, t)
+	return a.servers.TellStanding(ctx, log, t.Providers)
 }
 
 // connectOnceOpen connects to NATS when the log is open: an instance that cannot
@@ -161,16 +160,6 @@ func (a *app) measure(ctx context.Context, service string, run func(context.Cont
 		}
 	}()
 	return run(ctx, t)
-}
-
-// sayDurability says in which mode the log is durable.
-func (a *app) sayDurability(ctx context.Context, log *wiring.Log, t *exporters.Exporters) error {
-	d, err := a.servers.FindDurability(ctx, log.Conn(), nil)
-	if err != nil {
-		return err
-	}
-	slog.Info("durability of the log", slog.String("mode", d.String()))
-	return telemetry.Durability(t.Providers, d.Mode())
 }
 
 // together runs all until each has ended; the first error asks the others to end.

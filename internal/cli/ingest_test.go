@@ -65,12 +65,25 @@ func TestIngestAndProjector(t *testing.T) {
 	}
 	ingest := start(t, bin, dir, env, "ingest", "--http", "127.0.0.1:0")
 	url := ingest.logged("serving", "url")
-	ingest.logged("the log is open", "log")
+	if mode := ingest.logged("the log is open", "durability"); mode != "unknown" { // the test's account may not know
+		t.Errorf("ingest says that the log's durability is %s", mode)
+	}
 	if status, answer := fetch(t, url+"/readyz", ""); status != 503 || !strings.Contains(answer, `{"name":"log","ok":true}`) {
 		t.Errorf("before there are tables, /readyz is %d %s", status, answer)
 	}
 	projector := start(t, bin, dir, env, "projector", "run", "--http", "127.0.0.1:0")
 	metrics := projector.logged("serving metrics", "url")
+	if n := projector.logged("the log is open", "streams"); n != "2" {
+		t.Errorf("the projector says that the log has %s streams", n)
+	}
+	plain := start(t, bin, dir, env, "projector", "run")
+	if n := plain.logged("the log is open", "replicas"); n != "1" {
+		t.Errorf("a projector without metrics says that the log has %s replicas", n)
+	}
+	plain.signal(syscall.SIGTERM) // the other's figures are looked at
+	if code := plain.end(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM", code)
+	}
 
 	status, answer := fetch(t, url+"/annals.v1.LogService/Append",
 		`{"workflow": {"workflowId": "order-7"}, "newRun": {}, "events": [{"eventType": "WorkflowExecutionStarted"}, {"eventType": "TimerStarted"}]}`)
@@ -120,7 +133,7 @@ func TestIngestAndProjector(t *testing.T) {
 		}
 		eventually(t, page.url+"/metrics does not say how durable the log is", func() bool {
 			_, answer := fetch(t, page.url+"/metrics", "")
-			return strings.Contains(answer, "\nannals_log_durability{mode=")
+			return strings.Contains(answer, "\nannals_log_durability{mode=\"unknown\"} 1\n") && strings.Contains(answer, "\nannals_log_replicas 1\n")
 		})
 	}
 	if status, _ := fetch(t, metrics+"/healthz", ""); status != 200 {

@@ -65,11 +65,8 @@ func TestVersionsAreCompared(t *testing.T) {
 }
 
 func TestAilmentsOfStreams(t *testing.T) {
-	stream := func(c *jetstream.ClusterInfo, bytes uint64, limit int64) *jetstream.StreamInfo {
-		return &jetstream.StreamInfo{
-			Config: jetstream.StreamConfig{Name: "S", Replicas: 3, MaxBytes: limit},
-			State:  jetstream.StreamState{Bytes: bytes}, Cluster: c,
-		}
+	stream := func(leader string, peers ...*jetstream.PeerInfo) *jetstream.StreamInfo {
+		return &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: "S", Replicas: 3}, Cluster: &jetstream.ClusterInfo{Leader: leader, Replicas: peers}}
 	}
 	peer := func(name string, current, offline bool) *jetstream.PeerInfo {
 		return &jetstream.PeerInfo{Name: name, Current: current, Offline: offline, Lag: 5}
@@ -79,11 +76,13 @@ func TestAilmentsOfStreams(t *testing.T) {
 		info *jetstream.StreamInfo
 		want string
 	}{
-		{"healthy", stream(&jetstream.ClusterInfo{Leader: "a", Replicas: []*jetstream.PeerInfo{peer("b", true, false), peer("c", true, false)}}, 10, 100), ""},
-		{"no leader", stream(&jetstream.ClusterInfo{Replicas: []*jetstream.PeerInfo{peer("b", true, false), peer("c", true, false)}}, 10, -1), "S has no leader"},
-		{"one replica less", stream(&jetstream.ClusterInfo{Leader: "a", Replicas: []*jetstream.PeerInfo{peer("b", true, false)}}, 10, -1), "S has 2 of 3 replicas"},
-		{"offline, and behind", stream(&jetstream.ClusterInfo{Leader: "a", Replicas: []*jetstream.PeerInfo{peer("b", false, true), peer("c", false, false)}}, 10, -1), "S: replica b is offline; S: replica c is behind by 5"},
-		{"nearly full", stream(nil, 95, 100), "S has 95 of the 100 bytes that it may have, and then refuses appends"},
+		{"healthy", stream("a", peer("b", true, false), peer("c", true, false)), ""},
+		{"no leader", stream("", peer("b", true, false), peer("c", true, false)), "S has no leader: start the servers that are down"},
+		{"one replica less", stream("a", peer("b", true, false)), "S has 2 of 3 replicas: start the servers that are down, or add one"},
+		{
+			"offline, and behind", stream("a", peer("b", false, true), peer("c", false, false)),
+			"S: replica b is offline: start its server, or look at its log; S: replica c is behind by 5: start its server, or look at its log",
+		},
 	} {
 		if got := strings.Join(ailments(tc.info), "; "); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)

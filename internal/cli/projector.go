@@ -10,6 +10,7 @@ import (
 	"github.com/annals-io/annals/internal/exporters"
 	"github.com/annals-io/annals/internal/wiring"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/telemetry"
 )
 
 // projector is the program that keeps the tables.
@@ -68,6 +69,7 @@ A partition whose next commit cannot be applied stops and says so; the others go
 exit code 3, when all have stopped.`,
 		Args: cobra.NoArgs,
 	}
+	a.monitorFlag(c.Flags())
 	c.Flags().BoolVar(&migrate, "migrate", true, "make the tables first if they are not there")
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the servers and the log at the start")
 	c.Flags().StringVar(&address, "http", env("ANNALS_HTTP", ""), "`ADDRESS` to serve /metrics and /healthz on, e.g. :9464; none by default ($ANNALS_HTTP)")
@@ -86,7 +88,9 @@ exit code 3, when all have stopped.`,
 		slog.Info("projecting", slog.String("log", log.Identity().LogID), slog.Int("partitions", log.Identity().Map.Partitions()))
 		o := wiring.ProjectOptions{Migrate: migrate, Logger: slog.Default()}
 		if address == "" {
-			return wiring.Project(ctx, log, pool, o)
+			return together(ctx,
+				func(ctx context.Context) error { return a.servers.TellStanding(ctx, log, telemetry.Providers{}) },
+				func(ctx context.Context) error { return wiring.Project(ctx, log, pool, o) })
 		}
 		return a.measure(ctx, "annals-projector", func(ctx context.Context, t *exporters.Exporters) error {
 			l, err := a.listen(ctx, address)
@@ -96,7 +100,7 @@ exit code 3, when all have stopped.`,
 			slog.Info("serving metrics", slog.String("url", wiring.URL(l)))
 			o.Telemetry = t
 			return together(ctx,
-				func(ctx context.Context) error { return a.sayDurability(ctx, log, t) },
+				func(ctx context.Context) error { return a.servers.TellStanding(ctx, log, t.Providers) },
 				func(ctx context.Context) error { return wiring.ServeMetrics(ctx, l, t) },
 				func(ctx context.Context) error { return wiring.Project(ctx, log, pool, o) })
 		})

@@ -28,6 +28,9 @@ import (
 	"github.com/annals-io/annals/pkg/telemetry"
 )
 
+// durability is that of the server that it starts.
+var durability = wiring.Durability{Always: true, Source: "annals dev"}
+
 // Pipeline is what runs. Its methods are safe for concurrent use.
 type Pipeline struct {
 	o        Options
@@ -163,8 +166,9 @@ func (d *Pipeline) start(ctx context.Context) error {
 			return err
 		}
 	}
-	d.o.Logger.Info("annals dev is ready", slog.String("nats", d.NATSURL()), slog.String("database", d.DatabaseURL()), slog.String("api", d.AnnalsURL()),
-		slog.String("data", d.where()), slog.String("durability", "sync_interval always"), slog.Duration("took", time.Since(began).Round(time.Millisecond)))
+	d.o.Logger.Info("annals dev is ready", append(wiring.Standing{Log: d.log.Identity(), Replicas: 1, Durability: durability}.Attrs(),
+		slog.String("nats", d.NATSURL()), slog.String("database", d.DatabaseURL()), slog.String("api", d.AnnalsURL()),
+		slog.String("data", d.where()), slog.Duration("took", time.Since(began).Round(time.Millisecond)))...)
 	return nil
 }
 
@@ -283,7 +287,12 @@ func (d *Pipeline) measure(ctx context.Context) (err error) {
 		}
 		return nil
 	})
-	return telemetry.Durability(d.measures.Providers, wiring.Durability{Always: true, Source: "annals dev"}.Mode())
+	stop, err := telemetry.Durability(d.measures.Providers, func() (string, int) { return durability.Mode(), 1 })
+	if err != nil {
+		return err
+	}
+	d.onStop(stop)
+	return nil
 }
 
 // serve runs ingest until stop.

@@ -73,7 +73,7 @@ func TestMetricsPage(t *testing.T) {
 	for range 2 {
 		_, _ = log.Append(t.Context(), twoEvents()) // stored, then a conflict
 	}
-	if err := telemetry.Durability(all.Providers, "always"); err != nil {
+	if _, err := telemetry.Durability(all.Providers, func() (string, int) { return "always", 3 }); err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
@@ -85,7 +85,7 @@ func TestMetricsPage(t *testing.T) {
 		`annals_append_events_total 2`,
 		`annals_append_duration_seconds_count{outcome="stored"} 1`,
 		`annals_append_duration_seconds_bucket{outcome="stored",le="30"} 1`,
-		`annals_log_durability{mode="always"} 1`,
+		`annals_log_durability{mode="always"} 1`, `annals_log_replicas 3`,
 	} {
 		if !strings.Contains(page, "\n"+line+"\n") {
 			t.Errorf("no line %s", line)

@@ -14,6 +14,9 @@ type Config struct {
 	NATSURL     string
 	NATSContext string
 	DatabaseURL string
+	// Monitors are base URLs of NATS servers' monitoring ports, which tell how
+	// durable they are. Empty: the system account is asked.
+	Monitors []string
 	// Name is what servers show for this program's connections.
 	Name string
 	// Logger gets lost and regained connections. Nil: slog.Default().

@@ -4,14 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/testenv"
@@ -259,89 +257,4 @@ type writerFunc func([]byte)
 func (f writerFunc) Write(b []byte) (int, error) {
 	f(b)
 	return len(b), nil
-}
-
-// What a server tells of its durability, by each way in which it tells it.
-func TestDurability(t *testing.T) {
-	alone(t)
-	serve := func(sync string) (url, monitor string) {
-		conf := filepath.Join(t.TempDir(), "nats.conf")
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		monitor = l.Addr().String()
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		text := `
-			host: $NATS_HOST
-			port: $NATS_PORT
-			http: "` + monitor + `"
-			jetstream {
-				store_dir: $NATS_STORE_DIR
-				` + sync + `
-			}
-			system_account: SYS
-			accounts {
-				SYS {
-					users: [{user: sys, password: sys}]
-					exports: [{service: "$SYS.REQ.SERVER.PING.VARZ", response_type: stream}]
-				}
-				TOLD {
-					jetstream: enabled
-					users: [{user: told, password: told}]
-					imports: [{service: {account: SYS, subject: "$SYS.REQ.SERVER.PING.VARZ"}}]
-				}
-				APP {
-					jetstream: enabled
-					users: [{user: app, password: app}]
-				}
-			}`
-		if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return testenv.NATSProcess(t, conf).URL(), "http://" + monitor
-	}
-	always, alwaysMonitor := serve("sync_interval: always")
-	other, otherMonitor := serve("sync_interval: 10s")
-	connect := func(url, user string) *nats.Conn { return testenv.Connect(t, url, nats.UserInfo(user, user)) }
-
-	for _, tc := range []struct {
-		name     string
-		nc       *nats.Conn
-		monitors []string
-		want     string
-	}{
-		{"nobody tells", connect(always, "app"), nil, "unknown: "},
-		{"by the monitoring port: always", connect(always, "app"), []string{alwaysMonitor}, "sync_interval always"},
-		{"by the monitoring port: an interval", connect(other, "app"), []string{otherMonitor + "/"}, "sync_interval 10s"},
-		{"of several the weakest", connect(always, "app"), []string{alwaysMonitor, otherMonitor}, "sync_interval 10s"},
-		{"by the system account", connect(always, "told"), nil, "sync_interval always"},
-		{"by the system account: an interval", connect(other, "told"), nil, "sync_interval 10s"},
-	} {
-		d, err := wiring.Config{}.FindDurability(t.Context(), tc.nc, tc.monitors)
-		if err != nil {
-			t.Errorf("%s: %v", tc.name, err)
-			continue
-		}
-		if !strings.HasPrefix(d.String(), tc.want) {
-			t.Errorf("%s: %s, want %s", tc.name, d, tc.want)
-		}
-	}
-	if _, err := (wiring.Config{}).FindDurability(t.Context(), connect(always, "app"), []string{"http://127.0.0.1:1"}); err == nil {
-		t.Error("a monitoring port that is not there is no error")
-	}
-	server := connect(always, "app")
-	withdraw, err := discovery.Announce(discovery.Record{PID: os.Getpid(), Folder: ".", NATSServer: server.ConnectedServerId(), SyncAlways: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := wiring.Config{}.FindDurability(t.Context(), server, nil)
-	if err != nil || !d.Always {
-		t.Errorf("by a running annals dev: %s, %v", d, err)
-	}
-	if err := withdraw(); err != nil {
-		t.Error(err)
-	}
 }

@@ -31,7 +31,8 @@
 //	annals.projection.heartbeats.lag      {heartbeat}  the most that may not be in the tables
 //	annals.projection.heartbeats.passed   {heartbeat}  no heartbeats, or refused by the tables
 //	annals.projection.heartbeats.stopped   1 if they are kept no more
-//	annals.log.durability                  by mode; 1
+//	annals.log.durability                  by mode (always, interval, unknown); 1 for the one that it is
+//	annals.log.replicas          {replica}  of the streams, the fewest that one has; absent: not known
 //
 // Outcomes of an append: stored, existed, conflict, closed, not_found, invalid,
 // limit, commit_id_reused, unknown, unavailable, corrupt, wrong_log, error. Those

@@ -127,15 +127,3 @@ func Projector(p Providers, status func() []projection.PartitionStatus) (stop fu
 	}
 	return r.Unregister, nil
 }
-
-// Durability says in which mode the log's servers acknowledge: "always",
-// "interval" or "unknown".
-func Durability(p Providers, mode string) error {
-	g, err := p.meter().Int64Gauge("annals.log.durability",
-		metric.WithDescription("1 for the mode in which the log's servers acknowledge what they store."))
-	if err != nil {
-		return err
-	}
-	g.Record(context.Background(), 1, metric.WithAttributes(attribute.String("mode", mode)))
-	return nil
-}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -153,82 +154,118 @@ func passes(err error) bool {
 // identify reads which log the streams are, and refuses streams that do not
 // agree or are not as a log's must be.
 func identify(ctx context.Context, js jetstream.JetStream) (events.Identity, error) {
+	id, objections := survey(ctx, js)
+	if len(objections) > 0 {
+		return events.Identity{}, objections[0]
+	}
+	return id, nil
+}
+
+// Objections are all that is wrong with the streams that the connection reaches,
+// in their order: Open fails with the first. There are none for a log that can be
+// opened. Each is an events.WrongLogError, or events.ErrUnavailable where a stream
+// could not be asked: then others may not have been.
+func Objections(ctx context.Context, js jetstream.JetStream) []error {
+	_, objections := survey(ctx, js)
+	return objections
+}
+
+// survey is identify with all objections, of which one is enough to make the
+// identity worthless.
+func survey(ctx context.Context, js jetstream.JetStream) (events.Identity, []error) {
+	only := func(err error) (events.Identity, []error) { return events.Identity{}, []error{err} }
 	first, err := js.Stream(ctx, StreamName(0))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return events.Identity{}, &events.WrongLogError{What: "stream " + StreamName(0), Want: "there", Got: "not found: create the log first (annals log create)"}
+		return only(&events.WrongLogError{What: "stream " + StreamName(0), Want: "there", Got: "not found: create the log first (annals log create)"})
 	}
 	if err != nil {
-		return events.Identity{}, unavailable(StreamName(0), err)
+		return only(unavailable(StreamName(0), err))
 	}
 	base, err := parseMetadata(StreamName(0), first.CachedInfo().Config.Metadata)
 	if err != nil {
-		return events.Identity{}, err
+		return only(err)
 	}
 	if base.streams < 1 || base.streams > events.Slots {
-		return events.Identity{}, &events.WrongLogError{What: "number of streams", Want: fmt.Sprintf("1 to %d", events.Slots), Got: strconv.Itoa(base.streams)}
+		return only(&events.WrongLogError{What: "number of streams", Want: fmt.Sprintf("1 to %d", events.Slots), Got: strconv.Itoa(base.streams)})
 	}
 	id := events.Identity{
 		LogID: base.logID, Epoch: base.epoch, Format: base.format,
 		Map: events.SlotMap{Version: base.mapVersion, Ranges: make([]events.SlotRange, base.streams)},
 	}
+	found := make([][]error, base.streams+1) // by stream, the heartbeats last
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	for p := range base.streams {
-		g.Go(func() error {
-			name := StreamName(events.Partition(p))
-			s, err := js.Stream(ctx, name)
-			if errors.Is(err, jetstream.ErrStreamNotFound) {
-				return &events.WrongLogError{What: "stream " + name, Want: "there", Got: "not found: the log is incomplete (annals log create completes a new one)"}
-			}
-			if err != nil {
-				return unavailable(name, err)
-			}
-			c := s.CachedInfo().Config
-			got, err := parseMetadata(name, c.Metadata)
-			if err != nil {
-				return err
-			}
-			if got.logID != base.logID || got.epoch != base.epoch || got.mapVersion != base.mapVersion || got.streams != base.streams {
-				return &events.WrongLogError{
-					What: "stream " + name, Want: fmt.Sprintf("log %s epoch %d map %d of %d streams", base.logID, base.epoch, base.mapVersion, base.streams),
-					Got: fmt.Sprintf("log %s epoch %d map %d of %d streams", got.logID, got.epoch, got.mapVersion, got.streams),
-				}
-			}
-			id.Map.Ranges[p] = got.slots
-			return checkSettings(c, subjects(got.slots))
+		g.Go(func() (err error) {
+			id.Map.Ranges[p], found[p], err = surveyPartition(ctx, js, events.Partition(p), base)
+			return err
 		})
 	}
-	g.Go(func() error { return identifyHeartbeats(ctx, js, base) })
-	if err := g.Wait(); err != nil {
-		return events.Identity{}, err
+	g.Go(func() (err error) {
+		found[base.streams], err = surveyHeartbeats(ctx, js, base)
+		return err
+	})
+	err = g.Wait()
+	objections := slices.Concat(found...)
+	if err != nil {
+		objections = append(objections, err)
 	}
-	if err := id.Map.Validate(); err != nil {
-		return events.Identity{}, &events.WrongLogError{What: "map of slots", Want: "every slot in one stream", Got: err.Error()}
+	if len(objections) == 0 {
+		if err := id.Map.Validate(); err != nil {
+			return only(&events.WrongLogError{What: "map of slots", Want: "every slot in one stream", Got: err.Error()})
+		}
 	}
-	return id, nil
+	return id, objections
 }
 
-// identifyHeartbeats refuses a stream of heartbeats that is another log's, or not
-// as it must be.
-func identifyHeartbeats(ctx context.Context, js jetstream.JetStream, base stated) error {
-	s, err := js.Stream(ctx, HeartbeatStream)
+// surveyPartition gives the slots that a partition's stream owns, and what is wrong
+// with it. It fails if the stream cannot be asked.
+func surveyPartition(ctx context.Context, js jetstream.JetStream, p events.Partition, base stated) (events.SlotRange, []error, error) {
+	name := StreamName(p)
+	s, err := js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return &events.WrongLogError{What: "stream " + HeartbeatStream, Want: "there", Got: "not found: the log is incomplete, or of a version without heartbeats (annals log create completes it)"}
+		return events.SlotRange{}, []error{&events.WrongLogError{What: "stream " + name, Want: "there", Got: "not found: the log is incomplete (annals log create completes a new one)"}}, nil
 	}
 	if err != nil {
-		return unavailable(HeartbeatStream, err)
+		return events.SlotRange{}, nil, unavailable(name, err)
+	}
+	c := s.CachedInfo().Config
+	got, err := parseMetadata(name, c.Metadata)
+	if err != nil {
+		return events.SlotRange{}, []error{err}, nil
+	}
+	var objections []error
+	if got.logID != base.logID || got.epoch != base.epoch || got.mapVersion != base.mapVersion || got.streams != base.streams {
+		objections = append(objections, &events.WrongLogError{
+			What: "stream " + name, Want: fmt.Sprintf("log %s epoch %d map %d of %d streams", base.logID, base.epoch, base.mapVersion, base.streams),
+			Got: fmt.Sprintf("log %s epoch %d map %d of %d streams", got.logID, got.epoch, got.mapVersion, got.streams),
+		})
+	}
+	return got.slots, append(objections, logFaults(c, subjects(got.slots))...), nil
+}
+
+// surveyHeartbeats gives what is wrong with the stream of heartbeats: another log's,
+// or not as it must be. It fails if the stream cannot be asked.
+func surveyHeartbeats(ctx context.Context, js jetstream.JetStream, base stated) ([]error, error) {
+	s, err := js.Stream(ctx, HeartbeatStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return []error{&events.WrongLogError{What: "stream " + HeartbeatStream, Want: "there", Got: "not found: the log is incomplete, or of a version without heartbeats (annals log create completes it)"}}, nil
+	}
+	if err != nil {
+		return nil, unavailable(HeartbeatStream, err)
 	}
 	c := s.CachedInfo().Config
 	got, _, err := parseIdentity(HeartbeatStream, c.Metadata)
 	if err != nil {
-		return err
+		return []error{err}, nil
 	}
+	var objections []error
 	if got.logID != base.logID || got.epoch != base.epoch {
-		return &events.WrongLogError{
+		objections = append(objections, &events.WrongLogError{
 			What: "stream " + HeartbeatStream, Want: fmt.Sprintf("log %s epoch %d", base.logID, base.epoch), Got: fmt.Sprintf("log %s epoch %d", got.logID, got.epoch),
-		}
+		})
 	}
-	return checkHeartbeatSettings(c)
+	return append(objections, heartbeatFaults(c)...), nil
 }
 
 // unavailable says that a stream could not be asked.

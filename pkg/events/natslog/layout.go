@@ -63,6 +63,10 @@ func metadata(id events.Identity, p events.Partition) map[string]string {
 	}
 }
 
+// LogIDOf is the id of the log that a stream with this metadata belongs to; empty:
+// it is none of a log.
+func LogIDOf(metadata map[string]string) string { return metadata[metaLogID] }
+
 // heartbeatMetadata is what the stream of heartbeats says about the log.
 func heartbeatMetadata(id events.Identity) map[string]string {
 	return map[string]string{
@@ -175,87 +179,4 @@ func heartbeatConfig(id events.Identity, replicas int, age time.Duration) jetstr
 		AllowDirect:       true,
 		Metadata:          heartbeatMetadata(id),
 	}
-}
-
-// checkHeartbeatSettings refuses a stream that keeps more or less than the last
-// heartbeat of each activity.
-func checkHeartbeatSettings(c jetstream.StreamConfig) error {
-	switch bad := settings(c); {
-	case c.MaxMsgsPerSubject != 1:
-		return bad("max_msgs_per_subject", "1", strconv.FormatInt(c.MaxMsgsPerSubject, 10))
-	case c.Discard != jetstream.DiscardOld:
-		return bad("discard", "old", c.Discard.String())
-	case c.MaxAge <= 0:
-		return bad("max_age", "a time after which heartbeats are forgotten", "none")
-	case c.MaxMsgs > 0:
-		return bad("max_msgs", "none", strconv.FormatInt(c.MaxMsgs, 10))
-	case c.MaxBytes > 0:
-		return bad("max_bytes", "none", strconv.FormatInt(c.MaxBytes, 10))
-	}
-	return checkCommon(c, []string{events.HeartbeatFilter})
-}
-
-// checkSettings refuses a stream that could lose or change what it holds, or
-// that would not get all that it should.
-func checkSettings(c jetstream.StreamConfig, want []string) error {
-	switch bad := settings(c); {
-	case !c.DenyDelete:
-		return bad("deny_delete", "true", "false")
-	case c.MaxAge != 0:
-		return bad("max_age", "none", c.MaxAge.String())
-	case c.MaxMsgsPerSubject > 0:
-		return bad("max_msgs_per_subject", "none", strconv.FormatInt(c.MaxMsgsPerSubject, 10))
-	case (c.MaxMsgs > 0 || c.MaxBytes > 0) && c.Discard != jetstream.DiscardNew:
-		return bad("discard", "new, since the stream is limited", c.Discard.String())
-	}
-	return checkCommon(c, want)
-}
-
-// settings makes the errors about a stream's settings.
-func settings(c jetstream.StreamConfig) func(what, want, got string) error {
-	return func(what, want, got string) error {
-		return &events.WrongLogError{What: what + " of stream " + c.Name, Want: want, Got: got}
-	}
-}
-
-// checkCommon holds what all streams of a log have in common.
-func checkCommon(c jetstream.StreamConfig, want []string) error {
-	bad := settings(c)
-	switch {
-	case c.Retention != jetstream.LimitsPolicy:
-		return bad("retention", "limits", c.Retention.String())
-	case c.Storage != jetstream.FileStorage:
-		return bad("storage", "file", c.Storage.String())
-	case c.AllowRollup:
-		return bad("allow_rollup_hdrs", "false", "true: any publisher could wipe the log")
-	case c.AllowMsgTTL:
-		return bad("allow_msg_ttl", "false", "true: any publisher could make messages expire")
-	case c.MaxMsgSize > 0:
-		return bad("max_msg_size", "none", strconv.Itoa(int(c.MaxMsgSize)))
-	case c.PersistMode == jetstream.AsyncPersistMode:
-		return bad("persist_mode", "default", "async: it acknowledges what is not written")
-	case c.SubjectTransform != nil:
-		return bad("subject_transform", "none", "set")
-	case c.Mirror != nil || len(c.Sources) > 0:
-		return bad("mirror and sources", "none", "set")
-	case c.NoAck:
-		return bad("no_ack", "false", "true")
-	case c.Sealed:
-		return bad("sealed", "false", "true: it takes no appends")
-	case !c.AllowDirect:
-		return bad("allow_direct", "true", "false")
-	}
-	have := make(map[string]bool, len(c.Subjects))
-	for _, s := range c.Subjects {
-		have[s] = true
-	}
-	for _, s := range want {
-		if !have[s] {
-			return bad("subjects", s, "not among them")
-		}
-	}
-	if len(c.Subjects) != len(want) {
-		return bad("number of subjects", strconv.Itoa(len(want)), strconv.Itoa(len(c.Subjects)))
-	}
-	return nil
 }

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/annals-io/annals/internal/wiring"
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
+)
+
+func (x *examination) postgres(ctx context.Context, log events.Log) {
+	pool, err := x.app.postgres(ctx)
+	if err != nil {
+		x.note("postgres", "", err.Error())
+		return
+	}
+	if err := x.servers.Ping(ctx, pool); err != nil {
+		x.note("postgres", "", err.Error())
+		return
+	}
+	var number int
+	var version, database string
+	if err := pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_version'), current_database()`).Scan(&number, &version, &database); err != nil {
+		x.note("postgres", "", err.Error())
+		return
+	}
+	problem := ""
+	if number/10000 < minPostgres {
+		problem = fmt.Sprintf("older than %d", minPostgres)
+	}
+	x.note("postgres", fmt.Sprintf("version %s, database %s", version, database), problem)
+	x.postgresClock(ctx, pool)
+	store, err := x.tables(ctx)
+	if err == nil {
+		err = store.CheckVersion(ctx)
+	}
+	if err != nil {
+		x.note("tables", "", err.Error())
+		return
+	}
+	x.note("tables", "of this program's version", "")
+	checkpoints, err := store.Checkpoints(ctx)
+	if err != nil {
+		x.note("projection", "", err.Error())
+		return
+	}
+	if log != nil {
+		x.lag(ctx, log, checkpoints)
+		x.heartbeatLag(ctx, log, store)
+	}
+}
+
+// postgresClock holds this machine's clock against that of Postgres: ages and lags
+// are counted by both.
+func (x *examination) postgresClock(ctx context.Context, pool *pgxpool.Pool) {
+	before := x.now()
+	var theirs time.Time
+	if err := pool.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&theirs); err != nil {
+		x.note("postgres clock", "", err.Error())
+		return
+	}
+	x.clock("postgres clock", "Postgres", wiring.SkewOf(before, theirs, x.now()), "")
+}
+
+// heartbeatLag holds what the tables have of heartbeats against the log: they are
+// not far behind.
+func (x *examination) heartbeatLag(ctx context.Context, log events.Log, store *pgstore.Store) {
+	c, behind, err := store.HeartbeatLag(ctx, log)
+	switch {
+	case err != nil:
+		x.note("kept heartbeats", "", err.Error())
+	case behind == 0:
+		x.note("kept heartbeats", "has everything", "")
+	default:
+		value, problem := fmt.Sprintf("at most %s behind", grouped(int64(behind))), ""
+		// How old the oldest is, if it is there still.
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		for h, err := range log.FollowHeartbeats(ctx, c.Sequence) {
+			if age := time.Since(h.Time).Round(time.Millisecond); err == nil && age > 0 {
+				value += fmt.Sprintf(", the oldest %s old", age)
+				if age > x.maxLag {
+					problem = "the projector does not run, has stopped, or does not keep up"
+				}
+			}
+			break
+		}
+		x.note("kept heartbeats", value, problem)
+	}
+}
+
+// lag holds the checkpoints against the log: they fit, and are not far behind.
+func (x *examination) lag(ctx context.Context, log events.Log, checkpoints []projection.Checkpoint) {
+	id := log.Identity()
+	have := make([]projection.Checkpoint, id.Map.Partitions())
+	for p := range have {
+		have[p] = projection.Checkpoint{Partition: events.Partition(p), LogID: id.LogID, LogEpoch: id.Epoch}
+	}
+	for _, c := range checkpoints {
+		if int(c.Partition) < len(have) {
+			have[c.Partition] = c
+		}
+	}
+	behind := uint64(0)
+	var oldest time.Time
+	var bad []string
+	for p, c := range have {
+		if err := projection.Check(ctx, log, c); err != nil {
+			bad = append(bad, err.Error())
+			continue
+		}
+		b, err := log.Bounds(ctx, events.Partition(p))
+		if err != nil {
+			bad = append(bad, err.Error())
+			continue
+		}
+		if b.Last <= c.Sequence {
+			continue
+		}
+		behind += b.Last - c.Sequence
+		next := events.Position{Partition: events.Partition(p), Sequence: c.Sequence + 1}
+		m, err := log.Message(ctx, next)
+		if errors.Is(err, events.ErrNotFound) {
+			bad = append(bad, fmt.Sprintf("the log has nothing at %s, which comes next", next))
+		} else if err == nil && (oldest.IsZero() || m.Time.Before(oldest)) {
+			oldest = m.Time
+		}
+	}
+	value := "has everything"
+	if behind > 0 {
+		value = fmt.Sprintf("%s behind", plural(int64(behind), "commit"))
+		if !oldest.IsZero() {
+			lag := max(time.Since(oldest), 0).Round(time.Millisecond)
+			value += fmt.Sprintf(", the oldest %s old", lag)
+			if lag > x.maxLag {
+				bad = append(bad, "the projector does not run, has stopped, or does not keep up")
+			}
+		}
+	}
+	x.note("projection", value, strings.Join(bad, "; "))
+}
