@@ -16,13 +16,20 @@ func (c *Commit) ChainHash(prev Hash) Hash {
 	b = appendText(b, c.Workflow.Subject())
 	b = appendText(b, string(c.ID))
 	b = append(b, c.Digest[:]...)
-	if c.Closed != nil {
+	switch {
+	case c.Closed != nil:
 		b = append(b, 2)
 		b = c.Closed.appendChained(b)
-	} else {
+		b = c.Run.appendChained(b)
+	case c.Run.Run != "":
 		b = append(b, 1)
+		b = c.Run.appendChained(b)
+	default:
+		b = append(b, 0) // a void before the first run
 	}
-	b = c.Run.appendChained(b)
+	if c.Void != nil {
+		b = binary.AppendUvarint(b, c.Void.Messages)
+	}
 
 	h := sha256.New()
 	h.Write(b)

@@ -13,6 +13,7 @@ type Log interface {
 	Reader
 	Source
 	Heartbeats
+	Voider
 }
 
 // Appender writes.
@@ -112,6 +113,11 @@ type Source interface {
 	// error is yielded) or Until is reached. It survives reconnects. It does
 	// not judge messages: see Decode.
 	Follow(ctx context.Context, p Partition, o FollowOptions) iter.Seq2[Message, error]
+	// Covering is the void that covers a message: the one at this position,
+	// which must be of the workflow. All messages of the workflow between the
+	// first sequence of the void's Back (0 without one) and the void itself are
+	// void. ErrNotFound: the message is not void, or not yet.
+	Covering(ctx context.Context, w Workflow, p Position) (*Commit, error)
 }
 
 // Bounds are the first and the last sequence of a partition, both inclusive.

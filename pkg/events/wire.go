@@ -20,6 +20,7 @@ const (
 	headerType        = "A-Type"        // the workflow type of A-Run, escaped; absent if empty
 	headerClosedType  = "A-Closed-Type" // the same of A-Closed; absent if it is A-Run's
 	headerBack        = "A-Back"        // earlier commits of the workflow; absent in the first
+	headerVoid        = "A-Void"        // how many messages a void voids; in a void only
 	headerDigest      = "A-Digest"
 	headerChain       = "A-Chain"
 	headerTraceparent = "traceparent"
@@ -34,17 +35,22 @@ const (
 // server compares and sets. Position and Time are the server's and not part of
 // it: RunFirst 0 means that the run begins in this commit.
 func EncodeHeader(c *Commit) Header {
-	const most = 11
+	const most = 12
 	h := make(Header, most)
 	values := make([]string, 0, most) // one allocation for all
 	set := func(name, value string) {
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	set(headerExpected, strconv.FormatUint(c.previous(), 10))
+	set(headerExpected, strconv.FormatUint(c.expected(), 10))
 	set(headerFormat, strconv.Itoa(Format)+" "+c.Kind.String())
 	set(headerCommit, valueAlphabet.escape(string(c.ID)))
-	set(headerRun, c.Run.encode(c.Closed != nil))
+	if c.Run.Run != "" {
+		set(headerRun, c.Run.encode(c.Closed != nil))
+	}
+	if c.Void != nil {
+		set(headerVoid, strconv.FormatUint(c.Void.Messages, 10))
+	}
 	if c.Run.Type != "" {
 		set(headerType, valueAlphabet.escape(c.Run.Type))
 	}
@@ -65,11 +71,17 @@ func EncodeHeader(c *Commit) Header {
 	return h
 }
 
-// known are the headers that a format 1 commit of events may carry. Readers
+// known are the headers that a format 1 commit of each kind may carry. Readers
 // refuse others of the prefix: they change what a commit means.
-var known = map[string]bool{
-	headerCommit: true, headerRun: true, headerClosed: true, headerType: true, headerClosedType: true,
-	headerBack: true, headerDigest: true, headerChain: true,
+var known = map[Kind]map[string]bool{
+	KindEvents: {
+		headerCommit: true, headerRun: true, headerClosed: true, headerType: true, headerClosedType: true,
+		headerBack: true, headerDigest: true, headerChain: true,
+	},
+	KindVoid: {
+		headerCommit: true, headerRun: true, headerType: true, headerVoid: true,
+		headerBack: true, headerDigest: true, headerChain: true,
+	},
 }
 
 // Decode reads a stored message as a commit. It fails with *CorruptError if the
@@ -87,12 +99,14 @@ func Decode(m Message) (*Commit, error) {
 	d := decoder{header: m.Header}
 	c.Kind = d.kind()
 	for name := range m.Header {
-		if strings.HasPrefix(name, headerPrefix) && !known[name] {
+		if strings.HasPrefix(name, headerPrefix) && !known[c.Kind][name] {
 			d.fail(name, "is not known here")
 		}
 	}
 	c.ID = CommitID(d.text(headerCommit))
-	c.Run = d.segment(headerRun, m.Position.Sequence, d.has(headerClosed))
+	if c.Kind != KindVoid || d.has(headerRun) {
+		c.Run = d.segment(headerRun, m.Position.Sequence, d.has(headerClosed))
+	}
 	if d.has(headerType) {
 		if c.Run.Type = d.text(headerType); c.Run.Type == "" {
 			d.fail(headerType, "is empty")
@@ -114,7 +128,9 @@ func Decode(m Message) (*Commit, error) {
 	if d.has(headerBack) {
 		c.Back = d.back(m.Position.Sequence)
 	}
-	if v := d.one(headerExpected); v != strconv.FormatUint(c.previous(), 10) {
+	if c.Kind == KindVoid {
+		c.Void = d.void(c.previous(), m.Position.Sequence)
+	} else if v := d.one(headerExpected); v != strconv.FormatUint(c.previous(), 10) {
 		d.fail(headerExpected, "is %q, and the commit before this one is %d", v, c.previous())
 	}
 	d.bytes(headerDigest, c.Digest[:])
@@ -140,10 +156,22 @@ func (c *Commit) previous() uint64 {
 	return c.Back[0]
 }
 
+// expected is the sequence of the message that must be the subject's last when
+// this one is stored.
+func (c *Commit) expected() uint64 {
+	if c.Void != nil {
+		return c.Void.Last
+	}
+	return c.previous()
+}
+
 // checkEnvelope holds the rules between the fields of an envelope.
 func (c *Commit) checkEnvelope() error {
 	if err := CheckID(headerCommit, string(c.ID), MaxCommitIDBytes); err != nil {
 		return err
+	}
+	if c.Kind == KindVoid {
+		return c.checkVoid()
 	}
 	if err := c.checkSegment(&c.Run, c.Closed != nil); err != nil {
 		return err
@@ -160,6 +188,33 @@ func (c *Commit) checkEnvelope() error {
 		return fmt.Errorf("run %s is closed and begins", c.Run.Run)
 	}
 	return c.checkSegment(c.Closed, false)
+}
+
+// checkVoid holds the rules of a void: its run is that of the commit before it,
+// as that one left it, and its body is a reason.
+func (c *Commit) checkVoid() error {
+	if err := CheckVoidReason(string(c.Body)); err != nil {
+		return err
+	}
+	s := &c.Run
+	if s.Run == "" {
+		if s.Type != "" {
+			return fmt.Errorf("%s without %s", headerType, headerRun)
+		}
+		return nil
+	}
+	if err := CheckID("run", string(s.Run), MaxRunIDBytes); err != nil {
+		return err
+	}
+	switch {
+	case len(s.Type) > MaxWorkflowTypeBytes || !utf8.ValidString(s.Type):
+		return fmt.Errorf("the workflow type of run %s is no text of at most %d bytes", s.Run, MaxWorkflowTypeBytes)
+	case s.Last < 1 || s.First != s.Last+1 || s.Before == 0 || s.Before != s.After:
+		return fmt.Errorf("a void goes on with run %s from event %d to %d and status %d to %d", s.Run, s.First, s.Last, s.Before, s.After)
+	case len(c.Back) == 0 || s.RunFirst > c.Back[0] || s.PrevRunFirst > s.RunFirst:
+		return fmt.Errorf("run %s began at %d, the run before it at %d, and the commits before this one are %d", s.Run, s.RunFirst, s.PrevRunFirst, c.Back)
+	}
+	return nil
 }
 
 // checkSegment holds the rules between a segment's fields, and between them and
@@ -183,7 +238,7 @@ func (c *Commit) checkSegment(s *Segment, behindClosed bool) error {
 		return nil // where it and the run before it begin is said by that one
 	case s.PrevRunFirst > s.RunFirst || s.Opens() && s.PrevRunFirst == s.RunFirst:
 		return fmt.Errorf("run %s began at %d and the run before it at %d", s.Run, s.RunFirst, s.PrevRunFirst)
-	case s.Opens() && (s.PrevRunFirst == 0) != (len(c.Back) == 0):
+	case s.Opens() && s.PrevRunFirst != 0 && len(c.Back) == 0:
 		return fmt.Errorf("run %s begins at %d with %d commits before it and the run before it at %d", s.Run, s.RunFirst, len(c.Back), s.PrevRunFirst)
 	case s.Opens() && len(c.Back) > 0 && s.PrevRunFirst > c.Back[0],
 		!s.Opens() && (len(c.Back) == 0 || s.RunFirst > c.Back[0]):
@@ -277,10 +332,23 @@ func (d *decoder) kind() Kind {
 	if d.err == nil && format != strconv.Itoa(Format) {
 		d.fail(headerFormat, "format %q is not known here, only %d", format, Format)
 	}
+	if d.err == nil && kind == KindVoid.String() {
+		return KindVoid
+	}
 	if d.err == nil && kind != KindEvents.String() {
 		d.fail(headerFormat, "kind %q is not known here", kind)
 	}
 	return KindEvents
+}
+
+// void reads what a void behind the commit at previous says of the messages
+// between: all lie there, as many as it says or more of other subjects.
+func (d *decoder) void(previous, sequence uint64) *Void {
+	v := &Void{Messages: d.number(headerVoid, d.one(headerVoid)), Last: d.number(headerExpected, d.one(headerExpected))}
+	if d.err == nil && (v.Messages == 0 || v.Last >= sequence || v.Last < previous || v.Messages > v.Last-previous) {
+		d.fail(headerVoid, "is %d messages up to %d, between the commits at %d and %d", v.Messages, v.Last, previous, sequence)
+	}
+	return v
 }
 
 func (d *decoder) number(name, s string) uint64 {

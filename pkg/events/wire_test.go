@@ -35,6 +35,9 @@ func drawCommit(t *rapid.T) *events.Commit {
 	if len(c.Back) > 0 && rapid.Bool().Draw(t, "is the first") {
 		c.Back = nil
 	}
+	if seq > 1 && rapid.Bool().Draw(t, "is a void") {
+		return drawVoid(t, c)
+	}
 	c.Run = drawSegment(t, c, "run", nil)
 	if rapid.Bool().Draw(t, "two runs") {
 		closed := drawSegment(t, c, "closed", nil)
@@ -42,6 +45,29 @@ func drawCommit(t *rapid.T) *events.Commit {
 		c.Closed = &closed
 		c.Run = drawSegment(t, c, "run", &closed)
 	}
+	return c
+}
+
+// drawVoid makes a void of what was drawn for a commit.
+func drawVoid(t *rapid.T, c *events.Commit) *events.Commit {
+	c.Kind, c.Traceparent, c.Body = events.KindVoid, "", []byte(rapid.SampledFrom([]string{"", "someone's script", "héé"}).Draw(t, "reason"))
+	previous := uint64(0)
+	if len(c.Back) > 0 {
+		previous = c.Back[0]
+	}
+	if previous == c.Position.Sequence-1 { // no room for a message between
+		c.Position.Sequence++
+	}
+	last := rapid.Uint64Range(previous+1, c.Position.Sequence-1).Draw(t, "last voided")
+	c.Void = &events.Void{Messages: rapid.Uint64Range(1, last-previous).Draw(t, "voided"), Last: last}
+	if len(c.Back) == 0 || rapid.Bool().Draw(t, "no run yet") {
+		return c
+	}
+	s := drawSegment(t, c, "run", nil)
+	s.RunFirst = rapid.Uint64Range(1, previous).Draw(t, "began")
+	s.PrevRunFirst = rapid.Uint64Range(0, s.RunFirst).Draw(t, "run before began")
+	s.First, s.Before = s.Last+1, s.After
+	c.Run = s
 	return c
 }
 
@@ -115,8 +141,12 @@ func FuzzDecode(f *testing.F) {
 			ID: "c", Back: []uint64{9}, Run: events.Segment{Run: "s", First: 1, Last: 1, After: 1, Size: 5, PrevRunFirst: 9},
 			Closed: &events.Segment{Run: "r", First: 2, Last: 2, Before: 1, After: 6, Size: 9, RunFirst: 9, Type: "Order"},
 		},
+		{ID: "c", Kind: events.KindVoid, Back: []uint64{9}, Void: &events.Void{Messages: 1, Last: 11}, Run: events.Segment{Run: "r", First: 3, Last: 2, Before: 2, After: 2, Size: 70, RunFirst: 4}},
+		{ID: "c", Kind: events.KindVoid, Void: &events.Void{Messages: 2, Last: 11}},
 	} {
-		c.Kind = events.KindEvents
+		if c.Kind == 0 {
+			c.Kind = events.KindEvents
+		}
 		h, err := json.Marshal(events.EncodeHeader(&c))
 		if err != nil {
 			f.Fatal(err)
@@ -165,7 +195,12 @@ func TestEnvelopesThatAreNone(t *testing.T) {
 	two.Run = events.Segment{Run: "r", First: 1, Last: 1, Type: "Order", After: 1, Size: 9, RunFirst: 20, PrevRunFirst: 9}
 	start := right
 	start.Back, start.Run = nil, events.Segment{Run: "r", First: 1, Last: 1, Type: "Order", After: 1, Size: 9, RunFirst: 20}
-	for name, c := range map[string]*events.Commit{"right": &right, "two": &two, "start": &start} {
+	void := events.Commit{
+		Workflow: right.Workflow, Position: right.Position, Kind: events.KindVoid, ID: "c", Back: right.Back, Void: &events.Void{Messages: 2, Last: 18},
+		Run: events.Segment{Run: "r", First: 6, Last: 5, Type: "Order", Before: 2, After: 2, Size: 99, RunFirst: 9, PrevRunFirst: 3}, Body: []byte("a reason"),
+	}
+	first := events.Commit{Workflow: right.Workflow, Position: right.Position, Kind: events.KindVoid, ID: "c", Void: &events.Void{Messages: 19, Last: 19}}
+	for name, c := range map[string]*events.Commit{"right": &right, "two": &two, "start": &start, "void": &void, "void before the first run": &first} {
 		if got, err := events.Decode(message(c)); err != nil || !cmp.Equal(got, c) {
 			t.Fatalf("the envelope %q is refused: %v\n%s", name, err, cmp.Diff(c, got))
 		}
@@ -180,7 +215,24 @@ func TestEnvelopesThatAreNone(t *testing.T) {
 		{"a later format", &right, "Annals", "2 events"},
 		{"a format written otherwise", &right, "Annals", "01 events"},
 		{"no kind", &right, "Annals", "1"},
-		{"a reserved kind", &right, "Annals", "1 void"},
+		{"a reserved kind", &right, "Annals", "1 anchor"},
+		{"a void that goes on with events", &right, "Annals", "1 void"},
+		{"events that void", &right, "A-Void", "2"},
+		{"a void's envelope for events", &void, "Annals", "1 events"},
+		{"a void that says not of how many", &void, "A-Void", ""},
+		{"a void of nothing", &void, "A-Void", "0"},
+		{"a void of more than lie between", &void, "A-Void", "4"},
+		{"a void of more than lie before it", &first, "A-Void", "20"},
+		{"a void of none but commits", &void, "Nats-Expected-Last-Subject-Sequence", "15"},
+		{"a void of itself", &void, "Nats-Expected-Last-Subject-Sequence", "20"},
+		{"a void without an expectation", &void, "Nats-Expected-Last-Subject-Sequence", ""},
+		{"a void that closes a run", &void, "A-Closed", "q 4-5 1>6 99 9 3"},
+		{"a void with an event", &void, "A-Run", "r 5-5 2>2 99 9 3"},
+		{"a void that changes a status", &void, "A-Run", "r 6-5 1>2 99 9 3"},
+		{"a void that begins a run", &void, "A-Run", "r 1-0 0>1 99 - 3"},
+		{"a void in a run that began later", &void, "A-Run", "r 6-5 2>2 99 16 3"},
+		{"a void with a type and no run", &first, "A-Type", "Order"},
+		{"a void with a run and no commits", &void, "A-Back", ""},
 		{"more behind the kind", &right, "Annals", "1 events x"},
 		{"a header of ours that is not known", &right, "A-Later", "x"},
 		{"no expectation", &right, "Nats-Expected-Last-Subject-Sequence", ""},
@@ -231,7 +283,6 @@ func TestEnvelopesThatAreNone(t *testing.T) {
 		{"a closed run of the same name", &two, "A-Closed", "r 4-5 1>6 99 9 3"},
 		{"a run behind a closed one that says where that began", &two, "A-Run", "r 1-1 0>1 9 - 9"},
 		{"a closed run's type that is the run's", &two, "A-Closed-Type", "Order"},
-		{"a start with commits before it and no run", &start, "A-Back", "15"},
 		{"a start with a run before it and no commits", &start, "A-Run", "r 1-1 0>1 9 - 3"},
 		{"a start that says nothing of the run before", &start, "A-Run", "r 1-1 0>1 9 -"},
 	} {

@@ -22,12 +22,15 @@ type partition struct {
 	// batch up to there could not be applied, and all before the commit that is
 	// to blame shall be.
 	careful uint64
+	// voided are the messages that are passed over, by their subject: a void
+	// behind them covers them.
+	voided map[string][]stretch
 
 	guarded[PartitionStatus]
 }
 
 func newPartition(p *Projector, n events.Partition) *partition {
-	part := &partition{Projector: p, number: n, logger: p.config.Logger.With(slog.Int("partition", int(n)))}
+	part := &partition{Projector: p, number: n, logger: p.config.Logger.With(slog.Int("partition", int(n))), voided: map[string][]stretch{}}
 	part.state = PartitionStatus{Phase: PhaseStarting, Checkpoint: Checkpoint{Partition: n}}
 	return part
 }
@@ -43,6 +46,15 @@ func (p *partition) run(ctx context.Context) error {
 		}
 		if p.status().Batches != before {
 			delays.Reset()
+		}
+		if errors.Is(err, ErrCannotApply) {
+			void, unsure := p.isVoid(ctx, err)
+			if void {
+				continue
+			}
+			if unsure != nil {
+				err = unsure
+			}
 		}
 		switch {
 		case errors.Is(err, ErrCannotApply) && p.becomeCareful(err):
@@ -164,6 +176,9 @@ func (w *pipeline) read(ctx context.Context) error {
 			}})
 		}
 		last = m.Position.Sequence
+		if w.passes(m) {
+			continue
+		}
 		c, err := Decode(m)
 		if err != nil {
 			return send(ctx, w.decoded, sized{err: err})

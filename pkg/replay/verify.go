@@ -30,13 +30,16 @@ const (
 	KindChain    = "broken chain"    // a commit that does not follow from the one before it
 	KindEnvelope = "wrong envelope"  // an envelope that contradicts the commits before it
 	KindBody     = "wrong body"      // events that contradict their envelope
+	KindVoid     = "wrong void"      // a void of what cannot be void
 )
 
 // LogReport is what was checked, and what was found.
 type LogReport struct {
 	Commits, Events, Runs int64
-	Differences           []Difference // by position, at most 1,000
-	Unlisted              int64        // differences beyond those
+	// Voided is how many messages are no commits and were declared void.
+	Voided      int64
+	Differences []Difference // by position, at most 1,000
+	Unlisted    int64        // differences beyond those
 	// Ends is the sequence up to which each partition was checked, inclusive.
 	Ends []uint64
 }
@@ -81,6 +84,7 @@ func VerifyLog(ctx context.Context, log events.Log, o VerifyOptions) (LogReport,
 			report.Commits += v.report.Commits
 			report.Events += v.report.Events
 			report.Runs += v.report.Runs
+			report.Voided += v.report.Voided
 			report.Ends[p] = v.last
 			report.Differences = append(report.Differences, v.report.Differences...)
 			report.Unlisted += v.report.Unlisted
@@ -116,6 +120,8 @@ type end struct {
 	broken bool // reported already: what follows would only repeat it
 	// runs are the workflow's, once it has had more than one.
 	runs map[events.RunID]bool
+	// suspect is set since a message that is no commit of the workflow.
+	suspect *suspect
 }
 
 // opens notes that a run begins, and reports whether its id is new.
@@ -164,6 +170,7 @@ func (v *verifying) run(ctx context.Context) error {
 		}
 		v.message(m)
 	}
+	v.condemn()
 	return nil
 }
 
@@ -193,12 +200,13 @@ func (v *verifying) message(m events.Message) {
 	c, err := events.Decode(m)
 	if err != nil {
 		w, _ := events.ParseSubject(m.Subject)
-		v.differs(Difference{Kind: KindForeign, Workflow: w, Position: m.Position, Detail: err.Error()})
-		if e := v.ends[w]; e != nil {
-			e.broken = true
-		} else {
-			v.ends[w] = &end{broken: true}
+		e := v.ends[w]
+		if e == nil {
+			e = &end{}
+			v.ends[w] = e
 		}
+		e.doubt(nil, Difference{Kind: KindForeign, Workflow: w, Position: m.Position, Detail: err.Error()})
+		e.broken = true
 		return
 	}
 	v.report.Commits++
@@ -211,9 +219,20 @@ func (v *verifying) message(m events.Message) {
 		before = &end{}
 		v.ends[c.Workflow] = before
 	}
+	if c.Void != nil {
+		v.void(c, before)
+		return
+	}
+	if before.suspect != nil {
+		before.suspect.count(c)
+	}
 	if !before.broken {
 		if d, ok := checkCommit(c, before); !ok {
-			v.differs(d)
+			if d.Kind == KindChain {
+				before.doubt(c, d)
+			} else {
+				v.differs(d)
+			}
 			// What follows is checked against this commit, as it is.
 		}
 	}

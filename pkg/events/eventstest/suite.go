@@ -89,6 +89,7 @@ func Run(t *testing.T, h Harness) {
 		{"input", inputCases()},
 		{"limits", limitCases()},
 		{"foreign", foreignCases()},
+		{"void", voidCases()},
 		{"tokens", tokenCases()},
 		{"source", sourceCases()},
 		{"races", raceCases()},
@@ -101,7 +102,10 @@ func Run(t *testing.T, h Harness) {
 		}{"outcome", outcomeCases()}, struct {
 			name  string
 			cases []testCase
-		}{"heartbeats' outcome", heartbeatOutcomeCases()})
+		}{"heartbeats' outcome", heartbeatOutcomeCases()}, struct {
+			name  string
+			cases []testCase
+		}{"void's outcome", voidOutcomeCases()})
 	}
 	if h.Features.Alter != nil {
 		groups = append(groups, struct {

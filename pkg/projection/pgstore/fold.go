@@ -136,18 +136,24 @@ func (f *folder) fetch(ctx context.Context, commits []projection.Commit) error {
 // apply folds one commit.
 func (f *folder) apply(b *builder, c projection.Commit) error {
 	e := f.cache[c.Workflow]
+	known := e != nil || len(c.Back) == 0 // what it follows
 	switch {
-	case e == nil && len(c.Back) != 0:
+	case c.Void != nil && c.Run.Run == "":
+		if e != nil {
+			return fmt.Errorf("it says that there is no run before it, and the tables have one since %d", e.firstSequence)
+		}
+		return nil // a workflow without a run has no rows
+	case e == nil && len(c.Back) != 0 && !firstRun(c):
 		return fmt.Errorf("it follows the commit at %d, which the tables do not have", c.Back[0])
 	case e != nil && len(c.Back) == 0:
 		return fmt.Errorf("it is a first commit, and the tables have one at %d", e.firstSequence)
 	case e == nil:
 		e = &entry{workflow: c.Workflow, partition: c.Position.Partition, firstSequence: c.Position.Sequence}
-		f.cache[c.Workflow] = e
 	}
-	if got, want := c.Hash, c.ChainHash(e.lastHash); got != want {
-		return fmt.Errorf("the chain is broken: its hash does not follow from the commit at %d", e.lastSequence)
+	if known && c.Hash != c.ChainHash(e.lastHash) {
+		return &brokenChainError{last: e.lastSequence}
 	}
+	f.cache[c.Workflow] = e
 	for _, part := range c.Segments {
 		if err := f.applySegment(b, e, c, part); err != nil {
 			return err
@@ -159,6 +165,23 @@ func (f *folder) apply(b *builder, c projection.Commit) error {
 	}
 	e.lastSequence, e.lastHash, e.round = c.Position.Sequence, c.Hash, f.round
 	return nil
+}
+
+// firstRun reports whether a commit opens its workflow's first run: then only
+// voids lie before it.
+func firstRun(c projection.Commit) bool {
+	first := &c.Run
+	if c.Closed != nil {
+		first = c.Closed
+	}
+	return first.Opens() && first.PrevRunFirst == 0
+}
+
+// brokenChainError: a commit does not follow from the one before it.
+type brokenChainError struct{ last uint64 }
+
+func (e *brokenChainError) Error() string {
+	return fmt.Sprintf("the chain is broken: its hash does not follow from the commit at %d", e.last)
 }
 
 func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part events.SegmentEvents) error {

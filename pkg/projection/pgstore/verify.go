@@ -1,9 +1,11 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -322,11 +324,13 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 			b = f.builder()
 		}
 	}
+	w.condemn()
 	return w.keep(b)
 }
 
 // foldMessage applies one message. A workflow whose log cannot be folded is
-// reported once and left out of the comparison from there on.
+// reported once and left out of the comparison from there on, unless a void
+// covers what could not.
 func (w *comparison) foldMessage(f *folder, b *builder, m events.Message) {
 	c, err := projection.Decode(m)
 	if err != nil {
@@ -334,18 +338,24 @@ func (w *comparison) foldMessage(f *folder, b *builder, m events.Message) {
 		if parseErr == nil && w.unfolded[workflow] {
 			return
 		}
-		w.unfold(workflow, "", m.Position, err)
+		w.unfold(workflow, "", m.Position, err, parseErr == nil)
 		return
 	}
-	if w.unfolded[c.Workflow] {
+	if w.unfolded[c.Workflow] && (c.Void == nil || !w.doubts[c.Workflow].voidable) {
 		return
 	}
 	before := len(b.events)
 	if err := f.apply(b, c); err != nil {
 		b.events = b.events[:before]
-		w.unfold(c.Workflow, c.Run.Run, c.Position, err)
+		if w.unfolded[c.Workflow] {
+			return
+		}
+		var broken *brokenChainError
+		w.unfold(c.Workflow, c.Run.Run, c.Position, err, errors.As(err, &broken))
 		return
 	}
+	delete(w.unfolded, c.Workflow)
+	delete(w.doubts, c.Workflow)
 	w.report.Commits++
 	w.report.Events += int64(c.Count())
 	if w.o.Progress != nil {
@@ -353,9 +363,23 @@ func (w *comparison) foldMessage(f *folder, b *builder, m events.Message) {
 	}
 }
 
-func (w *comparison) unfold(workflow events.Workflow, run events.RunID, at events.Position, err error) {
+// doubt is why a workflow could not be folded further.
+type doubt struct {
+	difference Difference
+	at         uint64
+	voidable   bool // by a void behind it
+}
+
+func (w *comparison) unfold(workflow events.Workflow, run events.RunID, at events.Position, err error, voidable bool) {
 	w.unfolded[workflow] = true
-	w.differs(Difference{Kind: KindNotFolded, Workflow: workflow, Run: run, Where: fmt.Sprintf("position %s: %v", at, err)})
+	w.doubts[workflow] = doubt{Difference{Kind: KindNotFolded, Workflow: workflow, Run: run, Where: fmt.Sprintf("position %s: %v", at, err)}, at.Sequence, voidable}
+}
+
+// condemn makes differences of what no void covers.
+func (w *comparison) condemn() {
+	for _, d := range slices.SortedFunc(maps.Values(w.doubts), func(a, b doubt) int { return cmp.Compare(a.at, b.at) }) {
+		w.differs(d.difference)
+	}
 }
 
 // keep merges the rows of a builder into those that are expected.

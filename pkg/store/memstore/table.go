@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -106,19 +107,40 @@ func (t *table) catchUp(ctx context.Context, wanted []events.Position) ([]store.
 func (t *table) follow(ctx context.Context, p events.Partition) error {
 	part := &t.partitions[p]
 	b, err := t.log.Bounds(ctx, p)
-	if err != nil || part.stopped != nil || b.Last <= part.reached {
+	if err != nil || b.Last <= part.reached {
 		return err
 	}
+	part.stopped = nil // a void may have come since
 	for m, err := range t.log.Follow(ctx, p, events.FollowOptions{After: part.reached, Until: b.Last}) {
 		if err != nil {
 			return err
 		}
-		if part.stopped = t.apply(m); part.stopped != nil {
-			return nil
+		if stopped := t.apply(m); stopped != nil {
+			void, err := t.isVoid(ctx, m)
+			if err != nil {
+				return err
+			}
+			if !void {
+				part.stopped = stopped
+				return nil
+			}
 		}
 		part.reached = m.Position.Sequence
 	}
 	return nil
+}
+
+// isVoid reports whether a message that cannot be folded was declared void.
+func (t *table) isVoid(ctx context.Context, m events.Message) (bool, error) {
+	w, err := events.ParseSubject(m.Subject)
+	if err != nil {
+		return false, nil
+	}
+	_, err = t.log.Covering(ctx, w, m.Position)
+	if errors.Is(err, events.ErrNotFound) || errors.Is(err, events.ErrCorrupt) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func (t *table) apply(m events.Message) error {

@@ -70,7 +70,7 @@ func (a *appending) newRun(ctx context.Context) (events.Result, error) {
 		if moved == nil || err != nil {
 			return res, err
 		}
-		last, err := a.tail(ctx, a.p.Workflow)
+		last, err := a.last(ctx, a.p.Workflow)
 		if err != nil {
 			return events.Result{}, err
 		}
@@ -94,7 +94,7 @@ func (a *appending) after(ctx context.Context, c events.Cursor) (events.Result, 
 	if moved == nil || err != nil {
 		return res, err
 	}
-	last, err := a.tail(ctx, a.p.Workflow)
+	last, err := a.last(ctx, a.p.Workflow)
 	if err != nil {
 		return events.Result{}, err
 	}
@@ -183,7 +183,7 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 		return res, err
 	}
 	_, atEnd := a.p.Expect.IsAtEnd()
-	last, err := a.tail(ctx, a.p.Workflow)
+	last, err := a.last(ctx, a.p.Workflow)
 	if err != nil {
 		return events.Result{}, a.stillUnknown(attempt, err)
 	}
@@ -295,9 +295,9 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 func (a *appending) fits(tail events.Cursor) error {
 	opens := events.Opens(a.p.Events[0])
 	switch {
-	case tail.IsZero() && !opens:
+	case tail.Run() == "" && !opens:
 		return &events.InvalidError{Field: field(0, "eventType"), Reason: "is no start, and the workflow has no run"}
-	case tail.IsZero():
+	case tail.Run() == "":
 		return nil
 	case opens && events.IsOpen(tail.Status()):
 		return &events.InvalidError{Field: field(0, "eventType"), Reason: "is a start, and run " + string(tail.Run()) + " is open"}
@@ -335,7 +335,15 @@ func (a *appending) standingAfter(ctx context.Context, out Outgoing) (*events.Co
 	for {
 		m, err := a.store.Next(ctx, out.Partition, out.Subject, out.Expected+1)
 		if err == nil {
-			return decode(a.p.Workflow, m)
+			c, corrupt := decode(a.p.Workflow, m)
+			if corrupt == nil {
+				return c, nil
+			}
+			c, err = a.Covering(ctx, a.p.Workflow, m.Position)
+			if errors.Is(err, events.ErrNotFound) {
+				return nil, corrupt
+			}
+			return c, err
 		}
 		// The leader has just said that there is a message: it is another one
 		// that does not see it yet, or the expectation is beyond the end.

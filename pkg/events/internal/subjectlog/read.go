@@ -78,7 +78,7 @@ func (r *reading) forward(ctx context.Context, last *events.Commit) error {
 			return err
 		}
 		seg := c.Segment(r.span.run)
-		if seg == nil {
+		if seg == nil || c.Void != nil {
 			continue // the start of the run that comes next, in a commit of its own
 		}
 		if seg.First != seen+1 {
@@ -160,7 +160,7 @@ func (r *reading) reverse(ctx context.Context, last *events.Commit) error {
 // and reports whether there is more to give.
 func (r *reading) giveReversed(c *events.Commit, next *events.EventID) (more bool, err error) {
 	seg := c.Segment(r.span.run)
-	if seg == nil {
+	if seg == nil || c.Void != nil {
 		return true, nil // the start of the run that comes next, in a commit of its own
 	}
 	if *next >= 0 && seg.Last != *next {
@@ -214,23 +214,13 @@ func eventsOf(c *events.Commit, seg *events.Segment) ([]*events.Event, error) {
 // which is first or the commit before it.
 func (l *Log) chained(ctx context.Context, w events.Workflow, from, first, to uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
-		var prev *events.Commit
-		for m, err := range l.store.Scan(ctx, l.Partition(w), w.Subject(), from, to) {
-			if err != nil {
-				yield(nil, Unavailable(err))
-				return
-			}
-			c, err := decode(w, m)
-			if err == nil && m.Position.Sequence < first {
-				prev = c
+		j := judge{w: w, unknown: from > 1}
+		for c, err := range l.judged(&j, l.store.Scan(ctx, l.Partition(w), w.Subject(), from, to)) {
+			if err == nil && c.Position.Sequence < first {
 				continue
 			}
-			switch {
-			case err != nil:
-			case prev == nil:
+			if err == nil && from > 1 && c.Position.Sequence == from {
 				err = l.checkFirst(ctx, c)
-			default:
-				err = follows(prev, c)
 			}
 			if err != nil {
 				yield(nil, err)
@@ -239,9 +229,8 @@ func (l *Log) chained(ctx context.Context, w events.Workflow, from, first, to ui
 			if !yield(c, nil) {
 				return
 			}
-			prev = c
 		}
-		if prev == nil || prev.Position.Sequence != to {
+		if j.prev == nil || j.prev.Position.Sequence != to {
 			yield(nil, l.corruptAt(w, to, "the history does not reach the commit that is its end"))
 		}
 	}
