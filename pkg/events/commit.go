@@ -110,6 +110,9 @@ const MaxBack = 8
 
 // Count is the number of events in the commit.
 func (c *Commit) Count() int {
+	if c.Kind == KindVoid {
+		return 0
+	}
 	n := c.Run.Count()
 	if c.Closed != nil {
 		n += c.Closed.Count()

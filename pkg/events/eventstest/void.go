@@ -273,6 +273,9 @@ func appendsFromBeforeAVoid(c *scene) {
 		c.Errorf("result is %+v", first)
 	}
 	refused[*events.ConflictError](c, events.Request{Workflow: w, Expect: events.After(empty.Cursor), Events: list(started("T"))}, events.ErrConflict)
+	if commits := c.commits(w); len(commits) != 2 || commits[0].Count() != 0 || commits[1].Count() != 1 {
+		c.Errorf("the commits are %+v", commits)
+	}
 }
 
 func commitIdsAreFoundPastVoids(c *scene) {
