@@ -122,6 +122,11 @@ func (l *PendingLog) Follow(ctx context.Context, p events.Partition, o events.Fo
 	return pendingRead(l, func(log events.Log) iter.Seq2[events.Message, error] { return log.Follow(ctx, p, o) })
 }
 
+// BaseEvents is events.Source's.
+func (l *PendingLog) BaseEvents(ctx context.Context, c *events.Commit) iter.Seq2[*events.Event, error] {
+	return pendingRead(l, func(log events.Log) iter.Seq2[*events.Event, error] { return log.BaseEvents(ctx, c) })
+}
+
 // Covering is events.Source's.
 func (l *PendingLog) Covering(ctx context.Context, w events.Workflow, p events.Position) (*events.Commit, error) {
 	log, err := l.get()

@@ -16,16 +16,25 @@ func (c *Commit) ChainHash(prev Hash) Hash {
 	b = appendText(b, c.Workflow.Subject())
 	b = appendText(b, string(c.ID))
 	b = append(b, c.Digest[:]...)
+	reset := byte(0)
+	if c.Base != nil {
+		reset = 0x80
+	}
 	switch {
 	case c.Closed != nil:
-		b = append(b, 2)
+		b = append(b, reset|2)
 		b = c.Closed.appendChained(b)
 		b = c.Run.appendChained(b)
 	case c.Run.Run != "":
-		b = append(b, 1)
+		b = append(b, reset|1)
 		b = c.Run.appendChained(b)
 	default:
-		b = append(b, 0) // a void before the first run
+		b = append(b, reset) // a void before the first run
+	}
+	if c.Base != nil {
+		b = appendText(b, string(c.Base.Run))
+		b = binary.AppendUvarint(b, uint64(c.Base.Event))
+		b = append(b, c.Base.Hash[:]...)
 	}
 	if c.Void != nil {
 		b = binary.AppendUvarint(b, c.Void.Messages)

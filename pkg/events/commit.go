@@ -92,6 +92,9 @@ type Commit struct {
 	// Run is the run that is the workflow's newest after this commit. In a void
 	// it has no events, and is zero where the workflow has had no run yet.
 	Run Segment
+	// Base is set where Run begins as a reset of another run: with the events
+	// of that one up to Base.Event, which are not stored again.
+	Base *ResetBase
 	// Void is set in a commit of KindVoid only, whose Body is the reason.
 	Void *Void
 	// Back holds the sequences of the commits of the workflow before this

@@ -46,6 +46,12 @@ type Request struct {
 	// refused, as far back as CommitID's are looked for; finding out costs a
 	// read for each earlier run, which a UUIDv7 bounds to those of its minute.
 	RunID RunID
+	// Base makes the run that begins here a reset: it begins with the base's
+	// events, and those of this request follow on. A closing event that others
+	// follow ends the run that is open, and what follows is the new run's;
+	// without one all events are the new run's, and no run may be open. None of
+	// them is a start. See Reset for the usual request.
+	Base *Base
 	// Events are 1 or more, in order. An event id of 0 is assigned; one that
 	// is set must be the next. Times that are absent are assigned from this
 	// process's clock.
@@ -113,6 +119,10 @@ type Source interface {
 	// error is yielded) or Until is reached. It survives reconnects. It does
 	// not judge messages: see Decode.
 	Follow(ctx context.Context, p Partition, o FollowOptions) iter.Seq2[Message, error]
+	// BaseEvents yields the events that a run begins with which was reset, from
+	// its first up to Base.Event: those before the events of c, the commit in
+	// which it begins. None if c has no base.
+	BaseEvents(ctx context.Context, c *Commit) iter.Seq2[*Event, error]
 	// Covering is the void that covers a message: the one at this position,
 	// which must be of the workflow. All messages of the workflow between the
 	// first sequence of the void's Back (0 without one) and the void itself are

@@ -20,6 +20,7 @@ const (
 	headerType        = "A-Type"        // the workflow type of A-Run, escaped; absent if empty
 	headerClosedType  = "A-Closed-Type" // the same of A-Closed; absent if it is A-Run's
 	headerBack        = "A-Back"        // earlier commits of the workflow; absent in the first
+	headerBase        = "A-Base"        // what A-Run resets, in the commit in which it begins
 	headerVoid        = "A-Void"        // how many messages a void voids; in a void only
 	headerDigest      = "A-Digest"
 	headerChain       = "A-Chain"
@@ -35,7 +36,7 @@ const (
 // server compares and sets. Position and Time are the server's and not part of
 // it: RunFirst 0 means that the run begins in this commit.
 func EncodeHeader(c *Commit) Header {
-	const most = 12
+	const most = 13
 	h := make(Header, most)
 	values := make([]string, 0, most) // one allocation for all
 	set := func(name, value string) {
@@ -47,6 +48,9 @@ func EncodeHeader(c *Commit) Header {
 	set(headerCommit, valueAlphabet.escape(string(c.ID)))
 	if c.Run.Run != "" {
 		set(headerRun, c.Run.encode(c.Closed != nil))
+	}
+	if c.Base != nil {
+		set(headerBase, c.Base.encode())
 	}
 	if c.Void != nil {
 		set(headerVoid, strconv.FormatUint(c.Void.Messages, 10))
@@ -76,7 +80,7 @@ func EncodeHeader(c *Commit) Header {
 var known = map[Kind]map[string]bool{
 	KindEvents: {
 		headerCommit: true, headerRun: true, headerClosed: true, headerType: true, headerClosedType: true,
-		headerBack: true, headerDigest: true, headerChain: true,
+		headerBase: true, headerBack: true, headerDigest: true, headerChain: true,
 	},
 	KindVoid: {
 		headerCommit: true, headerRun: true, headerType: true, headerVoid: true,
@@ -124,6 +128,9 @@ func Decode(m Message) (*Commit, error) {
 		c.Run.PrevRunFirst = s.RunFirst
 	} else if d.has(headerClosedType) {
 		d.fail(headerClosedType, "stands without %s", headerClosed)
+	}
+	if d.has(headerBase) {
+		c.Base = d.base()
 	}
 	if d.has(headerBack) {
 		c.Back = d.back(m.Position.Sequence)
@@ -173,6 +180,11 @@ func (c *Commit) checkEnvelope() error {
 	if c.Kind == KindVoid {
 		return c.checkVoid()
 	}
+	if c.Base != nil {
+		if err := c.checkBase(); err != nil {
+			return err
+		}
+	}
 	if err := c.checkSegment(&c.Run, c.Closed != nil); err != nil {
 		return err
 	}
@@ -188,6 +200,29 @@ func (c *Commit) checkEnvelope() error {
 		return fmt.Errorf("run %s is closed and begins", c.Run.Run)
 	}
 	return c.checkSegment(c.Closed, false)
+}
+
+// checkBase holds the rules between what a commit resets and the rest of it.
+func (c *Commit) checkBase() error {
+	b := c.Base
+	if err := CheckID("base run", string(b.Run), MaxRunIDBytes); err != nil {
+		return err
+	}
+	switch {
+	case !c.Run.Opens() || b.Event < 1 || b.Run == c.Run.Run:
+		return fmt.Errorf("run %s goes on from event %d of run %s", c.Run.Run, b.Event, b.Run)
+	case len(c.Back) == 0 || b.Sequence == 0 || b.Sequence > c.Back[0]:
+		return fmt.Errorf("the base lies at %d, and the commits before this one are %d", b.Sequence, c.Back)
+	}
+	return nil
+}
+
+// firstOf is the id of the event with which a run begins that a segment opens.
+func (c *Commit) firstOf(s *Segment) EventID {
+	if c.Base != nil && s == &c.Run {
+		return c.Base.Event + 1
+	}
+	return 1
 }
 
 // checkVoid holds the rules of a void: its run is that of the commit before it,
@@ -228,7 +263,7 @@ func (c *Commit) checkSegment(s *Segment, behindClosed bool) error {
 		return fmt.Errorf("the workflow type of run %s is no text of at most %d bytes", s.Run, MaxWorkflowTypeBytes)
 	case s.First < 1 || s.Last < s.First:
 		return fmt.Errorf("run %s has events %d to %d", s.Run, s.First, s.Last)
-	case s.Opens() != (s.First == 1):
+	case s.Opens() != (s.First == c.firstOf(s)):
 		return fmt.Errorf("run %s has event %d first and status %d before it", s.Run, s.First, s.Before)
 	case s.After == 0:
 		return fmt.Errorf("run %s has no status", s.Run)
@@ -279,6 +314,11 @@ func (s *Segment) encode(behindClosed bool) string {
 		b = strconv.AppendUint(b, prev, 10)
 	}
 	return string(b)
+}
+
+// encode writes "<run> <event> <sequence> <hash>".
+func (b *ResetBase) encode() string {
+	return fmt.Sprintf("%s %d %d %s", valueAlphabet.escape(string(b.Run)), b.Event, b.Sequence, b.Hash)
 }
 
 // encodeBack writes the newest sequence, then each distance to the next older.
@@ -412,6 +452,21 @@ func (d *decoder) segment(name string, sequence uint64, behindClosed bool) Segme
 	return s
 }
 
+func (d *decoder) base() *ResetBase {
+	f := strings.Split(d.one(headerBase), " ")
+	if len(f) != 4 {
+		d.fail(headerBase, "has %d fields, not 4", len(f))
+		return nil
+	}
+	run, err := valueAlphabet.unescape(f[0])
+	if err != nil {
+		d.fail(headerBase, "%v", err)
+	}
+	b := &ResetBase{Base: Base{RunID(run), EventID(d.number(headerBase, f[1]))}, Sequence: d.number(headerBase, f[2])}
+	d.base64(headerBase, f[3], b.Hash[:])
+	return b
+}
+
 func (d *decoder) back(sequence uint64) []uint64 {
 	f := strings.Split(d.one(headerBack), " ")
 	if len(f) > MaxBack {
@@ -436,8 +491,10 @@ func (d *decoder) back(sequence uint64) []uint64 {
 	return back
 }
 
-func (d *decoder) bytes(name string, into []byte) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(d.one(name))
+func (d *decoder) bytes(name string, into []byte) { d.base64(name, d.one(name), into) }
+
+func (d *decoder) base64(name, s string, into []byte) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(b) != len(into) {
 		d.fail(name, "is not %d bytes of base64", len(into))
 		return

@@ -45,6 +45,15 @@ func drawCommit(t *rapid.T) *events.Commit {
 		c.Closed = &closed
 		c.Run = drawSegment(t, c, "run", &closed)
 	}
+	if c.Run.Opens() && len(c.Back) > 0 && rapid.Bool().Draw(t, "is a reset") {
+		c.Base = &events.ResetBase{
+			Base:     events.Base{Run: c.Run.Run + "0", Event: events.EventID(rapid.Int64Range(1, 1<<40).Draw(t, "base event"))},
+			Sequence: rapid.Uint64Range(1, c.Back[0]).Draw(t, "base lies at"),
+		}
+		copy(c.Base.Hash[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "base hash"))
+		c.Run.First += c.Base.Event
+		c.Run.Last += c.Base.Event
+	}
 	return c
 }
 
@@ -74,7 +83,7 @@ func drawVoid(t *rapid.T, c *events.Commit) *events.Commit {
 func drawSegment(t *rapid.T, c *events.Commit, label string, closed *events.Segment) events.Segment {
 	open := rapid.SampledFrom([]events.Status{enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED})
 	s := events.Segment{
-		Run:   events.RunID(drawID(t, label, events.MaxRunIDBytes-1)),
+		Run:   events.RunID(drawID(t, label, events.MaxRunIDBytes-2)),
 		Type:  rapid.OneOf(rapid.Just(""), rapid.Just("Order"), rapid.StringN(0, 20, 100)).Draw(t, label+" type"),
 		After: events.Status(rapid.IntRange(1, 255).Draw(t, label+" status")),
 		Size:  rapid.Int64Range(0, 1<<40).Draw(t, label+" size"), RunFirst: c.Position.Sequence,
@@ -143,6 +152,7 @@ func FuzzDecode(f *testing.F) {
 		},
 		{ID: "c", Kind: events.KindVoid, Back: []uint64{9}, Void: &events.Void{Messages: 1, Last: 11}, Run: events.Segment{Run: "r", First: 3, Last: 2, Before: 2, After: 2, Size: 70, RunFirst: 4}},
 		{ID: "c", Kind: events.KindVoid, Void: &events.Void{Messages: 2, Last: 11}},
+		{ID: "c", Back: []uint64{9}, Base: &events.ResetBase{Base: events.Base{Run: "r", Event: 4}, Sequence: 7}, Run: events.Segment{Run: "s", First: 5, Last: 5, After: 1, Size: 70, PrevRunFirst: 4}},
 	} {
 		if c.Kind == 0 {
 			c.Kind = events.KindEvents
@@ -199,8 +209,12 @@ func TestEnvelopesThatAreNone(t *testing.T) {
 		Workflow: right.Workflow, Position: right.Position, Kind: events.KindVoid, ID: "c", Back: right.Back, Void: &events.Void{Messages: 2, Last: 18},
 		Run: events.Segment{Run: "r", First: 6, Last: 5, Type: "Order", Before: 2, After: 2, Size: 99, RunFirst: 9, PrevRunFirst: 3}, Body: []byte("a reason"),
 	}
+	reset := right
+	reset.Run = events.Segment{Run: "r", First: 7, Last: 9, Type: "Order", After: 1, Size: 99, RunFirst: 20, PrevRunFirst: 9}
+	reset.Base = &events.ResetBase{Base: events.Base{Run: "q", Event: 6}, Sequence: 15, Hash: events.Hash{1}}
+	const hash = "AQAAAAAAAAAAAAAAAAAAAA"
 	first := events.Commit{Workflow: right.Workflow, Position: right.Position, Kind: events.KindVoid, ID: "c", Void: &events.Void{Messages: 19, Last: 19}}
-	for name, c := range map[string]*events.Commit{"right": &right, "two": &two, "start": &start, "void": &void, "void before the first run": &first} {
+	for name, c := range map[string]*events.Commit{"right": &right, "two": &two, "start": &start, "void": &void, "void before the first run": &first, "reset": &reset} {
 		if got, err := events.Decode(message(c)); err != nil || !cmp.Equal(got, c) {
 			t.Fatalf("the envelope %q is refused: %v\n%s", name, err, cmp.Diff(c, got))
 		}
@@ -226,6 +240,19 @@ func TestEnvelopesThatAreNone(t *testing.T) {
 		{"a void of none but commits", &void, "Nats-Expected-Last-Subject-Sequence", "15"},
 		{"a void of itself", &void, "Nats-Expected-Last-Subject-Sequence", "20"},
 		{"a void without an expectation", &void, "Nats-Expected-Last-Subject-Sequence", ""},
+		{"a base of a run that goes on", &right, "A-Base", "q 3 15 " + hash},
+		{"a base of a run that begins with event 1", &two, "A-Base", "q 3 15 " + hash},
+		{"a base of nothing before it", &start, "A-Base", "q 3 15 " + hash},
+		{"a base of a void", &void, "A-Base", "q 5 15 " + hash},
+		{"no base of a run that begins with a later event", &reset, "A-Base", ""},
+		{"a base that ends before the run begins", &reset, "A-Base", "q 5 15 " + hash},
+		{"a base that is the run itself", &reset, "A-Base", "r 6 15 " + hash},
+		{"a base without a run", &reset, "A-Base", " 6 15 " + hash},
+		{"a base that lies behind the commit before", &reset, "A-Base", "q 6 16 " + hash},
+		{"a base that lies nowhere", &reset, "A-Base", "q 6 0 " + hash},
+		{"a base without a hash", &reset, "A-Base", "q 6 15"},
+		{"a base with a hash that is cut", &reset, "A-Base", "q 6 15 AQAA"},
+		{"a base and more", &reset, "A-Base", "q 6 15 " + hash + " 1"},
 		{"a void that closes a run", &void, "A-Closed", "q 4-5 1>6 99 9 3"},
 		{"a void with an event", &void, "A-Run", "r 5-5 2>2 99 9 3"},
 		{"a void that changes a status", &void, "A-Run", "r 6-5 1>2 99 9 3"},

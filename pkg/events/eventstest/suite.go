@@ -90,6 +90,7 @@ func Run(t *testing.T, h Harness) {
 		{"limits", limitCases()},
 		{"foreign", foreignCases()},
 		{"void", voidCases()},
+		{"reset", resetCases()},
 		{"tokens", tokenCases()},
 		{"source", sourceCases()},
 		{"races", raceCases()},
@@ -105,7 +106,10 @@ func Run(t *testing.T, h Harness) {
 		}{"heartbeats' outcome", heartbeatOutcomeCases()}, struct {
 			name  string
 			cases []testCase
-		}{"void's outcome", voidOutcomeCases()})
+		}{"void's outcome", voidOutcomeCases()}, struct {
+			name  string
+			cases []testCase
+		}{"reset's outcome", resetOutcomeCases()})
 	}
 	if h.Features.Alter != nil {
 		groups = append(groups, struct {

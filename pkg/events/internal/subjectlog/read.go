@@ -26,7 +26,7 @@ func (l *Log) Read(ctx context.Context, w events.Workflow, o events.ReadOptions)
 			yield(nil, err)
 			return
 		}
-		r := reading{Log: l, w: w, span: s, o: o, left: o.Limit, yield: yield}
+		r := reading{Log: l, w: w, span: s, o: o, giving: &giving{left: o.Limit, yield: yield}}
 		if o.Reverse {
 			err = r.reverse(ctx, last)
 		} else {
@@ -54,20 +54,31 @@ func checkRead(w events.Workflow, o events.ReadOptions) error {
 // reading is one read of a run under way.
 type reading struct {
 	*Log
-	w     events.Workflow
-	span  span
-	o     events.ReadOptions
-	left  int
-	yield func(*events.Event, error) bool
+	w    events.Workflow
+	span span
+	o    events.ReadOptions
+	// upto is the last event that is read of a base, which the span's last
+	// commit holds; 0: the run is read to its end.
+	upto events.EventID
+	*giving
+}
+
+// giving is where a read and those of its bases give their events.
+type giving struct {
+	left    int // events; 0 and below: no limit
+	stopped bool
+	yield   func(*events.Event, error) bool
 }
 
 // give yields an event and reports whether there is more to give.
-func (r *reading) give(e *events.Event) bool {
-	if !r.yield(e, nil) {
+func (g *giving) give(e *events.Event) bool {
+	if !g.yield(e, nil) {
+		g.stopped = true
 		return false
 	}
-	r.left--
-	return r.left != 0
+	g.left--
+	g.stopped = g.left == 0
+	return !g.stopped
 }
 
 func (r *reading) forward(ctx context.Context, last *events.Commit) error {
@@ -81,6 +92,14 @@ func (r *reading) forward(ctx context.Context, last *events.Commit) error {
 		if seg == nil || c.Void != nil {
 			continue // the start of the run that comes next, in a commit of its own
 		}
+		if seen == 0 && c.Base != nil && seg == &c.Run {
+			if from <= c.Base.Event {
+				if err := r.baseForward(ctx, c); err != nil || r.stopped {
+					return err
+				}
+			}
+			seen = c.Base.Event
+		}
 		if seg.First != seen+1 {
 			return corrupt(c, "run %s goes on with event %d after %d", seg.Run, seg.First, seen)
 		}
@@ -91,6 +110,9 @@ func (r *reading) forward(ctx context.Context, last *events.Commit) error {
 		events, err := eventsOf(c, seg)
 		if err != nil {
 			return err
+		}
+		if r.upto != 0 && r.upto < seg.Last {
+			events = events[:r.upto-seg.First+1]
 		}
 		for _, e := range events[max(0, int(from-seg.First)):] {
 			if !r.give(e) {
@@ -150,6 +172,8 @@ func (r *reading) reverse(ctx context.Context, last *events.Commit) error {
 	switch {
 	case next < 0:
 		return r.noEvent(0)
+	case next > 0 && c.Base != nil && c.Run.Run == r.span.run && next == c.Base.Event:
+		return r.baseReverse(ctx, c)
 	case next > 0:
 		return r.corruptAt(r.w, r.span.first, "run %s begins with event %d", r.span.run, next+1)
 	}
