@@ -183,7 +183,14 @@ func (w *pipeline) read(ctx context.Context) error {
 		if err != nil {
 			return send(ctx, w.decoded, sized{err: err})
 		}
-		n := min(int64(len(m.Body))+1024, int64(w.config.BufferBytes))
+		n := int64(len(m.Body)) + 1024
+		if c.Base != nil {
+			if err := Complete(ctx, w.source, &c); err != nil {
+				return send(ctx, w.decoded, sized{err: err})
+			}
+			n += c.Run.Size
+		}
+		n = min(n, int64(w.config.BufferBytes))
 		if err := w.buffer.Acquire(ctx, n); err != nil {
 			return err
 		}

@@ -167,6 +167,15 @@ func (f *folder) apply(b *builder, c projection.Commit) error {
 	return nil
 }
 
+// baseOf are the events that a run begins with before those of its segment: of
+// the base, if it is a reset that begins here.
+func baseOf(c projection.Commit, part events.SegmentEvents) []*events.Event {
+	if c.Base == nil || part.Segment != &c.Run {
+		return nil
+	}
+	return c.BaseEvents
+}
+
 // firstRun reports whether a commit opens its workflow's first run: then only
 // voids lie before it.
 func firstRun(c projection.Commit) bool {
@@ -190,6 +199,9 @@ func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part ev
 	case part.Opens() && r != nil:
 		return fmt.Errorf("it starts run %s while run %s is open", part.Run, e.runID)
 	case part.Opens():
+		if got := events.EventID(len(baseOf(c, part))); got != part.First-1 {
+			return fmt.Errorf("it begins with event %d, and its base has %d", part.First, got)
+		}
 		r = &run{state: execution.New(c.Workflow, part.Run), partition: c.Position.Partition, firstSequence: c.Position.Sequence}
 		e.open, e.runID = r, part.Run
 		e.runs++
@@ -204,6 +216,9 @@ func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part ev
 	}
 	s := r.state
 	changes := b.changes(r)
+	for _, ev := range baseOf(c, part) {
+		s.ApplyTo(ev, changes) // its row is that of the run that it was written in
+	}
 	rows := newEventRows(c.Workflow, part.Run, c.Position, len(part.Events))
 	for _, ev := range part.Events {
 		b.events = append(b.events, rows.next(ev, s.EventName(ev)))

@@ -313,7 +313,9 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 			break
 		}
 		before := len(b.events)
-		w.foldMessage(f, b, m)
+		if err := w.foldMessage(ctx, f, b, m); err != nil {
+			return err
+		}
 		if err := stored.compare(m.Position.Sequence, b.events[before:]); err != nil {
 			return err
 		}
@@ -331,28 +333,35 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 // foldMessage applies one message. A workflow whose log cannot be folded is
 // reported once and left out of the comparison from there on, unless a void
 // covers what could not.
-func (w *comparison) foldMessage(f *folder, b *builder, m events.Message) {
+func (w *comparison) foldMessage(ctx context.Context, f *folder, b *builder, m events.Message) error {
 	c, err := projection.Decode(m)
 	if err != nil {
 		workflow, parseErr := events.ParseSubject(m.Subject)
 		if parseErr == nil && w.unfolded[workflow] {
-			return
+			return nil
 		}
 		w.unfold(workflow, "", m.Position, err, parseErr == nil)
-		return
+		return nil
 	}
 	if w.unfolded[c.Workflow] && (c.Void == nil || !w.doubts[c.Workflow].voidable) {
-		return
+		return nil
+	}
+	err = projection.Complete(ctx, w.log, &c)
+	if err != nil && !errors.Is(err, projection.ErrCannotApply) {
+		return err
 	}
 	before := len(b.events)
-	if err := f.apply(b, c); err != nil {
+	if err == nil {
+		err = f.apply(b, c)
+	}
+	if err != nil {
 		b.events = b.events[:before]
 		if w.unfolded[c.Workflow] {
-			return
+			return nil
 		}
 		var broken *brokenChainError
-		w.unfold(c.Workflow, c.Run.Run, c.Position, err, errors.As(err, &broken))
-		return
+		w.unfold(c.Workflow, c.Run.Run, c.Position, err, errors.As(err, &broken) || errors.Is(err, projection.ErrCannotApply))
+		return nil
 	}
 	delete(w.unfolded, c.Workflow)
 	delete(w.doubts, c.Workflow)
@@ -361,6 +370,7 @@ func (w *comparison) foldMessage(f *folder, b *builder, m events.Message) {
 	if w.o.Progress != nil {
 		w.o.Progress(c.Count())
 	}
+	return nil
 }
 
 // doubt is why a workflow could not be folded further.

@@ -115,7 +115,10 @@ func (t *table) follow(ctx context.Context, p events.Partition) error {
 		if err != nil {
 			return err
 		}
-		if stopped := t.apply(m); stopped != nil {
+		if stopped := t.apply(ctx, m); stopped != nil {
+			if !errors.Is(stopped, projection.ErrCannotApply) {
+				return stopped
+			}
 			void, err := t.isVoid(ctx, m)
 			if err != nil {
 				return err
@@ -143,15 +146,23 @@ func (t *table) isVoid(ctx context.Context, m events.Message) (bool, error) {
 	return err == nil, err
 }
 
-func (t *table) apply(m events.Message) error {
+func (t *table) apply(ctx context.Context, m events.Message) error {
 	c, err := projection.Decode(m)
 	if err != nil {
+		return err
+	}
+	if err := projection.Complete(ctx, t.log, &c); err != nil {
 		return err
 	}
 	for _, part := range c.Segments {
 		k := key{c.Workflow, part.Run}
 		if part.Opens() {
 			t.rows[k] = &row{state: execution.New(c.Workflow, part.Run)}
+			if part.Segment == &c.Run {
+				for _, e := range c.BaseEvents {
+					t.rows[k].state.Apply(e)
+				}
+			}
 		}
 		r := t.rows[k]
 		if r == nil || r.state == nil || r.state.LastEventID+1 != part.First {
