@@ -80,15 +80,15 @@ type Result struct {
 // Reader reads one workflow.
 type Reader interface {
 	// Tail is the end of the workflow as the leader of its stream knows it.
-	// It fails with ErrNotFound if the workflow has no commit, ErrCorrupt if
-	// its last message is none.
+	// It fails with ErrNotFound if the workflow has no run, ErrCorrupt if its
+	// last message is no commit.
 	Tail(ctx context.Context, w Workflow) (Cursor, error)
 	// Read yields the events of one run in order of their ids, or reversed.
 	// The first error ends it; without one all that was asked for was yielded.
 	Read(ctx context.Context, w Workflow, o ReadOptions) iter.Seq2[*Event, error]
 	// Commits yields the commits of all runs of the workflow in order, from
-	// its first to the one that was its last when the iteration began. It
-	// checks the chain.
+	// its first to the one that was its last when the iteration began, voids
+	// among them and what they cover not. It checks the chain.
 	Commits(ctx context.Context, w Workflow) iter.Seq2[*Commit, error]
 }
 

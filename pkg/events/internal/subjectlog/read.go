@@ -267,7 +267,7 @@ func (l *Log) Commits(ctx context.Context, w events.Workflow) iter.Seq2[*events.
 			yield(nil, err)
 			return
 		}
-		last, err := l.tail(ctx, w)
+		last, err := l.last(ctx, w)
 		if err != nil {
 			yield(nil, err)
 			return
