@@ -40,7 +40,7 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 
 // answers are the errors of a log that are an answer: it is reached, and says no.
 var answers = []error{
-	events.ErrConflict, events.ErrClosed, events.ErrNotFound, events.ErrLimit, events.ErrCommitIDReused,
+	events.ErrConflict, events.ErrClosed, events.ErrNotFound, events.ErrLimit, events.ErrCommitIDReused, events.ErrNotVoidable,
 }
 
 // exitCode says how a program ends that failed with err.

@@ -16,8 +16,8 @@ import (
 func logCommand(a *app) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "log",
-		Short: "Create and inspect the log",
-	}, logCreateCommand(a), logInfoCommand(a))
+		Short: "Create, inspect and mend the log",
+	}, logCreateCommand(a), logInfoCommand(a), logVoidCommand(a))
 }
 
 func logCreateCommand(a *app) *cobra.Command {

@@ -13,11 +13,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
@@ -38,6 +41,7 @@ var migrated = testenv.Template{Name: "migrated", Prepare: func(ctx context.Cont
 //	field PATH WANT             a value of the JSON on stdout, e.g. events.0.eventId
 //	keys PATH NAME…             exactly these members of an object; . is the whole
 //	lines N                     so many lines on stdout
+//	foreign WORKFLOW            a message on the workflow's subject that is no commit
 func TestScripts(t *testing.T) {
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
@@ -59,10 +63,25 @@ func TestScripts(t *testing.T) {
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": exits, "field": field, "keys": keys, "lines": lines,
+					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign,
 				},
 			})
 		})
+	}
+}
+
+func foreign(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: foreign WORKFLOW")
+	}
+	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
+	ts.Check(err)
+	defer nc.Close()
+	// The stream's answer says that it is stored.
+	answer, err := nc.Request(events.Workflow{Namespace: "default", ID: args[0]}.Subject(), []byte("hello"), 30*time.Second)
+	ts.Check(err)
+	if !strings.Contains(string(answer.Data), `"seq"`) {
+		ts.Fatalf("foreign: %s", answer.Data)
 	}
 }
 

@@ -25,6 +25,8 @@ type verified struct {
 	Unlisted    int64            `json:"unlisted"` // differences beyond those
 	// Forgotten heartbeats are in the tables only: the log's have aged out.
 	Forgotten int64 `json:"forgotten"`
+	// Voided messages are no commits, and were declared void.
+	Voided int64 `json:"voided"`
 }
 
 // difference is one place at which the log or the tables are not as they must be.
@@ -104,7 +106,7 @@ could not be completed is exit code 3.`,
 
 // verification puts both reports together.
 func verification(inLog replay.LogReport, inTables pgstore.VerifyReport) verified {
-	v := verified{Commits: inLog.Commits, Events: inLog.Events, Runs: inLog.Runs, Rows: inTables.Rows, Differences: []difference{}, Unlisted: inLog.Unlisted + inTables.Unlisted, Forgotten: inTables.Forgotten}
+	v := verified{Commits: inLog.Commits, Events: inLog.Events, Runs: inLog.Runs, Rows: inTables.Rows, Differences: []difference{}, Unlisted: inLog.Unlisted + inTables.Unlisted, Forgotten: inTables.Forgotten, Voided: inLog.Voided}
 	for _, d := range inLog.Differences {
 		v.Differences = append(v.Differences, difference{
 			Kind: d.Kind, Namespace: d.Workflow.Namespace, Workflow: d.Workflow.ID, Run: d.Run, Where: fmt.Sprintf("log %s: %s", d.Position, d.Detail),
@@ -148,6 +150,9 @@ func (a *app) printVerifiedTable(v verified) error {
 	t.row("runs", v.Runs)
 	for _, name := range slices.Sorted(maps.Keys(v.Rows)) {
 		t.row("rows of "+name, v.Rows[name])
+	}
+	if v.Voided > 0 {
+		t.row("voided messages", v.Voided)
 	}
 	if v.Forgotten > 0 {
 		t.row("forgotten heartbeats", v.Forgotten)

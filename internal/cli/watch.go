@@ -129,14 +129,19 @@ func (w *watching) run(ctx context.Context) error {
 	return err
 }
 
-// passOver goes on after a commit that cannot be read, unless it is of the only
-// workflow that is watched.
-func (w *watching) passOver(p events.Position, err error) error {
+// passOver goes on after a message that is no commit, unless it is of the only
+// workflow that is watched. One that was declared void is nobody's concern.
+func (w *watching) passOver(ctx context.Context, m events.Message, err error) error {
+	if workflow, parseErr := events.ParseSubject(m.Subject); parseErr == nil {
+		if _, not := w.log.Covering(ctx, workflow, m.Position); not == nil {
+			return nil
+		}
+	}
 	if w.flags.workflow != "" {
 		return err
 	}
 	w.unread++
-	slog.Error("a commit cannot be read: its workflow is corrupt", slog.String("position", p.String()), slog.Any("error", err))
+	slog.Error("a commit cannot be read: its workflow is corrupt", slog.String("position", m.Position.String()), slog.Any("error", err))
 	return nil
 }
 
@@ -211,7 +216,7 @@ func (w *watching) print(ctx context.Context, messages <-chan events.Message) (e
 		if !ok {
 			return nil
 		}
-		if err := w.message(m); err != nil {
+		if err := w.message(ctx, m); err != nil {
 			return err
 		}
 	}
@@ -228,17 +233,17 @@ type watched struct {
 	Event      json.RawMessage `json:"event"`
 }
 
-func (w *watching) message(m events.Message) error {
+func (w *watching) message(ctx context.Context, m events.Message) error {
 	c, err := events.Decode(m)
 	if err != nil {
-		return w.passOver(m.Position, err)
+		return w.passOver(ctx, m, err)
 	}
 	if w.flags.workflow == "" && !w.flags.allNamespaces && c.Workflow.Namespace != w.namespace {
 		return nil
 	}
 	segments, err := c.Segments()
 	if err != nil {
-		return w.passOver(m.Position, err)
+		return w.passOver(ctx, m, err)
 	}
 	for _, s := range segments {
 		for _, e := range s.Events {

@@ -122,6 +122,29 @@ func (l *PendingLog) Follow(ctx context.Context, p events.Partition, o events.Fo
 	return pendingRead(l, func(log events.Log) iter.Seq2[events.Message, error] { return log.Follow(ctx, p, o) })
 }
 
+// BaseEvents is events.Source's.
+func (l *PendingLog) BaseEvents(ctx context.Context, c *events.Commit) iter.Seq2[*events.Event, error] {
+	return pendingRead(l, func(log events.Log) iter.Seq2[*events.Event, error] { return log.BaseEvents(ctx, c) })
+}
+
+// Covering is events.Source's.
+func (l *PendingLog) Covering(ctx context.Context, w events.Workflow, p events.Position) (*events.Commit, error) {
+	log, err := l.get()
+	if err != nil {
+		return nil, err
+	}
+	return log.Covering(ctx, w, p)
+}
+
+// Void is events.Voider's.
+func (l *PendingLog) Void(ctx context.Context, r events.VoidRequest) (events.VoidResult, error) {
+	log, err := l.get()
+	if err != nil {
+		return events.VoidResult{}, err
+	}
+	return log.Void(ctx, r)
+}
+
 // RecordHeartbeat is events.Heartbeats'.
 func (l *PendingLog) RecordHeartbeat(ctx context.Context, h events.Heartbeat) (newest bool, err error) {
 	log, err := l.get()

@@ -16,13 +16,29 @@ func (c *Commit) ChainHash(prev Hash) Hash {
 	b = appendText(b, c.Workflow.Subject())
 	b = appendText(b, string(c.ID))
 	b = append(b, c.Digest[:]...)
-	if c.Closed != nil {
-		b = append(b, 2)
-		b = c.Closed.appendChained(b)
-	} else {
-		b = append(b, 1)
+	reset := byte(0)
+	if c.Base != nil {
+		reset = 0x80
 	}
-	b = c.Run.appendChained(b)
+	switch {
+	case c.Closed != nil:
+		b = append(b, reset|2)
+		b = c.Closed.appendChained(b)
+		b = c.Run.appendChained(b)
+	case c.Run.Run != "":
+		b = append(b, reset|1)
+		b = c.Run.appendChained(b)
+	default:
+		b = append(b, reset) // a void before the first run
+	}
+	if c.Base != nil {
+		b = appendText(b, string(c.Base.Run))
+		b = binary.AppendUvarint(b, uint64(c.Base.Event))
+		b = append(b, c.Base.Hash[:]...)
+	}
+	if c.Void != nil {
+		b = binary.AppendUvarint(b, c.Void.Messages)
+	}
 
 	h := sha256.New()
 	h.Write(b)

@@ -16,7 +16,7 @@ import (
 // changes. Traceparent is for whoever looks at a request, Hash is the chain.
 var uncovered = map[string]bool{
 	"Commit.Position.Partition": true, "Commit.Position.Sequence": true, "Commit.Time": true, "Commit.Back": true,
-	"Commit.Traceparent": true, "Commit.Hash": true,
+	"Commit.Traceparent": true, "Commit.Hash": true, "Commit.Void.Last": true, "Commit.Base.Sequence": true,
 	"Commit.Run.RunFirst": true, "Commit.Run.PrevRunFirst": true, "Commit.Closed.RunFirst": true, "Commit.Closed.PrevRunFirst": true,
 }
 
@@ -29,6 +29,8 @@ func TestTheChainCoversEveryField(t *testing.T) {
 			Back:   []uint64{15, 9},
 			Closed: &events.Segment{Run: "q", First: 4, Last: 5, Type: "Payment", Before: 1, After: 6, Size: 99, RunFirst: 9, PrevRunFirst: 3},
 			Run:    events.Segment{Run: "r", First: 1, Last: 1, Type: "Order", After: 1, Size: 9, RunFirst: 20, PrevRunFirst: 9},
+			Base:   &events.ResetBase{Base: events.Base{Run: "p", Event: 3}, Sequence: 7},
+			Void:   &events.Void{Messages: 3, Last: 18},
 			Body:   []byte("body"),
 		}
 	}
@@ -94,7 +96,8 @@ func TestTheChainTellsCommitsApart(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawCommit(t), drawCommit(t)
 		same := a.Workflow == b.Workflow && a.Kind == b.Kind && a.ID == b.ID && a.Digest == b.Digest && slices.Equal(a.Body, b.Body) &&
-			chained(a.Closed) == chained(b.Closed) && chained(&a.Run) == chained(&b.Run)
+			chained(a.Closed) == chained(b.Closed) && chained(&a.Run) == chained(&b.Run) &&
+			(a.Void == nil || a.Void.Messages == b.Void.Messages) && chainedBase(a.Base) == chainedBase(b.Base)
 		if got := a.ChainHash(events.Hash{}) == b.ChainHash(events.Hash{}); got != same {
 			t.Fatalf("same hash: %t, same content: %t\n%+v\n%+v", got, same, a, b)
 		}
@@ -104,6 +107,13 @@ func TestTheChainTellsCommitsApart(t *testing.T) {
 	if a.ChainHash(events.Hash{}) == b.ChainHash(events.Hash{}) {
 		t.Error("the border between commit id and run is not covered")
 	}
+}
+
+func chainedBase(b *events.ResetBase) events.ResetBase {
+	if b == nil {
+		return events.ResetBase{}
+	}
+	return events.ResetBase{Base: b.Base, Hash: b.Hash}
 }
 
 // chained is what the chain covers of a segment.

@@ -23,8 +23,8 @@ const (
 	// KindAnchor is reserved: a cursor without events, left where older
 	// messages moved to a cold tier.
 	KindAnchor Kind = 2
-	// KindVoid is reserved: it declares the messages between the last valid
-	// commit and itself void.
+	// KindVoid is a commit without events: it declares the messages between the
+	// last valid commit and itself void.
 	KindVoid Kind = 3
 )
 
@@ -89,8 +89,14 @@ type Commit struct {
 	// Closed is the run that this commit closes before it opens another one;
 	// nil in a commit of one run.
 	Closed *Segment
-	// Run is the run that is the workflow's newest after this commit.
+	// Run is the run that is the workflow's newest after this commit. In a void
+	// it has no events, and is zero where the workflow has had no run yet.
 	Run Segment
+	// Base is set where Run begins as a reset of another run: with the events
+	// of that one up to Base.Event, which are not stored again.
+	Base *ResetBase
+	// Void is set in a commit of KindVoid only, whose Body is the reason.
+	Void *Void
 	// Back holds the sequences of the commits of the workflow before this
 	// one, newest first, at most MaxBack: hints that a reader checks.
 	Back        []uint64
@@ -107,6 +113,9 @@ const MaxBack = 8
 
 // Count is the number of events in the commit.
 func (c *Commit) Count() int {
+	if c.Kind == KindVoid {
+		return 0
+	}
 	n := c.Run.Count()
 	if c.Closed != nil {
 		n += c.Closed.Count()
@@ -115,8 +124,11 @@ func (c *Commit) Count() int {
 }
 
 // Segments yields the runs of the commit with their events, the closed one
-// first. It fails with *CorruptError if the body is not what the envelope says.
+// first; none for a void. It fails with *CorruptError if the body is not what the envelope says.
 func (c *Commit) Segments() ([]SegmentEvents, error) {
+	if c.Kind == KindVoid {
+		return nil, nil
+	}
 	var h historypb.History
 	if err := proto.Unmarshal(c.Body, &h); err != nil {
 		return nil, c.corrupt("body is not a History: %v", err)

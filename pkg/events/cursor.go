@@ -81,7 +81,7 @@ func (c Cursor) Of(id Identity) error {
 
 // String says where the workflow stood, for people.
 func (c Cursor) String() string {
-	if c.IsZero() {
+	if c.run == "" {
 		return "no run"
 	}
 	return fmt.Sprintf("run %s at event %d, %s, position %s", c.run, c.last, c.status, c.position)
@@ -263,13 +263,19 @@ func (c Cursor) check() error {
 	if err := c.workflow.Validate(); err != nil {
 		return err
 	}
-	if err := CheckID("run", string(c.run), MaxRunIDBytes); err != nil {
+	if c.run == "" { // a void before the first run
+		if c.last != 0 || c.size != 0 || c.status != 0 || c.runFirst != 0 || c.workflowType != "" {
+			return errors.New("has no run, and says something of it")
+		}
+	} else if err := CheckID("run", string(c.run), MaxRunIDBytes); err != nil {
 		return err
+	} else if c.last < 1 || c.size < 0 || c.status == 0 || c.runFirst == 0 {
+		return errors.New("lacks what every run has")
 	}
 	switch {
-	case c.logID == "" || c.position.Partition < 0 || c.last < 1 || c.size < 0 || c.status == 0:
+	case c.logID == "" || c.position.Partition < 0:
 		return errors.New("lacks what every cursor has")
-	case c.runFirst == 0 || c.runFirst > c.position.Sequence || c.prevRunFirst > c.runFirst:
+	case c.runFirst > c.position.Sequence || c.prevRunFirst > c.runFirst:
 		return errors.New("has runs that begin out of order")
 	case len(c.workflowType) > MaxWorkflowTypeBytes || !utf8.ValidString(c.workflowType):
 		return errors.New("has a workflow type that is none")

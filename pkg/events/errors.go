@@ -33,8 +33,13 @@ var (
 	ErrUnavailable = errors.New("the log is unavailable")
 	// ErrCorrupt: a message on the workflow's subject is not the commit that
 	// should be there. The workflow takes no appends and gives no history until
-	// it is mended; others are not affected.
+	// it is mended, by a void (see Voider) where the message was never a commit;
+	// others are not affected.
 	ErrCorrupt = errors.New("the log is corrupt")
+	// ErrNotVoidable: there is nothing on the workflow's subject that could be
+	// declared void: either nothing is wrong there, or a void would take back
+	// what was appended. Nothing was stored; *NotVoidableError says which.
+	ErrNotVoidable = errors.New("there is nothing to void")
 	// ErrWrongLog: this is not the log that was expected: another log id, an
 	// epoch before or after a restore, a format or settings that are not this
 	// version's. Nothing was stored.
@@ -180,6 +185,20 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("the log is corrupt at %s (%s): %s", e.Position, e.Workflow, e.Reason)
 }
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
+
+// NotVoidableError says why a workflow has nothing that can be declared void.
+type NotVoidableError struct {
+	Workflow Workflow
+	// Position is that of the commit that a void would take back; zero where
+	// nothing is wrong.
+	Position Position
+	Reason   string
+}
+
+func (e *NotVoidableError) Error() string {
+	return fmt.Sprintf("nothing of %s can be declared void: %s", e.Workflow, e.Reason)
+}
+func (e *NotVoidableError) Is(target error) bool { return target == ErrNotVoidable }
 
 // WrongLogError says what was expected of the log and what it is.
 type WrongLogError struct{ What, Want, Got string }

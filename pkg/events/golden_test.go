@@ -42,13 +42,20 @@ type vector struct {
 // vectorRequest is a request: what it expects is that the workflow ends with
 // the vectors before it.
 type vectorRequest struct {
-	Namespace   string   `json:"namespace"`
-	WorkflowID  string   `json:"workflowId"`
-	CommitID    string   `json:"commitId"`
-	RunID       string   `json:"runId,omitempty"`
-	Traceparent string   `json:"traceparent,omitempty"`
-	Clock       string   `json:"clock"`  // for events without a time
-	Events      []string `json:"events"` // protobuf HistoryEvent, hexadecimal
+	Namespace   string      `json:"namespace"`
+	WorkflowID  string      `json:"workflowId"`
+	CommitID    string      `json:"commitId"`
+	RunID       string      `json:"runId,omitempty"`
+	Traceparent string      `json:"traceparent,omitempty"`
+	Clock       string      `json:"clock"` // for events without a time
+	Base        *vectorBase `json:"base,omitempty"`
+	Events      []string    `json:"events"` // protobuf HistoryEvent, hexadecimal
+}
+
+// vectorBase is what a request resets.
+type vectorBase struct {
+	RunID   string `json:"runId"`
+	EventID uint64 `json:"eventId"`
 }
 
 type vectorMessage struct {
@@ -138,6 +145,24 @@ var scenarios = map[string][]struct {
 		{"more of it", events.Request{
 			Workflow: events.Workflow{Namespace: "default", ID: "twice"}, CommitID: "c4", Expect: events.AtEnd(),
 			Events: []*events.Event{event(enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED, 2, given)},
+		}},
+	},
+	"resets": {
+		{"a run to be reset", events.Request{
+			Workflow: events.Workflow{Namespace: "default", ID: "again"}, CommitID: "c1", RunID: "run 1",
+			Events: []*events.Event{begun("A", 1, given), event(enumspb.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, 2, given), event(enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED, 3, given)},
+		}},
+		{"reset while it is open, which ends it", events.Request{
+			Workflow: events.Workflow{Namespace: "default", ID: "again"}, CommitID: "c2", RunID: "run-2", Expect: events.AtEnd(), Base: &events.Base{Run: "run 1", Event: 2},
+			Events: []*events.Event{event(enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED, 4, given), event(enumspb.EVENT_TYPE_MARKER_RECORDED, 0, given)},
+		}},
+		{"its end", events.Request{
+			Workflow: events.Workflow{Namespace: "default", ID: "again"}, CommitID: "c3", Expect: events.AtEnd(),
+			Events: []*events.Event{event(enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, 4, given)},
+		}},
+		{"a reset of the closed reset, at an event of its base: the base's run is named", events.Request{
+			Workflow: events.Workflow{Namespace: "default", ID: "again"}, CommitID: "c4", RunID: "run-3", Base: &events.Base{Run: "run-2", Event: 1},
+			Events: []*events.Event{event(enumspb.EVENT_TYPE_MARKER_RECORDED, 2, given)},
 		}},
 	},
 	"awkward-ids": {
@@ -244,6 +269,9 @@ func vectorOf(t *testing.T, why string, r events.Request, m events.Message, c *e
 		Stored: vectorMessage{Sequence: m.Position.Sequence, Subject: m.Subject, Headers: map[string]string{}, Body: hex.EncodeToString(m.Body)},
 		Chain:  vectorHashes{Digest: hex.EncodeToString(c.Digest[:]), Previous: hex.EncodeToString(previous[:]), Chain: hex.EncodeToString(c.Hash[:])},
 	}
+	if r.Base != nil {
+		v.Request.Base = &vectorBase{string(r.Base.Run), uint64(r.Base.Event)}
+	}
 	for _, e := range r.Events {
 		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(e)
 		if err != nil {
@@ -293,7 +321,11 @@ func checkBySpecification(t *testing.T, v vector) {
 
 	// The digest of the request.
 	digested := text(nil, v.Stored.Subject)
-	digested = text(digested, v.Request.RunID)
+	named := v.Request.RunID
+	if base := v.Request.Base; base != nil {
+		named += "\x00" + base.RunID + "\x00" + strconv.FormatUint(base.EventID, 10)
+	}
+	digested = text(digested, named)
 	for _, e := range v.Request.Events {
 		digested = text(digested, string(unhex(e)))
 	}
@@ -319,16 +351,30 @@ func checkBySpecification(t *testing.T, v vector) {
 	chained = text(chained, v.Stored.Subject)
 	chained = text(chained, unescape(h["A-Commit"]))
 	chained = append(chained, digest[:12]...)
+	reset := byte(0)
+	base := strings.Split(h["A-Base"], " ")
+	if len(base) == 4 {
+		reset = 0x80
+	}
 	if closed, ok := h["A-Closed"]; ok {
 		closedType, other := h["A-Closed-Type"]
 		if !other {
 			closedType = h["A-Type"]
 		}
-		chained = segment(append(chained, 2), closed, closedType)
+		chained = segment(append(chained, reset|2), closed, closedType)
 	} else {
-		chained = append(chained, 1)
+		chained = append(chained, reset|1)
 	}
 	chained = segment(chained, h["A-Run"], h["A-Type"])
+	if reset != 0 {
+		chained = text(chained, unescape(base[0]))
+		chained = binary.AppendUvarint(chained, number(base[1]))
+		hash, err := base64.RawURLEncoding.DecodeString(base[3])
+		if err != nil || len(hash) != 16 {
+			t.Fatalf("%s: the base's hash is %q", v.Why, base[3])
+		}
+		chained = append(chained, hash...)
+	}
 	body := unhex(v.Stored.Body)
 	sum := sha256.Sum256(append(chained, body...))
 	if got := hex.EncodeToString(sum[:16]); got != v.Chain.Chain {
@@ -374,7 +420,7 @@ func checkBySpecification(t *testing.T, v vector) {
 		}
 	}
 	known := map[string]bool{
-		"Annals": true, "A-Commit": true, "A-Run": true, "A-Type": true, "A-Closed": true, "A-Closed-Type": true, "A-Back": true,
+		"Annals": true, "A-Commit": true, "A-Run": true, "A-Type": true, "A-Closed": true, "A-Closed-Type": true, "A-Base": true, "A-Back": true,
 		"A-Digest": true, "A-Chain": true, "traceparent": true, "Nats-Expected-Last-Subject-Sequence": true,
 	}
 	for name := range maps.Keys(h) {

@@ -13,6 +13,7 @@ type Log interface {
 	Reader
 	Source
 	Heartbeats
+	Voider
 }
 
 // Appender writes.
@@ -45,6 +46,12 @@ type Request struct {
 	// refused, as far back as CommitID's are looked for; finding out costs a
 	// read for each earlier run, which a UUIDv7 bounds to those of its minute.
 	RunID RunID
+	// Base makes the run that begins here a reset: it begins with the base's
+	// events, and those of this request follow on. A closing event that others
+	// follow ends the run that is open, and what follows is the new run's;
+	// without one all events are the new run's, and no run may be open. None of
+	// them is a start. See Reset for the usual request.
+	Base *Base
 	// Events are 1 or more, in order. An event id of 0 is assigned; one that
 	// is set must be the next. Times that are absent are assigned from this
 	// process's clock.
@@ -73,15 +80,15 @@ type Result struct {
 // Reader reads one workflow.
 type Reader interface {
 	// Tail is the end of the workflow as the leader of its stream knows it.
-	// It fails with ErrNotFound if the workflow has no commit, ErrCorrupt if
-	// its last message is none.
+	// It fails with ErrNotFound if the workflow has no run, ErrCorrupt if its
+	// last message is no commit.
 	Tail(ctx context.Context, w Workflow) (Cursor, error)
 	// Read yields the events of one run in order of their ids, or reversed.
 	// The first error ends it; without one all that was asked for was yielded.
 	Read(ctx context.Context, w Workflow, o ReadOptions) iter.Seq2[*Event, error]
 	// Commits yields the commits of all runs of the workflow in order, from
-	// its first to the one that was its last when the iteration began. It
-	// checks the chain.
+	// its first to the one that was its last when the iteration began, voids
+	// among them and what they cover not. It checks the chain.
 	Commits(ctx context.Context, w Workflow) iter.Seq2[*Commit, error]
 }
 
@@ -112,6 +119,15 @@ type Source interface {
 	// error is yielded) or Until is reached. It survives reconnects. It does
 	// not judge messages: see Decode.
 	Follow(ctx context.Context, p Partition, o FollowOptions) iter.Seq2[Message, error]
+	// BaseEvents yields the events that a run begins with which was reset, from
+	// its first up to Base.Event: those before the events of c, the commit in
+	// which it begins. None if c has no base.
+	BaseEvents(ctx context.Context, c *Commit) iter.Seq2[*Event, error]
+	// Covering is the void that covers a message: the one at this position,
+	// which must be of the workflow. All messages of the workflow between the
+	// first sequence of the void's Back (0 without one) and the void itself are
+	// void. ErrNotFound: the message is not void, or not yet.
+	Covering(ctx context.Context, w Workflow, p Position) (*Commit, error)
 }
 
 // Bounds are the first and the last sequence of a partition, both inclusive.

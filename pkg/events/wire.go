@@ -20,6 +20,8 @@ const (
 	headerType        = "A-Type"        // the workflow type of A-Run, escaped; absent if empty
 	headerClosedType  = "A-Closed-Type" // the same of A-Closed; absent if it is A-Run's
 	headerBack        = "A-Back"        // earlier commits of the workflow; absent in the first
+	headerBase        = "A-Base"        // what A-Run resets, in the commit in which it begins
+	headerVoid        = "A-Void"        // how many messages a void voids; in a void only
 	headerDigest      = "A-Digest"
 	headerChain       = "A-Chain"
 	headerTraceparent = "traceparent"
@@ -34,17 +36,25 @@ const (
 // server compares and sets. Position and Time are the server's and not part of
 // it: RunFirst 0 means that the run begins in this commit.
 func EncodeHeader(c *Commit) Header {
-	const most = 11
+	const most = 13
 	h := make(Header, most)
 	values := make([]string, 0, most) // one allocation for all
 	set := func(name, value string) {
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	set(headerExpected, strconv.FormatUint(c.previous(), 10))
+	set(headerExpected, strconv.FormatUint(c.expected(), 10))
 	set(headerFormat, strconv.Itoa(Format)+" "+c.Kind.String())
 	set(headerCommit, valueAlphabet.escape(string(c.ID)))
-	set(headerRun, c.Run.encode(c.Closed != nil))
+	if c.Run.Run != "" {
+		set(headerRun, c.Run.encode(c.Closed != nil))
+	}
+	if c.Base != nil {
+		set(headerBase, c.Base.encode())
+	}
+	if c.Void != nil {
+		set(headerVoid, strconv.FormatUint(c.Void.Messages, 10))
+	}
 	if c.Run.Type != "" {
 		set(headerType, valueAlphabet.escape(c.Run.Type))
 	}
@@ -65,11 +75,17 @@ func EncodeHeader(c *Commit) Header {
 	return h
 }
 
-// known are the headers that a format 1 commit of events may carry. Readers
+// known are the headers that a format 1 commit of each kind may carry. Readers
 // refuse others of the prefix: they change what a commit means.
-var known = map[string]bool{
-	headerCommit: true, headerRun: true, headerClosed: true, headerType: true, headerClosedType: true,
-	headerBack: true, headerDigest: true, headerChain: true,
+var known = map[Kind]map[string]bool{
+	KindEvents: {
+		headerCommit: true, headerRun: true, headerClosed: true, headerType: true, headerClosedType: true,
+		headerBase: true, headerBack: true, headerDigest: true, headerChain: true,
+	},
+	KindVoid: {
+		headerCommit: true, headerRun: true, headerType: true, headerVoid: true,
+		headerBack: true, headerDigest: true, headerChain: true,
+	},
 }
 
 // Decode reads a stored message as a commit. It fails with *CorruptError if the
@@ -87,12 +103,14 @@ func Decode(m Message) (*Commit, error) {
 	d := decoder{header: m.Header}
 	c.Kind = d.kind()
 	for name := range m.Header {
-		if strings.HasPrefix(name, headerPrefix) && !known[name] {
+		if strings.HasPrefix(name, headerPrefix) && !known[c.Kind][name] {
 			d.fail(name, "is not known here")
 		}
 	}
 	c.ID = CommitID(d.text(headerCommit))
-	c.Run = d.segment(headerRun, m.Position.Sequence, d.has(headerClosed))
+	if c.Kind != KindVoid || d.has(headerRun) {
+		c.Run = d.segment(headerRun, m.Position.Sequence, d.has(headerClosed))
+	}
 	if d.has(headerType) {
 		if c.Run.Type = d.text(headerType); c.Run.Type == "" {
 			d.fail(headerType, "is empty")
@@ -111,10 +129,15 @@ func Decode(m Message) (*Commit, error) {
 	} else if d.has(headerClosedType) {
 		d.fail(headerClosedType, "stands without %s", headerClosed)
 	}
+	if d.has(headerBase) {
+		c.Base = d.base()
+	}
 	if d.has(headerBack) {
 		c.Back = d.back(m.Position.Sequence)
 	}
-	if v := d.one(headerExpected); v != strconv.FormatUint(c.previous(), 10) {
+	if c.Kind == KindVoid {
+		c.Void = d.void(c.previous(), m.Position.Sequence)
+	} else if v := d.one(headerExpected); v != strconv.FormatUint(c.previous(), 10) {
 		d.fail(headerExpected, "is %q, and the commit before this one is %d", v, c.previous())
 	}
 	d.bytes(headerDigest, c.Digest[:])
@@ -140,10 +163,27 @@ func (c *Commit) previous() uint64 {
 	return c.Back[0]
 }
 
+// expected is the sequence of the message that must be the subject's last when
+// this one is stored.
+func (c *Commit) expected() uint64 {
+	if c.Void != nil {
+		return c.Void.Last
+	}
+	return c.previous()
+}
+
 // checkEnvelope holds the rules between the fields of an envelope.
 func (c *Commit) checkEnvelope() error {
 	if err := CheckID(headerCommit, string(c.ID), MaxCommitIDBytes); err != nil {
 		return err
+	}
+	if c.Kind == KindVoid {
+		return c.checkVoid()
+	}
+	if c.Base != nil {
+		if err := c.checkBase(); err != nil {
+			return err
+		}
 	}
 	if err := c.checkSegment(&c.Run, c.Closed != nil); err != nil {
 		return err
@@ -162,6 +202,56 @@ func (c *Commit) checkEnvelope() error {
 	return c.checkSegment(c.Closed, false)
 }
 
+// checkBase holds the rules between what a commit resets and the rest of it.
+func (c *Commit) checkBase() error {
+	b := c.Base
+	if err := CheckID("base run", string(b.Run), MaxRunIDBytes); err != nil {
+		return err
+	}
+	switch {
+	case !c.Run.Opens() || b.Event < 1 || b.Run == c.Run.Run:
+		return fmt.Errorf("run %s goes on from event %d of run %s", c.Run.Run, b.Event, b.Run)
+	case len(c.Back) == 0 || b.Sequence == 0 || b.Sequence > c.Back[0]:
+		return fmt.Errorf("the base lies at %d, and the commits before this one are %d", b.Sequence, c.Back)
+	}
+	return nil
+}
+
+// firstOf is the id of the event with which a run begins that a segment opens.
+func (c *Commit) firstOf(s *Segment) EventID {
+	if c.Base != nil && s == &c.Run {
+		return c.Base.Event + 1
+	}
+	return 1
+}
+
+// checkVoid holds the rules of a void: its run is that of the commit before it,
+// as that one left it, and its body is a reason.
+func (c *Commit) checkVoid() error {
+	if err := CheckVoidReason(string(c.Body)); err != nil {
+		return err
+	}
+	s := &c.Run
+	if s.Run == "" {
+		if s.Type != "" {
+			return fmt.Errorf("%s without %s", headerType, headerRun)
+		}
+		return nil
+	}
+	if err := CheckID("run", string(s.Run), MaxRunIDBytes); err != nil {
+		return err
+	}
+	switch {
+	case len(s.Type) > MaxWorkflowTypeBytes || !utf8.ValidString(s.Type):
+		return fmt.Errorf("the workflow type of run %s is no text of at most %d bytes", s.Run, MaxWorkflowTypeBytes)
+	case s.Last < 1 || s.First != s.Last+1 || s.Before == 0 || s.Before != s.After:
+		return fmt.Errorf("a void goes on with run %s from event %d to %d and status %d to %d", s.Run, s.First, s.Last, s.Before, s.After)
+	case len(c.Back) == 0 || s.RunFirst > c.Back[0] || s.PrevRunFirst > s.RunFirst:
+		return fmt.Errorf("run %s began at %d, the run before it at %d, and the commits before this one are %d", s.Run, s.RunFirst, s.PrevRunFirst, c.Back)
+	}
+	return nil
+}
+
 // checkSegment holds the rules between a segment's fields, and between them and
 // the earlier commits that the envelope names.
 func (c *Commit) checkSegment(s *Segment, behindClosed bool) error {
@@ -173,7 +263,7 @@ func (c *Commit) checkSegment(s *Segment, behindClosed bool) error {
 		return fmt.Errorf("the workflow type of run %s is no text of at most %d bytes", s.Run, MaxWorkflowTypeBytes)
 	case s.First < 1 || s.Last < s.First:
 		return fmt.Errorf("run %s has events %d to %d", s.Run, s.First, s.Last)
-	case s.Opens() != (s.First == 1):
+	case s.Opens() != (s.First == c.firstOf(s)):
 		return fmt.Errorf("run %s has event %d first and status %d before it", s.Run, s.First, s.Before)
 	case s.After == 0:
 		return fmt.Errorf("run %s has no status", s.Run)
@@ -183,7 +273,7 @@ func (c *Commit) checkSegment(s *Segment, behindClosed bool) error {
 		return nil // where it and the run before it begin is said by that one
 	case s.PrevRunFirst > s.RunFirst || s.Opens() && s.PrevRunFirst == s.RunFirst:
 		return fmt.Errorf("run %s began at %d and the run before it at %d", s.Run, s.RunFirst, s.PrevRunFirst)
-	case s.Opens() && (s.PrevRunFirst == 0) != (len(c.Back) == 0):
+	case s.Opens() && s.PrevRunFirst != 0 && len(c.Back) == 0:
 		return fmt.Errorf("run %s begins at %d with %d commits before it and the run before it at %d", s.Run, s.RunFirst, len(c.Back), s.PrevRunFirst)
 	case s.Opens() && len(c.Back) > 0 && s.PrevRunFirst > c.Back[0],
 		!s.Opens() && (len(c.Back) == 0 || s.RunFirst > c.Back[0]):
@@ -224,6 +314,11 @@ func (s *Segment) encode(behindClosed bool) string {
 		b = strconv.AppendUint(b, prev, 10)
 	}
 	return string(b)
+}
+
+// encode writes "<run> <event> <sequence> <hash>".
+func (b *ResetBase) encode() string {
+	return fmt.Sprintf("%s %d %d %s", valueAlphabet.escape(string(b.Run)), b.Event, b.Sequence, b.Hash)
 }
 
 // encodeBack writes the newest sequence, then each distance to the next older.
@@ -277,10 +372,23 @@ func (d *decoder) kind() Kind {
 	if d.err == nil && format != strconv.Itoa(Format) {
 		d.fail(headerFormat, "format %q is not known here, only %d", format, Format)
 	}
+	if d.err == nil && kind == KindVoid.String() {
+		return KindVoid
+	}
 	if d.err == nil && kind != KindEvents.String() {
 		d.fail(headerFormat, "kind %q is not known here", kind)
 	}
 	return KindEvents
+}
+
+// void reads what a void behind the commit at previous says of the messages
+// between: all lie there, as many as it says or more of other subjects.
+func (d *decoder) void(previous, sequence uint64) *Void {
+	v := &Void{Messages: d.number(headerVoid, d.one(headerVoid)), Last: d.number(headerExpected, d.one(headerExpected))}
+	if d.err == nil && (v.Messages == 0 || v.Last >= sequence || v.Last < previous || v.Messages > v.Last-previous) {
+		d.fail(headerVoid, "is %d messages up to %d, between the commits at %d and %d", v.Messages, v.Last, previous, sequence)
+	}
+	return v
 }
 
 func (d *decoder) number(name, s string) uint64 {
@@ -344,6 +452,21 @@ func (d *decoder) segment(name string, sequence uint64, behindClosed bool) Segme
 	return s
 }
 
+func (d *decoder) base() *ResetBase {
+	f := strings.Split(d.one(headerBase), " ")
+	if len(f) != 4 {
+		d.fail(headerBase, "has %d fields, not 4", len(f))
+		return nil
+	}
+	run, err := valueAlphabet.unescape(f[0])
+	if err != nil {
+		d.fail(headerBase, "%v", err)
+	}
+	b := &ResetBase{Base: Base{RunID(run), EventID(d.number(headerBase, f[1]))}, Sequence: d.number(headerBase, f[2])}
+	d.base64(headerBase, f[3], b.Hash[:])
+	return b
+}
+
 func (d *decoder) back(sequence uint64) []uint64 {
 	f := strings.Split(d.one(headerBack), " ")
 	if len(f) > MaxBack {
@@ -368,8 +491,10 @@ func (d *decoder) back(sequence uint64) []uint64 {
 	return back
 }
 
-func (d *decoder) bytes(name string, into []byte) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(d.one(name))
+func (d *decoder) bytes(name string, into []byte) { d.base64(name, d.one(name), into) }
+
+func (d *decoder) base64(name, s string, into []byte) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(b) != len(into) {
 		d.fail(name, "is not %d bytes of base64", len(into))
 		return

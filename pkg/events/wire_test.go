@@ -35,6 +35,9 @@ func drawCommit(t *rapid.T) *events.Commit {
 	if len(c.Back) > 0 && rapid.Bool().Draw(t, "is the first") {
 		c.Back = nil
 	}
+	if seq > 1 && rapid.Bool().Draw(t, "is a void") {
+		return drawVoid(t, c)
+	}
 	c.Run = drawSegment(t, c, "run", nil)
 	if rapid.Bool().Draw(t, "two runs") {
 		closed := drawSegment(t, c, "closed", nil)
@@ -42,13 +45,45 @@ func drawCommit(t *rapid.T) *events.Commit {
 		c.Closed = &closed
 		c.Run = drawSegment(t, c, "run", &closed)
 	}
+	if c.Run.Opens() && len(c.Back) > 0 && rapid.Bool().Draw(t, "is a reset") {
+		c.Base = &events.ResetBase{
+			Base:     events.Base{Run: c.Run.Run + "0", Event: events.EventID(rapid.Int64Range(1, 1<<40).Draw(t, "base event"))},
+			Sequence: rapid.Uint64Range(1, c.Back[0]).Draw(t, "base lies at"),
+		}
+		copy(c.Base.Hash[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "base hash"))
+		c.Run.First += c.Base.Event
+		c.Run.Last += c.Base.Event
+	}
+	return c
+}
+
+// drawVoid makes a void of what was drawn for a commit.
+func drawVoid(t *rapid.T, c *events.Commit) *events.Commit {
+	c.Kind, c.Traceparent, c.Body = events.KindVoid, "", []byte(rapid.SampledFrom([]string{"", "someone's script", "héé"}).Draw(t, "reason"))
+	previous := uint64(0)
+	if len(c.Back) > 0 {
+		previous = c.Back[0]
+	}
+	if previous == c.Position.Sequence-1 { // no room for a message between
+		c.Position.Sequence++
+	}
+	last := rapid.Uint64Range(previous+1, c.Position.Sequence-1).Draw(t, "last voided")
+	c.Void = &events.Void{Messages: rapid.Uint64Range(1, last-previous).Draw(t, "voided"), Last: last}
+	if len(c.Back) == 0 || rapid.Bool().Draw(t, "no run yet") {
+		return c
+	}
+	s := drawSegment(t, c, "run", nil)
+	s.RunFirst = rapid.Uint64Range(1, previous).Draw(t, "began")
+	s.PrevRunFirst = rapid.Uint64Range(0, s.RunFirst).Draw(t, "run before began")
+	s.First, s.Before = s.Last+1, s.After
+	c.Run = s
 	return c
 }
 
 func drawSegment(t *rapid.T, c *events.Commit, label string, closed *events.Segment) events.Segment {
 	open := rapid.SampledFrom([]events.Status{enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED})
 	s := events.Segment{
-		Run:   events.RunID(drawID(t, label, events.MaxRunIDBytes-1)),
+		Run:   events.RunID(drawID(t, label, events.MaxRunIDBytes-2)),
 		Type:  rapid.OneOf(rapid.Just(""), rapid.Just("Order"), rapid.StringN(0, 20, 100)).Draw(t, label+" type"),
 		After: events.Status(rapid.IntRange(1, 255).Draw(t, label+" status")),
 		Size:  rapid.Int64Range(0, 1<<40).Draw(t, label+" size"), RunFirst: c.Position.Sequence,
@@ -115,8 +150,13 @@ func FuzzDecode(f *testing.F) {
 			ID: "c", Back: []uint64{9}, Run: events.Segment{Run: "s", First: 1, Last: 1, After: 1, Size: 5, PrevRunFirst: 9},
 			Closed: &events.Segment{Run: "r", First: 2, Last: 2, Before: 1, After: 6, Size: 9, RunFirst: 9, Type: "Order"},
 		},
+		{ID: "c", Kind: events.KindVoid, Back: []uint64{9}, Void: &events.Void{Messages: 1, Last: 11}, Run: events.Segment{Run: "r", First: 3, Last: 2, Before: 2, After: 2, Size: 70, RunFirst: 4}},
+		{ID: "c", Kind: events.KindVoid, Void: &events.Void{Messages: 2, Last: 11}},
+		{ID: "c", Back: []uint64{9}, Base: &events.ResetBase{Base: events.Base{Run: "r", Event: 4}, Sequence: 7}, Run: events.Segment{Run: "s", First: 5, Last: 5, After: 1, Size: 70, PrevRunFirst: 4}},
 	} {
-		c.Kind = events.KindEvents
+		if c.Kind == 0 {
+			c.Kind = events.KindEvents
+		}
 		h, err := json.Marshal(events.EncodeHeader(&c))
 		if err != nil {
 			f.Fatal(err)
@@ -165,7 +205,16 @@ func TestEnvelopesThatAreNone(t *testing.T) {
 	two.Run = events.Segment{Run: "r", First: 1, Last: 1, Type: "Order", After: 1, Size: 9, RunFirst: 20, PrevRunFirst: 9}
 	start := right
 	start.Back, start.Run = nil, events.Segment{Run: "r", First: 1, Last: 1, Type: "Order", After: 1, Size: 9, RunFirst: 20}
-	for name, c := range map[string]*events.Commit{"right": &right, "two": &two, "start": &start} {
+	void := events.Commit{
+		Workflow: right.Workflow, Position: right.Position, Kind: events.KindVoid, ID: "c", Back: right.Back, Void: &events.Void{Messages: 2, Last: 18},
+		Run: events.Segment{Run: "r", First: 6, Last: 5, Type: "Order", Before: 2, After: 2, Size: 99, RunFirst: 9, PrevRunFirst: 3}, Body: []byte("a reason"),
+	}
+	reset := right
+	reset.Run = events.Segment{Run: "r", First: 7, Last: 9, Type: "Order", After: 1, Size: 99, RunFirst: 20, PrevRunFirst: 9}
+	reset.Base = &events.ResetBase{Base: events.Base{Run: "q", Event: 6}, Sequence: 15, Hash: events.Hash{1}}
+	const hash = "AQAAAAAAAAAAAAAAAAAAAA"
+	first := events.Commit{Workflow: right.Workflow, Position: right.Position, Kind: events.KindVoid, ID: "c", Void: &events.Void{Messages: 19, Last: 19}}
+	for name, c := range map[string]*events.Commit{"right": &right, "two": &two, "start": &start, "void": &void, "void before the first run": &first, "reset": &reset} {
 		if got, err := events.Decode(message(c)); err != nil || !cmp.Equal(got, c) {
 			t.Fatalf("the envelope %q is refused: %v\n%s", name, err, cmp.Diff(c, got))
 		}
@@ -180,7 +229,37 @@ func TestEnvelopesThatAreNone(t *testing.T) {
 		{"a later format", &right, "Annals", "2 events"},
 		{"a format written otherwise", &right, "Annals", "01 events"},
 		{"no kind", &right, "Annals", "1"},
-		{"a reserved kind", &right, "Annals", "1 void"},
+		{"a reserved kind", &right, "Annals", "1 anchor"},
+		{"a void that goes on with events", &right, "Annals", "1 void"},
+		{"events that void", &right, "A-Void", "2"},
+		{"a void's envelope for events", &void, "Annals", "1 events"},
+		{"a void that says not of how many", &void, "A-Void", ""},
+		{"a void of nothing", &void, "A-Void", "0"},
+		{"a void of more than lie between", &void, "A-Void", "4"},
+		{"a void of more than lie before it", &first, "A-Void", "20"},
+		{"a void of none but commits", &void, "Nats-Expected-Last-Subject-Sequence", "15"},
+		{"a void of itself", &void, "Nats-Expected-Last-Subject-Sequence", "20"},
+		{"a void without an expectation", &void, "Nats-Expected-Last-Subject-Sequence", ""},
+		{"a base of a run that goes on", &right, "A-Base", "q 3 15 " + hash},
+		{"a base of a run that begins with event 1", &two, "A-Base", "q 3 15 " + hash},
+		{"a base of nothing before it", &start, "A-Base", "q 3 15 " + hash},
+		{"a base of a void", &void, "A-Base", "q 5 15 " + hash},
+		{"no base of a run that begins with a later event", &reset, "A-Base", ""},
+		{"a base that ends before the run begins", &reset, "A-Base", "q 5 15 " + hash},
+		{"a base that is the run itself", &reset, "A-Base", "r 6 15 " + hash},
+		{"a base without a run", &reset, "A-Base", " 6 15 " + hash},
+		{"a base that lies behind the commit before", &reset, "A-Base", "q 6 16 " + hash},
+		{"a base that lies nowhere", &reset, "A-Base", "q 6 0 " + hash},
+		{"a base without a hash", &reset, "A-Base", "q 6 15"},
+		{"a base with a hash that is cut", &reset, "A-Base", "q 6 15 AQAA"},
+		{"a base and more", &reset, "A-Base", "q 6 15 " + hash + " 1"},
+		{"a void that closes a run", &void, "A-Closed", "q 4-5 1>6 99 9 3"},
+		{"a void with an event", &void, "A-Run", "r 5-5 2>2 99 9 3"},
+		{"a void that changes a status", &void, "A-Run", "r 6-5 1>2 99 9 3"},
+		{"a void that begins a run", &void, "A-Run", "r 1-0 0>1 99 - 3"},
+		{"a void in a run that began later", &void, "A-Run", "r 6-5 2>2 99 16 3"},
+		{"a void with a type and no run", &first, "A-Type", "Order"},
+		{"a void with a run and no commits", &void, "A-Back", ""},
 		{"more behind the kind", &right, "Annals", "1 events x"},
 		{"a header of ours that is not known", &right, "A-Later", "x"},
 		{"no expectation", &right, "Nats-Expected-Last-Subject-Sequence", ""},
@@ -231,7 +310,6 @@ func TestEnvelopesThatAreNone(t *testing.T) {
 		{"a closed run of the same name", &two, "A-Closed", "r 4-5 1>6 99 9 3"},
 		{"a run behind a closed one that says where that began", &two, "A-Run", "r 1-1 0>1 9 - 9"},
 		{"a closed run's type that is the run's", &two, "A-Closed-Type", "Order"},
-		{"a start with commits before it and no run", &start, "A-Back", "15"},
 		{"a start with a run before it and no commits", &start, "A-Run", "r 1-1 0>1 9 - 3"},
 		{"a start that says nothing of the run before", &start, "A-Run", "r 1-1 0>1 9 -"},
 	} {

@@ -22,12 +22,15 @@ type partition struct {
 	// batch up to there could not be applied, and all before the commit that is
 	// to blame shall be.
 	careful uint64
+	// voided are the messages that are passed over, by their subject: a void
+	// behind them covers them.
+	voided map[string][]stretch
 
 	guarded[PartitionStatus]
 }
 
 func newPartition(p *Projector, n events.Partition) *partition {
-	part := &partition{Projector: p, number: n, logger: p.config.Logger.With(slog.Int("partition", int(n)))}
+	part := &partition{Projector: p, number: n, logger: p.config.Logger.With(slog.Int("partition", int(n))), voided: map[string][]stretch{}}
 	part.state = PartitionStatus{Phase: PhaseStarting, Checkpoint: Checkpoint{Partition: n}}
 	return part
 }
@@ -43,6 +46,15 @@ func (p *partition) run(ctx context.Context) error {
 		}
 		if p.status().Batches != before {
 			delays.Reset()
+		}
+		if errors.Is(err, ErrCannotApply) {
+			void, unsure := p.isVoid(ctx, err)
+			if void {
+				continue
+			}
+			if unsure != nil {
+				err = unsure
+			}
 		}
 		switch {
 		case errors.Is(err, ErrCannotApply) && p.becomeCareful(err):
@@ -164,11 +176,21 @@ func (w *pipeline) read(ctx context.Context) error {
 			}})
 		}
 		last = m.Position.Sequence
+		if w.passes(m) {
+			continue
+		}
 		c, err := Decode(m)
 		if err != nil {
 			return send(ctx, w.decoded, sized{err: err})
 		}
-		n := min(int64(len(m.Body))+1024, int64(w.config.BufferBytes))
+		n := int64(len(m.Body)) + 1024
+		if c.Base != nil {
+			if err := Complete(ctx, w.source, &c); err != nil {
+				return send(ctx, w.decoded, sized{err: err})
+			}
+			n += c.Run.Size
+		}
+		n = min(n, int64(w.config.BufferBytes))
 		if err := w.buffer.Acquire(ctx, n); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -42,6 +43,9 @@ type Batch interface {
 type Commit struct {
 	*events.Commit
 	Segments []events.SegmentEvents
+	// BaseEvents are those that the commit's run begins with, if it is a reset:
+	// events of another run, which come before those of its segment.
+	BaseEvents []*events.Event
 }
 
 // Decode makes a commit of a message, or fails with ErrCannotApply.
@@ -60,4 +64,23 @@ func Decode(m events.Message) (Commit, error) {
 		return Commit{}, &CannotApplyError{Position: m.Position, Workflow: c.Workflow, Cause: err}
 	}
 	return Commit{Commit: c, Segments: segments}, nil
+}
+
+// Complete reads what a commit needs that lies elsewhere in the log: the events
+// of the base of a reset. It fails with ErrCannotApply if the log does not have
+// them as the commit says.
+func Complete(ctx context.Context, source events.Source, c *Commit) error {
+	if c.Base == nil {
+		return nil
+	}
+	for e, err := range source.BaseEvents(ctx, c.Commit) {
+		if errors.Is(err, events.ErrCorrupt) {
+			return &CannotApplyError{Position: c.Position, Workflow: c.Workflow, Cause: err}
+		}
+		if err != nil {
+			return fmt.Errorf("read the base of the commit at %s: %w", c.Position, err)
+		}
+		c.BaseEvents = append(c.BaseEvents, e)
+	}
+	return nil
 }

@@ -30,13 +30,17 @@ const (
 	KindChain    = "broken chain"    // a commit that does not follow from the one before it
 	KindEnvelope = "wrong envelope"  // an envelope that contradicts the commits before it
 	KindBody     = "wrong body"      // events that contradict their envelope
+	KindBase     = "wrong base"      // a reset of what is not there, or not as it says
+	KindVoid     = "wrong void"      // a void of what cannot be void
 )
 
 // LogReport is what was checked, and what was found.
 type LogReport struct {
 	Commits, Events, Runs int64
-	Differences           []Difference // by position, at most 1,000
-	Unlisted              int64        // differences beyond those
+	// Voided is how many messages are no commits and were declared void.
+	Voided      int64
+	Differences []Difference // by position, at most 1,000
+	Unlisted    int64        // differences beyond those
 	// Ends is the sequence up to which each partition was checked, inclusive.
 	Ends []uint64
 }
@@ -81,6 +85,7 @@ func VerifyLog(ctx context.Context, log events.Log, o VerifyOptions) (LogReport,
 			report.Commits += v.report.Commits
 			report.Events += v.report.Events
 			report.Runs += v.report.Runs
+			report.Voided += v.report.Voided
 			report.Ends[p] = v.last
 			report.Differences = append(report.Differences, v.report.Differences...)
 			report.Unlisted += v.report.Unlisted
@@ -116,6 +121,8 @@ type end struct {
 	broken bool // reported already: what follows would only repeat it
 	// runs are the workflow's, once it has had more than one.
 	runs map[events.RunID]bool
+	// suspect is set since a message that is no commit of the workflow.
+	suspect *suspect
 }
 
 // opens notes that a run begins, and reports whether its id is new.
@@ -162,8 +169,11 @@ func (v *verifying) run(ctx context.Context) error {
 			}
 			next = seq + 1
 		}
-		v.message(m)
+		if err := v.message(ctx, m); err != nil {
+			return err
+		}
 	}
+	v.condemn()
 	return nil
 }
 
@@ -189,17 +199,18 @@ func (v *verifying) differs(d Difference) {
 }
 
 // message checks one message against what came before it on its subject.
-func (v *verifying) message(m events.Message) {
+func (v *verifying) message(ctx context.Context, m events.Message) error {
 	c, err := events.Decode(m)
 	if err != nil {
 		w, _ := events.ParseSubject(m.Subject)
-		v.differs(Difference{Kind: KindForeign, Workflow: w, Position: m.Position, Detail: err.Error()})
-		if e := v.ends[w]; e != nil {
-			e.broken = true
-		} else {
-			v.ends[w] = &end{broken: true}
+		e := v.ends[w]
+		if e == nil {
+			e = &end{}
+			v.ends[w] = e
 		}
-		return
+		e.doubt(nil, Difference{Kind: KindForeign, Workflow: w, Position: m.Position, Detail: err.Error()})
+		e.broken = true
+		return nil
 	}
 	v.report.Commits++
 	v.report.Events += int64(c.Count())
@@ -211,9 +222,24 @@ func (v *verifying) message(m events.Message) {
 		before = &end{}
 		v.ends[c.Workflow] = before
 	}
+	if c.Void != nil {
+		v.void(c, before)
+		return nil
+	}
+	base, err := v.base(ctx, c)
+	if err != nil {
+		return err
+	}
+	if before.suspect != nil {
+		before.suspect.count(c)
+	}
 	if !before.broken {
-		if d, ok := checkCommit(c, before); !ok {
-			v.differs(d)
+		if d, ok := checkCommit(c, before, base); !ok {
+			if d.Kind == KindChain {
+				before.doubt(c, d)
+			} else {
+				v.differs(d)
+			}
 			// What follows is checked against this commit, as it is.
 		}
 	}
@@ -229,10 +255,11 @@ func (v *verifying) message(m events.Message) {
 		before.run.Run = s.Run
 	}
 	before.hash, before.run, before.back = c.Hash, c.Run, c.Cursor(v.log.Identity()).Back()
+	return nil
 }
 
 // checkCommit holds a commit against the end of the workflow before it.
-func checkCommit(c *events.Commit, before *end) (Difference, bool) {
+func checkCommit(c *events.Commit, before *end, base *base) (Difference, bool) {
 	d := Difference{Workflow: c.Workflow, Run: c.Run.Run, Position: c.Position}
 	fail := func(kind, format string, args ...any) (Difference, bool) {
 		d.Kind, d.Detail = kind, fmt.Sprintf(format, args...)
@@ -268,11 +295,14 @@ func checkCommit(c *events.Commit, before *end) (Difference, bool) {
 	case first.First != prev.Last+1:
 		return fail(KindEnvelope, "it goes on with event %d after %d", first.First, prev.Last)
 	}
-	return checkBody(c, first, prev, d)
+	if base != nil && base.wrong != "" {
+		return fail(KindBase, "%s", base.wrong)
+	}
+	return checkBody(c, first, prev, base, d)
 }
 
 // checkBody holds the events against their envelope.
-func checkBody(c *events.Commit, first *events.Segment, prev events.Segment, d Difference) (Difference, bool) {
+func checkBody(c *events.Commit, first *events.Segment, prev events.Segment, base *base, d Difference) (Difference, bool) {
 	parts, err := c.Segments()
 	if err != nil {
 		d.Kind, d.Detail = KindBody, err.Error()
@@ -284,8 +314,12 @@ func checkBody(c *events.Commit, first *events.Segment, prev events.Segment, d D
 		if part.Segment == first && !part.Opens() {
 			size = prev.Size
 		}
+		starts := part.Opens()
+		if base != nil && part.Segment == &c.Run {
+			status, size, starts = base.status, base.size, false
+		}
 		for i, e := range part.Events {
-			if events.Opens(e) != (i == 0 && part.Opens()) {
+			if events.Opens(e) != (i == 0 && starts) {
 				d.Kind, d.Detail = KindBody, fmt.Sprintf("event %d is %s, where its envelope says otherwise", e.EventId, e.EventType)
 				return d, false
 			}

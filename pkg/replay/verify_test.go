@@ -292,6 +292,28 @@ func TestVerifyLogFinds(t *testing.T) {
 			})
 			return nil
 		}, []found{{replay.KindBody, 5, "is WorkflowExecutionStarted, where its envelope says otherwise"}}},
+		{"a void of a commit", "with a right chain; it takes nothing back", func(t *testing.T, s *spoiled) events.Log {
+			s.void(t, s.commit(t, 4), 1)
+			return nil
+		}, []found{{replay.KindVoid, 6, "it declares 1 messages void that are commits"}}},
+		{"a void of more than there is", "one of them is a commit", func(t *testing.T, s *spoiled) events.Log {
+			s.at = append(s.at, events.Position{Sequence: s.Put(0, order.Subject(), nil, nil)})
+			s.void(t, s.commit(t, 4), 2)
+			return nil
+		}, []found{{replay.KindForeign, 6, "header Annals: is missing"}, {replay.KindVoid, 7, "it declares 2 messages void"}}},
+		{"a void of another run", "with a right chain", func(t *testing.T, s *spoiled) events.Log {
+			s.Put(0, order.Subject(), nil, nil)
+			c := s.commit(t, 5)
+			c.Run.Run = "another"
+			s.void(t, c, 1)
+			return nil
+		}, []found{{replay.KindEnvelope, 6, "it goes on with run another after event"}}},
+		{"a foreign message behind a void", "it is not covered", func(t *testing.T, s *spoiled) events.Log {
+			s.Put(0, order.Subject(), nil, nil)
+			s.void(t, s.commit(t, 5), 1)
+			s.at = append(s.at, events.Position{Sequence: s.Put(0, order.Subject(), nil, nil)})
+			return nil
+		}, []found{{replay.KindForeign, 7, "header Annals: is missing"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -330,6 +352,67 @@ func TestVerifyLogFinds(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// void stores a void with a right chain that follows from a commit and covers so
+// many messages up to the last one.
+func (s *spoiled) void(t *testing.T, from *events.Commit, messages uint64) {
+	t.Helper()
+	b, err := s.Bounds(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &events.Commit{
+		Workflow: order, Kind: events.KindVoid, ID: "forged", Run: from.Run, Back: from.Cursor(s.Identity()).Back(),
+		Void: &events.Void{Messages: messages, Last: b.Last},
+	}
+	c.Run.First, c.Run.Before = c.Run.Last+1, c.Run.After
+	c.Hash = c.ChainHash(from.Hash)
+	s.at = append(s.at, events.Position{Sequence: s.Put(0, order.Subject(), events.EncodeHeader(c), nil)})
+}
+
+// What was declared void is counted and is no difference, whatever it looks like.
+func TestVerifyLogPassesOverWhatIsVoid(t *testing.T) {
+	t.Parallel()
+	log := newLog(t)
+	add(t, log, events.NewRun(), events.WorkflowStarted("Order", "orders"), events.Signaled("a"))
+	void := func(want uint64) {
+		t.Helper()
+		res, err := log.Void(t.Context(), events.VoidRequest{Workflow: order})
+		if err != nil || res.Messages != want {
+			t.Fatalf("void gave %+v, %v", res, err)
+		}
+	}
+	p := log.Partition(order)
+	log.Put(p, order.Subject(), nil, []byte("hello"))
+	log.Put(p, order.Subject(), nil, nil)
+	void(2)
+	add(t, log, events.AtEnd(), events.Signaled("b"))
+	// One that looks like a commit, but for its hash, and starts a run.
+	tail, err := log.Tail(t.Context(), order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := &events.Commit{
+		Workflow: order, Kind: events.KindEvents, ID: "forged", Back: tail.Back(),
+		Run: events.Segment{Run: "forged", First: 1, Last: 3, After: 2, Size: 9, PrevRunFirst: tail.RunFirst()},
+	}
+	log.Put(p, order.Subject(), events.EncodeHeader(forged), nil)
+	void(1)
+	add(t, log, events.AtEnd(), events.WorkflowCompleted())
+	other := events.Workflow{Namespace: "default", ID: "void from the start"}
+	log.Put(log.Partition(other), other.Subject(), nil, nil)
+	if _, err := log.Void(t.Context(), events.VoidRequest{Workflow: other}); err != nil {
+		t.Fatal(err)
+	}
+	r := check(t, log, replay.VerifyOptions{})
+	if len(r.Differences) != 0 || r.Voided != 4 || r.Events != 4 || r.Runs != 1 || r.Commits != 6 {
+		t.Errorf("found %+v", r)
+	}
+	r = check(t, log, replay.VerifyOptions{Workflow: &order})
+	if len(r.Differences) != 0 || r.Voided != 3 {
+		t.Errorf("of one workflow: %+v", r)
 	}
 }
 

@@ -154,6 +154,18 @@ func stranger(c *scene, n int, change func(events.Header, []byte) (events.Header
 			c.Error("the message decodes as a commit")
 		}
 	}
+
+	// A void mends it: the workflow goes on as if nothing had been there.
+	voided(c, c.void(w), position)
+	if n == 0 {
+		c.start(w)
+	} else {
+		c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
+	}
+	CheckWorkflow(c, c.log, w)
+	if got := len(c.history(w, "")); got != max(n+1, 1) {
+		c.Errorf("the mended workflow has %d events, want %d", got, n+1)
+	}
 }
 
 // broken checks that a workflow whose chain is broken at a position is not read

@@ -29,6 +29,8 @@ func Model(t *testing.T, h Harness) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"append":                   m.append,
 			"append again":             m.repeat,
+			"reset a run":              m.reset,
+			"void what is foreign":     m.void,
 			"settle what is in doubt":  m.settle,
 			"settle it once more":      m.settle,
 			"open the log anew":        func(*rapid.T) { m.log = h.Open(t, Options{}) },
@@ -61,6 +63,7 @@ type modelWorkflow struct {
 type modelCommit struct {
 	request events.Request
 	result  events.Result
+	void    bool // it declares a foreign message void
 }
 
 // tail is the workflow's end, zero if it has none.
@@ -137,12 +140,12 @@ func drawExpectation(t *rapid.T, w *modelWorkflow) events.Expectation {
 
 // due is the refusal that an append must get, nil if it must be stored.
 func due(w *modelWorkflow, r events.Request) error {
-	opens := events.Opens(r.Events[0])
+	opens := begins(r)
 	tail := w.tail()
 	// against is what the state of a workflow allows.
 	against := func(c events.Cursor) error {
 		switch {
-		case opens && events.IsOpen(c.Status()):
+		case opens && events.IsOpen(c.Status()), !opens && c.Run() == "":
 			return events.ErrInvalid
 		case !opens && !events.IsOpen(c.Status()):
 			return events.ErrClosed
@@ -156,6 +159,9 @@ func due(w *modelWorkflow, r events.Request) error {
 		return events.ErrConflict
 	}
 	if run, id, ok := r.Expect.AfterRunEvent(); ok {
+		if tail.Run() == "" {
+			return events.ErrNotFound
+		}
 		if run != tail.Run() || id != tail.LastEventID() {
 			return events.ErrConflict
 		}
@@ -165,7 +171,7 @@ func due(w *modelWorkflow, r events.Request) error {
 		switch {
 		case opens:
 			return events.ErrInvalid
-		case tail.IsZero():
+		case tail.Run() == "":
 			return events.ErrNotFound
 		case run != "" && run != tail.Run(), !events.IsOpen(tail.Status()):
 			return events.ErrClosed
@@ -188,6 +194,10 @@ func (m *modelled) repeat(t *rapid.T) {
 		return
 	}
 	c := rapid.SampledFrom(w.commits).Draw(t, "commit")
+	if c.void {
+		m.mustBeVoid(t, c)
+		return
+	}
 	r := c.request
 	if r.CommitID == "" {
 		// Without its id it is another append.
@@ -280,7 +290,7 @@ func (m *modelled) try(t *rapid.T, w *modelWorkflow, r events.Request, want erro
 		if want != nil || len(commits) != len(w.commits)+1 || last.ID != r.CommitID {
 			t.Fatalf("append %s gave %v; the log holds %d commits, %d were there; due was %v", r.Expect, err, len(commits), len(w.commits), want)
 		}
-		w.commits = append(w.commits, modelCommit{r, events.Result{
+		w.commits = append(w.commits, modelCommit{request: r, result: events.Result{
 			CommitID: last.ID, RunID: last.Run.Run, Position: last.Position, FirstEventID: last.Run.First, LastEventID: last.Run.Last,
 			Cursor: last.Cursor(m.log.Identity()),
 		}})
@@ -298,12 +308,12 @@ func (m *modelled) stored(t *rapid.T, w *modelWorkflow, r events.Request, res ev
 	if res.Position.Sequence <= tail.Position().Sequence || res.Cursor.Position() != res.Position || res.Cursor.Run() != res.RunID {
 		t.Fatalf("append %s after %v gave %+v", r.Expect, tail, res)
 	}
-	if !events.Opens(r.Events[0]) && len(r.Events) > 0 && !slices.ContainsFunc(r.Events, events.Opens) {
+	if r.Base == nil && !events.Opens(r.Events[0]) && len(r.Events) > 0 && !slices.ContainsFunc(r.Events, events.Opens) {
 		if res.RunID != tail.Run() || res.FirstEventID != tail.LastEventID()+1 || res.LastEventID != tail.LastEventID()+events.EventID(len(r.Events)) {
 			t.Fatalf("append %s of %d events after %v gave %+v", r.Expect, len(r.Events), tail, res)
 		}
 	}
-	w.commits = append(w.commits, modelCommit{r, res})
+	w.commits = append(w.commits, modelCommit{request: r, result: res})
 }
 
 func (m *modelled) commits(t *rapid.T, w *modelWorkflow) []*events.Commit {

@@ -89,6 +89,8 @@ func Run(t *testing.T, h Harness) {
 		{"input", inputCases()},
 		{"limits", limitCases()},
 		{"foreign", foreignCases()},
+		{"void", voidCases()},
+		{"reset", resetCases()},
 		{"tokens", tokenCases()},
 		{"source", sourceCases()},
 		{"races", raceCases()},
@@ -101,7 +103,13 @@ func Run(t *testing.T, h Harness) {
 		}{"outcome", outcomeCases()}, struct {
 			name  string
 			cases []testCase
-		}{"heartbeats' outcome", heartbeatOutcomeCases()})
+		}{"heartbeats' outcome", heartbeatOutcomeCases()}, struct {
+			name  string
+			cases []testCase
+		}{"void's outcome", voidOutcomeCases()}, struct {
+			name  string
+			cases []testCase
+		}{"reset's outcome", resetOutcomeCases()})
 	}
 	if h.Features.Alter != nil {
 		groups = append(groups, struct {

@@ -24,6 +24,7 @@ type comparison struct {
 	checkpoint projection.Checkpoint
 	slots      events.SlotRange
 	unfolded   map[events.Workflow]bool
+	doubts     map[events.Workflow]doubt // of those
 	// expected are the rows that the log says there are, but for events, by
 	// table and key.
 	expected map[*table]map[string][]string
@@ -32,7 +33,7 @@ type comparison struct {
 func newComparison(v *verifying, c projection.Checkpoint) *comparison {
 	w := &comparison{
 		verifying: v, checkpoint: c, slots: v.log.Identity().Map.Ranges[c.Partition],
-		unfolded: map[events.Workflow]bool{}, expected: map[*table]map[string][]string{},
+		unfolded: map[events.Workflow]bool{}, doubts: map[events.Workflow]doubt{}, expected: map[*table]map[string][]string{},
 	}
 	for _, t := range tables {
 		w.expected[t] = map[string][]string{}

@@ -136,18 +136,24 @@ func (f *folder) fetch(ctx context.Context, commits []projection.Commit) error {
 // apply folds one commit.
 func (f *folder) apply(b *builder, c projection.Commit) error {
 	e := f.cache[c.Workflow]
+	known := e != nil || len(c.Back) == 0 // what it follows
 	switch {
-	case e == nil && len(c.Back) != 0:
+	case c.Void != nil && c.Run.Run == "":
+		if e != nil {
+			return fmt.Errorf("it says that there is no run before it, and the tables have one since %d", e.firstSequence)
+		}
+		return nil // a workflow without a run has no rows
+	case e == nil && len(c.Back) != 0 && !firstRun(c):
 		return fmt.Errorf("it follows the commit at %d, which the tables do not have", c.Back[0])
 	case e != nil && len(c.Back) == 0:
 		return fmt.Errorf("it is a first commit, and the tables have one at %d", e.firstSequence)
 	case e == nil:
 		e = &entry{workflow: c.Workflow, partition: c.Position.Partition, firstSequence: c.Position.Sequence}
-		f.cache[c.Workflow] = e
 	}
-	if got, want := c.Hash, c.ChainHash(e.lastHash); got != want {
-		return fmt.Errorf("the chain is broken: its hash does not follow from the commit at %d", e.lastSequence)
+	if known && c.Hash != c.ChainHash(e.lastHash) {
+		return &brokenChainError{last: e.lastSequence}
 	}
+	f.cache[c.Workflow] = e
 	for _, part := range c.Segments {
 		if err := f.applySegment(b, e, c, part); err != nil {
 			return err
@@ -161,12 +167,41 @@ func (f *folder) apply(b *builder, c projection.Commit) error {
 	return nil
 }
 
+// baseOf are the events that a run begins with before those of its segment: of
+// the base, if it is a reset that begins here.
+func baseOf(c projection.Commit, part events.SegmentEvents) []*events.Event {
+	if c.Base == nil || part.Segment != &c.Run {
+		return nil
+	}
+	return c.BaseEvents
+}
+
+// firstRun reports whether a commit opens its workflow's first run: then only
+// voids lie before it.
+func firstRun(c projection.Commit) bool {
+	first := &c.Run
+	if c.Closed != nil {
+		first = c.Closed
+	}
+	return first.Opens() && first.PrevRunFirst == 0
+}
+
+// brokenChainError: a commit does not follow from the one before it.
+type brokenChainError struct{ last uint64 }
+
+func (e *brokenChainError) Error() string {
+	return fmt.Sprintf("the chain is broken: its hash does not follow from the commit at %d", e.last)
+}
+
 func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part events.SegmentEvents) error {
 	r := e.open
 	switch {
 	case part.Opens() && r != nil:
 		return fmt.Errorf("it starts run %s while run %s is open", part.Run, e.runID)
 	case part.Opens():
+		if got := events.EventID(len(baseOf(c, part))); got != part.First-1 {
+			return fmt.Errorf("it begins with event %d, and its base has %d", part.First, got)
+		}
 		r = &run{state: execution.New(c.Workflow, part.Run), partition: c.Position.Partition, firstSequence: c.Position.Sequence}
 		e.open, e.runID = r, part.Run
 		e.runs++
@@ -181,6 +216,9 @@ func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part ev
 	}
 	s := r.state
 	changes := b.changes(r)
+	for _, ev := range baseOf(c, part) {
+		s.ApplyTo(ev, changes) // its row is that of the run that it was written in
+	}
 	rows := newEventRows(c.Workflow, part.Run, c.Position, len(part.Events))
 	for _, ev := range part.Events {
 		b.events = append(b.events, rows.next(ev, s.EventName(ev)))

@@ -1,9 +1,11 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -311,7 +313,9 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 			break
 		}
 		before := len(b.events)
-		w.foldMessage(f, b, m)
+		if err := w.foldMessage(ctx, f, b, m); err != nil {
+			return err
+		}
 		if err := stored.compare(m.Position.Sequence, b.events[before:]); err != nil {
 			return err
 		}
@@ -322,40 +326,70 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 			b = f.builder()
 		}
 	}
+	w.condemn()
 	return w.keep(b)
 }
 
 // foldMessage applies one message. A workflow whose log cannot be folded is
-// reported once and left out of the comparison from there on.
-func (w *comparison) foldMessage(f *folder, b *builder, m events.Message) {
+// reported once and left out of the comparison from there on, unless a void
+// covers what could not.
+func (w *comparison) foldMessage(ctx context.Context, f *folder, b *builder, m events.Message) error {
 	c, err := projection.Decode(m)
 	if err != nil {
 		workflow, parseErr := events.ParseSubject(m.Subject)
 		if parseErr == nil && w.unfolded[workflow] {
-			return
+			return nil
 		}
-		w.unfold(workflow, "", m.Position, err)
-		return
+		w.unfold(workflow, "", m.Position, err, parseErr == nil)
+		return nil
 	}
-	if w.unfolded[c.Workflow] {
-		return
+	if w.unfolded[c.Workflow] && (c.Void == nil || !w.doubts[c.Workflow].voidable) {
+		return nil
+	}
+	err = projection.Complete(ctx, w.log, &c)
+	if err != nil && !errors.Is(err, projection.ErrCannotApply) {
+		return err
 	}
 	before := len(b.events)
-	if err := f.apply(b, c); err != nil {
-		b.events = b.events[:before]
-		w.unfold(c.Workflow, c.Run.Run, c.Position, err)
-		return
+	if err == nil {
+		err = f.apply(b, c)
 	}
+	if err != nil {
+		b.events = b.events[:before]
+		if w.unfolded[c.Workflow] {
+			return nil
+		}
+		var broken *brokenChainError
+		w.unfold(c.Workflow, c.Run.Run, c.Position, err, errors.As(err, &broken) || errors.Is(err, projection.ErrCannotApply))
+		return nil
+	}
+	delete(w.unfolded, c.Workflow)
+	delete(w.doubts, c.Workflow)
 	w.report.Commits++
 	w.report.Events += int64(c.Count())
 	if w.o.Progress != nil {
 		w.o.Progress(c.Count())
 	}
+	return nil
 }
 
-func (w *comparison) unfold(workflow events.Workflow, run events.RunID, at events.Position, err error) {
+// doubt is why a workflow could not be folded further.
+type doubt struct {
+	difference Difference
+	at         uint64
+	voidable   bool // by a void behind it
+}
+
+func (w *comparison) unfold(workflow events.Workflow, run events.RunID, at events.Position, err error, voidable bool) {
 	w.unfolded[workflow] = true
-	w.differs(Difference{Kind: KindNotFolded, Workflow: workflow, Run: run, Where: fmt.Sprintf("position %s: %v", at, err)})
+	w.doubts[workflow] = doubt{Difference{Kind: KindNotFolded, Workflow: workflow, Run: run, Where: fmt.Sprintf("position %s: %v", at, err)}, at.Sequence, voidable}
+}
+
+// condemn makes differences of what no void covers.
+func (w *comparison) condemn() {
+	for _, d := range slices.SortedFunc(maps.Values(w.doubts), func(a, b doubt) int { return cmp.Compare(a.at, b.at) }) {
+		w.differs(d.difference)
+	}
 }
 
 // keep merges the rows of a builder into those that are expected.

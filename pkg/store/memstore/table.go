@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -106,30 +107,62 @@ func (t *table) catchUp(ctx context.Context, wanted []events.Position) ([]store.
 func (t *table) follow(ctx context.Context, p events.Partition) error {
 	part := &t.partitions[p]
 	b, err := t.log.Bounds(ctx, p)
-	if err != nil || part.stopped != nil || b.Last <= part.reached {
+	if err != nil || b.Last <= part.reached {
 		return err
 	}
+	part.stopped = nil // a void may have come since
 	for m, err := range t.log.Follow(ctx, p, events.FollowOptions{After: part.reached, Until: b.Last}) {
 		if err != nil {
 			return err
 		}
-		if part.stopped = t.apply(m); part.stopped != nil {
-			return nil
+		if stopped := t.apply(ctx, m); stopped != nil {
+			if !errors.Is(stopped, projection.ErrCannotApply) {
+				return stopped
+			}
+			void, err := t.isVoid(ctx, m)
+			if err != nil {
+				return err
+			}
+			if !void {
+				part.stopped = stopped
+				return nil
+			}
 		}
 		part.reached = m.Position.Sequence
 	}
 	return nil
 }
 
-func (t *table) apply(m events.Message) error {
+// isVoid reports whether a message that cannot be folded was declared void.
+func (t *table) isVoid(ctx context.Context, m events.Message) (bool, error) {
+	w, err := events.ParseSubject(m.Subject)
+	if err != nil {
+		return false, nil
+	}
+	_, err = t.log.Covering(ctx, w, m.Position)
+	if errors.Is(err, events.ErrNotFound) || errors.Is(err, events.ErrCorrupt) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (t *table) apply(ctx context.Context, m events.Message) error {
 	c, err := projection.Decode(m)
 	if err != nil {
+		return err
+	}
+	if err := projection.Complete(ctx, t.log, &c); err != nil {
 		return err
 	}
 	for _, part := range c.Segments {
 		k := key{c.Workflow, part.Run}
 		if part.Opens() {
 			t.rows[k] = &row{state: execution.New(c.Workflow, part.Run)}
+			if part.Segment == &c.Run {
+				for _, e := range c.BaseEvents {
+					t.rows[k].state.Apply(e)
+				}
+			}
 		}
 		r := t.rows[k]
 		if r == nil || r.state == nil || r.state.LastEventID+1 != part.First {

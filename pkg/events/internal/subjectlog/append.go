@@ -32,7 +32,16 @@ type appending struct {
 }
 
 func (a *appending) run(ctx context.Context) (events.Result, error) {
-	if attempt, ok := a.p.Expect.Attempted(); ok {
+	attempt, repeated := a.p.Expect.Attempted()
+	if a.p.Base != nil {
+		var err error
+		if a.p.based, err = a.findBase(ctx); err != nil && repeated {
+			return events.Result{}, a.stillUnknown(attempt, err)
+		} else if err != nil {
+			return events.Result{}, err
+		}
+	}
+	if repeated {
 		return a.settleAttempt(ctx, attempt)
 	}
 	if a.p.Expect.IsNewRun() {
@@ -66,11 +75,14 @@ func (a *appending) checkCursor(c events.Cursor) error {
 func (a *appending) newRun(ctx context.Context) (events.Result, error) {
 	var tail events.Cursor // of nothing
 	for {
-		res, moved, err := a.settle(ctx, tail)
-		if moved == nil || err != nil {
-			return res, err
+		// There is something, if it has a run to reset.
+		if a.p.Base == nil || !tail.IsZero() {
+			res, moved, err := a.settle(ctx, tail)
+			if moved == nil || err != nil {
+				return res, err
+			}
 		}
-		last, err := a.tail(ctx, a.p.Workflow)
+		last, err := a.last(ctx, a.p.Workflow)
 		if err != nil {
 			return events.Result{}, err
 		}
@@ -94,7 +106,7 @@ func (a *appending) after(ctx context.Context, c events.Cursor) (events.Result, 
 	if moved == nil || err != nil {
 		return res, err
 	}
-	last, err := a.tail(ctx, a.p.Workflow)
+	last, err := a.last(ctx, a.p.Workflow)
 	if err != nil {
 		return events.Result{}, err
 	}
@@ -183,7 +195,7 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 		return res, err
 	}
 	_, atEnd := a.p.Expect.IsAtEnd()
-	last, err := a.tail(ctx, a.p.Workflow)
+	last, err := a.last(ctx, a.p.Workflow)
 	if err != nil {
 		return events.Result{}, a.stillUnknown(attempt, err)
 	}
@@ -293,12 +305,14 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 // fits holds what the state of the workflow allows: a start after a closed run
 // only, anything else in an open one only.
 func (a *appending) fits(tail events.Cursor) error {
-	opens := events.Opens(a.p.Events[0])
+	opens := a.p.begins(0)
 	switch {
-	case tail.IsZero() && !opens:
+	case tail.Run() == "" && !opens:
 		return &events.InvalidError{Field: field(0, "eventType"), Reason: "is no start, and the workflow has no run"}
-	case tail.IsZero():
+	case tail.Run() == "":
 		return nil
+	case opens && a.p.Base != nil && events.IsOpen(tail.Status()):
+		return &events.InvalidError{Field: "base", Reason: "is set, and run " + string(tail.Run()) + " is open and no event ends it"}
 	case opens && events.IsOpen(tail.Status()):
 		return &events.InvalidError{Field: field(0, "eventType"), Reason: "is a start, and run " + string(tail.Run()) + " is open"}
 	case !opens && !events.IsOpen(tail.Status()):
@@ -335,7 +349,15 @@ func (a *appending) standingAfter(ctx context.Context, out Outgoing) (*events.Co
 	for {
 		m, err := a.store.Next(ctx, out.Partition, out.Subject, out.Expected+1)
 		if err == nil {
-			return decode(a.p.Workflow, m)
+			c, corrupt := decode(a.p.Workflow, m)
+			if corrupt == nil {
+				return c, nil
+			}
+			c, err = a.Covering(ctx, a.p.Workflow, m.Position)
+			if errors.Is(err, events.ErrNotFound) {
+				return nil, corrupt
+			}
+			return c, err
 		}
 		// The leader has just said that there is a message: it is another one
 		// that does not see it yet, or the expectation is beyond the end.

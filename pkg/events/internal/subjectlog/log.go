@@ -101,7 +101,17 @@ func (l *Log) Tail(ctx context.Context, w events.Workflow) (events.Cursor, error
 	return c.Cursor(l.identity), nil
 }
 
+// tail is the last commit of a workflow that has a run.
 func (l *Log) tail(ctx context.Context, w events.Workflow) (*events.Commit, error) {
+	c, err := l.last(ctx, w)
+	if err == nil && c.Run.Run == "" {
+		return nil, &events.NotFoundError{Workflow: w}
+	}
+	return c, err
+}
+
+// last is the last commit of a workflow, which is a void where it has no run.
+func (l *Log) last(ctx context.Context, w events.Workflow) (*events.Commit, error) {
 	m, err := l.store.Last(ctx, l.Partition(w), w.Subject())
 	if errors.Is(err, ErrNone) {
 		return nil, &events.NotFoundError{Workflow: w}

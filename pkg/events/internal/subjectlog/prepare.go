@@ -31,6 +31,42 @@ type prepared struct {
 	opens    int            // index of the last start event, -1 if there is none
 	closes   int            // index of the last closing event, -1 if there is none
 	time     time.Time
+	based    *based // what Base is, once it is found
+}
+
+// begins reports whether a run begins with event i.
+func (p *prepared) begins(i int) bool {
+	return events.Opens(p.Events[i]) || p.Base != nil && i == p.opens
+}
+
+// checkBase holds what a reset asks for, whatever the workflow is like.
+func (p *prepared) checkBase() error {
+	if p.Base == nil {
+		return nil
+	}
+	if err := events.CheckID("base.run", string(p.Base.Run), events.MaxRunIDBytes); err != nil {
+		return err
+	}
+	if p.Base.Event < 1 {
+		return &events.InvalidError{Field: "base.event", Reason: fmt.Sprintf("is %d, ids begin at 1", p.Base.Event)}
+	}
+	p.opens = 0
+	for i, e := range p.Events {
+		if events.Opens(e) {
+			return &events.InvalidError{Field: field(i, "eventType"), Reason: "is a start: a run that is reset begins with that of its base"}
+		}
+		if p.opens == 0 && events.Closes(e) && i+1 < len(p.Events) {
+			p.opens = i + 1
+		}
+	}
+	_, atEnd := p.Expect.IsAtEnd()
+	switch {
+	case p.opens > 0 && p.Expect.IsNewRun():
+		return &events.InvalidError{Field: field(p.opens-1, "eventType"), Reason: fmt.Sprintf("is %s, which ends an open run, and none is expected to be open", p.Events[p.opens-1].EventType)}
+	case p.opens == 0 && atEnd:
+		return &events.InvalidError{Field: "base", Reason: "is set, and no event ends the run that is expected to be open"}
+	}
+	return nil
 }
 
 // prepare refuses what no workflow could take, before anything is sent.
@@ -92,6 +128,9 @@ func (p *prepared) checkOrder() error {
 	if len(p.Events) == 0 {
 		return &events.InvalidError{Field: "events", Reason: "is empty"}
 	}
+	if err := p.checkBase(); err != nil {
+		return err
+	}
 	runs := 0
 	for i, e := range p.Events {
 		switch {
@@ -102,7 +141,7 @@ func (p *prepared) checkOrder() error {
 		case e.EventId < 0:
 			return &events.InvalidError{Field: field(i, "eventId"), Reason: fmt.Sprintf("is %d, ids begin at 1", e.EventId)}
 		}
-		opens, afterClose := events.Opens(e), i > 0 && p.closes == i-1
+		opens, afterClose := p.begins(i), i > 0 && p.closes == i-1
 		if opens || i == 0 {
 			runs++
 		}
@@ -122,7 +161,7 @@ func (p *prepared) checkOrder() error {
 		}
 	}
 	first := p.Events[0]
-	if p.Expect.IsNewRun() && !events.Opens(first) {
+	if p.Expect.IsNewRun() && !p.begins(0) {
 		return &events.InvalidError{Field: field(0, "eventType"), Reason: fmt.Sprintf("is %s: a new run begins with a start", first.EventType)}
 	}
 	if _, ok := p.Expect.IsAtEnd(); ok && events.Opens(first) {
@@ -158,6 +197,9 @@ func (p *prepared) nameRun() error {
 	if p.RunID == "" {
 		p.RunID = events.RunID(p.Events[p.opens].GetWorkflowExecutionStartedEventAttributes().GetOriginalExecutionRunId())
 	}
+	if p.RunID == "" && p.Base != nil {
+		p.RunID = events.RunID(p.Events[p.opens].GetWorkflowTaskFailedEventAttributes().GetNewRunId())
+	}
 	if p.RunID == "" {
 		p.RunID = events.RunID(newUUID())
 		return nil
@@ -190,7 +232,11 @@ func (p *prepared) encode(limits events.Limits) error {
 		h.Write(b)
 	}
 	write([]byte(p.subject))
-	write([]byte(p.RunID)) // as given: encode comes before nameRun
+	named := string(p.RunID) // as given: encode comes before nameRun
+	if p.Base != nil {
+		named = fmt.Sprintf("%s\x00%s\x00%d", named, p.Base.Run, p.Base.Event)
+	}
+	write([]byte(named))
 	p.encoded = make([][]byte, len(p.Events))
 	total := 0
 	for i, e := range p.Events {
@@ -240,7 +286,7 @@ func (p *prepared) against(tail events.Cursor, limits events.Limits) (*events.Co
 	var seg *events.Segment
 	var next events.EventID
 	for i, e := range p.Events {
-		if seg == nil || events.Opens(e) {
+		if seg == nil || p.begins(i) {
 			if seg != nil {
 				seg.Last = next - 1
 			}
@@ -276,6 +322,9 @@ func (p *prepared) against(tail events.Cursor, limits events.Limits) (*events.Co
 		c.Closed = segments[0]
 	}
 	c.Run = *segments[len(segments)-1]
+	if p.Base != nil {
+		c.Base = &p.based.ResetBase
+	}
 	c.Body = body
 	c.Hash = c.ChainHash(tail.Hash())
 	return c, nil
@@ -283,13 +332,16 @@ func (p *prepared) against(tail events.Cursor, limits events.Limits) (*events.Co
 
 // segment begins the part of the commit that belongs to the run of event i.
 func (p *prepared) segment(i int, e *events.Event, tail events.Cursor, before []*events.Segment) *events.Segment {
-	if !events.Opens(e) {
+	if !p.begins(i) {
 		return &events.Segment{
 			Run: tail.Run(), First: tail.LastEventID() + 1, Type: tail.WorkflowType(), Before: tail.Status(), After: tail.Status(),
 			Size: tail.Size(), RunFirst: tail.RunFirst(), PrevRunFirst: tail.PrevRunFirst(),
 		}
 	}
 	s := &events.Segment{First: 1, Type: e.GetWorkflowExecutionStartedEventAttributes().GetWorkflowType().GetName()}
+	if p.Base != nil {
+		s.First, s.Type, s.After, s.Size = p.based.Event+1, p.based.workflowType, p.based.status, p.based.size
+	}
 	if i == p.opens {
 		s.Run = p.RunID
 	} else {

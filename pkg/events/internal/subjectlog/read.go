@@ -26,7 +26,7 @@ func (l *Log) Read(ctx context.Context, w events.Workflow, o events.ReadOptions)
 			yield(nil, err)
 			return
 		}
-		r := reading{Log: l, w: w, span: s, o: o, left: o.Limit, yield: yield}
+		r := reading{Log: l, w: w, span: s, o: o, giving: &giving{left: o.Limit, yield: yield}}
 		if o.Reverse {
 			err = r.reverse(ctx, last)
 		} else {
@@ -54,20 +54,31 @@ func checkRead(w events.Workflow, o events.ReadOptions) error {
 // reading is one read of a run under way.
 type reading struct {
 	*Log
-	w     events.Workflow
-	span  span
-	o     events.ReadOptions
-	left  int
-	yield func(*events.Event, error) bool
+	w    events.Workflow
+	span span
+	o    events.ReadOptions
+	// upto is the last event that is read of a base, which the span's last
+	// commit holds; 0: the run is read to its end.
+	upto events.EventID
+	*giving
+}
+
+// giving is where a read and those of its bases give their events.
+type giving struct {
+	left    int // events; 0 and below: no limit
+	stopped bool
+	yield   func(*events.Event, error) bool
 }
 
 // give yields an event and reports whether there is more to give.
-func (r *reading) give(e *events.Event) bool {
-	if !r.yield(e, nil) {
+func (g *giving) give(e *events.Event) bool {
+	if !g.yield(e, nil) {
+		g.stopped = true
 		return false
 	}
-	r.left--
-	return r.left != 0
+	g.left--
+	g.stopped = g.left == 0
+	return !g.stopped
 }
 
 func (r *reading) forward(ctx context.Context, last *events.Commit) error {
@@ -78,8 +89,16 @@ func (r *reading) forward(ctx context.Context, last *events.Commit) error {
 			return err
 		}
 		seg := c.Segment(r.span.run)
-		if seg == nil {
+		if seg == nil || c.Void != nil {
 			continue // the start of the run that comes next, in a commit of its own
+		}
+		if seen == 0 && c.Base != nil && seg == &c.Run {
+			if from <= c.Base.Event {
+				if err := r.baseForward(ctx, c); err != nil || r.stopped {
+					return err
+				}
+			}
+			seen = c.Base.Event
 		}
 		if seg.First != seen+1 {
 			return corrupt(c, "run %s goes on with event %d after %d", seg.Run, seg.First, seen)
@@ -91,6 +110,9 @@ func (r *reading) forward(ctx context.Context, last *events.Commit) error {
 		events, err := eventsOf(c, seg)
 		if err != nil {
 			return err
+		}
+		if r.upto != 0 && r.upto < seg.Last {
+			events = events[:r.upto-seg.First+1]
 		}
 		for _, e := range events[max(0, int(from-seg.First)):] {
 			if !r.give(e) {
@@ -150,6 +172,8 @@ func (r *reading) reverse(ctx context.Context, last *events.Commit) error {
 	switch {
 	case next < 0:
 		return r.noEvent(0)
+	case next > 0 && c.Base != nil && c.Run.Run == r.span.run && next == c.Base.Event:
+		return r.baseReverse(ctx, c)
 	case next > 0:
 		return r.corruptAt(r.w, r.span.first, "run %s begins with event %d", r.span.run, next+1)
 	}
@@ -160,7 +184,7 @@ func (r *reading) reverse(ctx context.Context, last *events.Commit) error {
 // and reports whether there is more to give.
 func (r *reading) giveReversed(c *events.Commit, next *events.EventID) (more bool, err error) {
 	seg := c.Segment(r.span.run)
-	if seg == nil {
+	if seg == nil || c.Void != nil {
 		return true, nil // the start of the run that comes next, in a commit of its own
 	}
 	if *next >= 0 && seg.Last != *next {
@@ -214,23 +238,13 @@ func eventsOf(c *events.Commit, seg *events.Segment) ([]*events.Event, error) {
 // which is first or the commit before it.
 func (l *Log) chained(ctx context.Context, w events.Workflow, from, first, to uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
-		var prev *events.Commit
-		for m, err := range l.store.Scan(ctx, l.Partition(w), w.Subject(), from, to) {
-			if err != nil {
-				yield(nil, Unavailable(err))
-				return
-			}
-			c, err := decode(w, m)
-			if err == nil && m.Position.Sequence < first {
-				prev = c
+		j := judge{w: w, unknown: from > 1}
+		for c, err := range l.judged(&j, l.store.Scan(ctx, l.Partition(w), w.Subject(), from, to)) {
+			if err == nil && c.Position.Sequence < first {
 				continue
 			}
-			switch {
-			case err != nil:
-			case prev == nil:
+			if err == nil && from > 1 && c.Position.Sequence == from {
 				err = l.checkFirst(ctx, c)
-			default:
-				err = follows(prev, c)
 			}
 			if err != nil {
 				yield(nil, err)
@@ -239,9 +253,8 @@ func (l *Log) chained(ctx context.Context, w events.Workflow, from, first, to ui
 			if !yield(c, nil) {
 				return
 			}
-			prev = c
 		}
-		if prev == nil || prev.Position.Sequence != to {
+		if j.prev == nil || j.prev.Position.Sequence != to {
 			yield(nil, l.corruptAt(w, to, "the history does not reach the commit that is its end"))
 		}
 	}
@@ -254,7 +267,7 @@ func (l *Log) Commits(ctx context.Context, w events.Workflow) iter.Seq2[*events.
 			yield(nil, err)
 			return
 		}
-		last, err := l.tail(ctx, w)
+		last, err := l.last(ctx, w)
 		if err != nil {
 			yield(nil, err)
 			return

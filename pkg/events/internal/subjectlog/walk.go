@@ -15,7 +15,7 @@ import (
 // a read by subject where a name does not hold.
 func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
-		if !yield(c, nil) {
+		if err := l.checkIfVoid(ctx, c); !yield(c, err) || err != nil {
 			return
 		}
 		for len(c.Back) > 0 && c.Back[0] >= first {
@@ -29,7 +29,7 @@ func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) ite
 				return
 			}
 			for _, b := range group {
-				if !yield(b, nil) {
+				if err := l.checkIfVoid(ctx, b); !yield(b, err) || err != nil {
 					return
 				}
 				c = b
@@ -68,21 +68,29 @@ func (l *Log) commitsAt(ctx context.Context, c *events.Commit, first uint64) ([]
 // the subject forwards, keeping the positions only, and then the commits one by
 // one.
 func (l *Log) backwardsByScan(ctx context.Context, c *events.Commit, first uint64, yield func(*events.Commit, error) bool) {
-	var sequences []uint64
+	var sequences, voids []uint64 // voids: how many messages before it each one declares void
 	for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), first, c.Position.Sequence) {
 		if err != nil {
 			yield(nil, Unavailable(err))
 			return
 		}
-		sequences = append(sequences, m.Position.Sequence)
+		n := uint64(0)
+		if v, err := decode(c.Workflow, m); err == nil && v.Void != nil {
+			n = v.Void.Messages
+		}
+		sequences, voids = append(sequences, m.Position.Sequence), append(voids, n)
 	}
-	for i := len(sequences) - 2; i >= 0; i-- {
+	before := func(i int) int { return i - 1 - int(min(voids[i], uint64(i))) }
+	for i := before(len(sequences) - 1); i >= 0; i = before(i) {
 		b, err := l.commitAt(ctx, c.Workflow, sequences[i])
 		if err == nil && b == nil {
 			err = l.corruptAt(c.Workflow, sequences[i], "the commit was there and is gone")
 		}
 		if err == nil {
 			err = follows(b, c)
+		}
+		if err == nil {
+			err = l.checkIfVoid(ctx, b)
 		}
 		if err != nil {
 			yield(nil, err)
@@ -93,6 +101,14 @@ func (l *Log) backwardsByScan(ctx context.Context, c *events.Commit, first uint6
 		}
 		c = b
 	}
+}
+
+// checkIfVoid is checkVoid for what may be none.
+func (l *Log) checkIfVoid(ctx context.Context, c *events.Commit) error {
+	if c.Void == nil {
+		return nil
+	}
+	return l.checkVoid(ctx, c)
 }
 
 // checkFirst checks that c, the first commit of a read, follows from the one
@@ -106,16 +122,15 @@ func (l *Log) checkFirst(ctx context.Context, c *events.Commit) error {
 		return err
 	}
 	if b == nil || follows(b, c) != nil { // it may have moved: the one before it by subject
-		for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), 1, c.Position.Sequence) {
+		j := judge{w: c.Workflow}
+		for p, err := range l.judged(&j, l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), 1, c.Position.Sequence)) {
 			if err != nil {
-				return Unavailable(err)
-			}
-			if m.Position.Sequence == c.Position.Sequence {
-				break
-			}
-			if b, err = decode(c.Workflow, m); err != nil {
 				return err
 			}
+			if p.Position.Sequence == c.Position.Sequence {
+				break
+			}
+			b = p
 		}
 	}
 	if b == nil {
