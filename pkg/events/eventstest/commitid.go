@@ -16,6 +16,7 @@ func commitIDCases() []testCase {
 		events []*events.Event
 	}{
 		{"new run", func(_, _ events.Result) events.Expectation { return events.NewRun() }, list(started("T"))},
+		{"new workflow", func(_, _ events.Result) events.Expectation { return events.NewWorkflow() }, list(started("T"))},
 		{"after a cursor", func(open, _ events.Result) events.Expectation { return events.After(open.Cursor) }, signals(2, "mine")},
 		{"after an event", func(open, _ events.Result) events.Expectation {
 			return events.AfterEvent(open.RunID, open.LastEventID)

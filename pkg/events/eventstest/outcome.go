@@ -15,6 +15,7 @@ import (
 func outcomeCases() []testCase {
 	expectations := []doubtfulAppend{
 		{"first run", false, func(events.Result) events.Expectation { return events.NewRun() }},
+		{"first run of all", false, func(events.Result) events.Expectation { return events.NewWorkflow() }},
 		{"next run", true, func(events.Result) events.Expectation { return events.NewRun() }},
 		{"after a cursor", true, func(open events.Result) events.Expectation { return events.After(open.Cursor) }},
 		{"after an event", true, func(open events.Result) events.Expectation {
@@ -54,7 +55,7 @@ type doubtfulAppend struct {
 func (d doubtfulAppend) request(c *scene, id events.CommitID) (r events.Request, skip int32) {
 	r = events.Request{Workflow: c.workflow("w"), CommitID: id}
 	var open events.Result
-	if !d.expect(open).IsNewRun() {
+	if r.Expect = d.expect(open); !r.Expect.IsNewRun() && !r.Expect.IsNewWorkflow() {
 		r.Expect, r.Events = d.expect(c.start(r.Workflow)), signals(2, "mine")
 		return r, 0
 	}

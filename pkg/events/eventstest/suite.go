@@ -92,6 +92,7 @@ func Run(t *testing.T, h Harness) {
 		{"tokens", tokenCases()},
 		{"source", sourceCases()},
 		{"races", raceCases()},
+		{"policies", policyCases()},
 		{"heartbeats", heartbeatCases()},
 	}
 	if h.Features.Faults {

@@ -38,6 +38,9 @@ func (a *appending) run(ctx context.Context) (events.Result, error) {
 	if a.p.Expect.IsNewRun() {
 		return a.newRun(ctx)
 	}
+	if a.p.Expect.IsNewWorkflow() {
+		return a.after(ctx, events.Cursor{})
+	}
 	if c, ok := a.p.Expect.AfterCursor(); ok {
 		if err := a.checkCursor(c); err != nil {
 			return events.Result{}, err
