@@ -31,7 +31,7 @@ func outcomeCases() []testCase {
 				cases = append(cases, testCase{fmt.Sprintf("%s, commit id %q, %s once", e.name, id, name), func(c *scene) {
 					once(c, e, id, fault)
 				}})
-				for _, between := range []string{"nothing", "a signal", "the run's end", "the next run"} {
+				for _, between := range between {
 					cases = append(cases, testCase{fmt.Sprintf("%s, commit id %q, %s, then %s", e.name, id, name, between), func(c *scene) {
 						unknown(c, e, id, fault, between)
 					}})
@@ -99,10 +99,6 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 	r, skip := d.request(c, id)
 	w := r.Workflow
 	doubt := doubtfully(c, r, fault, skip)
-	tail, err := c.log.Tail(c.ctx(), w)
-	if err != nil && !errors.Is(err, events.ErrNotFound) {
-		c.Fatal(err)
-	}
 	stored := len(c.commitsWith(w, doubt.CommitID)) == 1
 	if stored != (fault == LoseAck) {
 		c.Fatalf("stored: %t, though the fault was %d", stored, fault)
@@ -111,34 +107,7 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 		c.Errorf("error is %+v", doubt)
 	}
 
-	// What comes between, written by somebody who knows how the workflow is now.
-	other := func(list ...*events.Event) {
-		c.Helper()
-		expect := events.NewRun()
-		if !tail.IsZero() {
-			expect = events.After(tail)
-		}
-		tail = c.append(events.Request{Workflow: w, Expect: expect, Events: list}).Cursor
-	}
-	isOpen := events.IsOpen(tail.Status())
-	switch between {
-	case "a signal":
-		if !isOpen {
-			other(started("other"))
-		}
-		other(signaled("other"))
-	case "the run's end":
-		if !isOpen {
-			other(started("other"))
-		}
-		other(completed())
-	case "the next run":
-		if isOpen {
-			other(completed())
-		}
-		other(started("other"), completed())
-		other(started("other"))
-	}
+	c.others(w, between)
 	before := c.countCommits(w)
 
 	r.CommitID = doubt.CommitID
@@ -148,7 +117,7 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 	// A repetition that does not get through leaves it as unknown as it was.
 	ended, cancel := context.WithCancel(c.ctx())
 	cancel()
-	_, err = c.log.Append(ended, r)
+	_, err := c.log.Append(ended, r)
 	still := as[*events.OutcomeUnknownError](c, err, events.ErrOutcomeUnknown, "repeated with an ended context")
 	if still.CommitID != r.CommitID || text(still.Expectation) != text(r.Expect) {
 		c.Errorf("repeated with an ended context: %+v, want commit id and expectation as they were", still)
@@ -199,8 +168,57 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 	}
 }
 
+// between is what others may do between an append and its repetition, written by
+// somebody who knows how the workflow is.
+var between = []string{"nothing", "a signal", "the run's end", "the next run"}
+
+func (c *scene) others(w events.Workflow, do string) {
+	c.Helper()
+	tail, err := c.log.Tail(c.ctx(), w)
+	if err != nil && !errors.Is(err, events.ErrNotFound) {
+		c.Fatal(err)
+	}
+	other := func(list ...*events.Event) {
+		c.Helper()
+		expect := events.NewRun()
+		if !tail.IsZero() {
+			expect = events.After(tail)
+		}
+		tail = c.append(events.Request{Workflow: w, Expect: expect, Events: list}).Cursor
+	}
+	isOpen := events.IsOpen(tail.Status())
+	switch do {
+	case "a signal":
+		if !isOpen {
+			other(started("other"))
+		}
+		other(signaled("other"))
+	case "the run's end":
+		if !isOpen {
+			other(started("other"))
+		}
+		other(completed())
+	case "the next run":
+		if isOpen {
+			other(completed())
+		}
+		other(started("other"), completed())
+		other(started("other"))
+	}
+}
+
 // doubtfully appends under a fault until the deadline.
 func doubtfully(c *scene, r events.Request, fault Fault, skip int32) *events.OutcomeUnknownError {
+	c.Helper()
+	return inDoubt(c, fault, skip, func(ctx context.Context, log events.Log) error {
+		_, err := log.Append(ctx, r)
+		return err
+	})
+}
+
+// inDoubt does what appends, under a fault until the deadline. Before the commit
+// that is meant, as many others are let through as skip says.
+func inDoubt(c *scene, fault Fault, skip int32, do func(context.Context, events.Log) error) *events.OutcomeUnknownError {
 	c.Helper()
 	var hits atomic.Int32
 	ctx, cancel := context.WithTimeout(c.ctx(), time.Minute)
@@ -216,10 +234,10 @@ func doubtfully(c *scene, r events.Request, fault Fault, skip int32) *events.Out
 		}
 		return LoseMessage // once it is stored, only silence keeps it unknown
 	}})
-	res, err := log.Append(ctx, r)
+	err := do(ctx, log)
 	var doubt *events.OutcomeUnknownError
 	if !errors.Is(err, events.ErrOutcomeUnknown) || !errors.As(err, &doubt) || !events.SafeToRetry(err) {
-		c.Fatalf("append gave %+v, %v; want that its outcome is unknown", res, err)
+		c.Fatalf("append gave %v; want that its outcome is unknown", err)
 	}
 	return doubt
 }

@@ -222,10 +222,10 @@ var ways = []way{
 	{"signal with terminate and start", [][]*events.Event{list(started("T"))}, 1, startBy(true), terminate, events.RunReplaced},
 }
 
-// prepare makes what the way finds, and the request.
-func (y way) prepare(c *scene, id events.CommitID) events.StartRequest {
+// prepare makes what the way finds in a workflow, and the request.
+func (y way) prepare(c *scene, name string, id events.CommitID) events.StartRequest {
 	c.Helper()
-	w := c.workflow("w")
+	w := c.workflow(name)
 	for i, list := range y.behind {
 		r := events.Request{Workflow: w, Events: list}
 		if i > 0 {
@@ -236,49 +236,10 @@ func (y way) prepare(c *scene, id events.CommitID) events.StartRequest {
 	return events.StartRequest{Workflow: w, CommitID: id, Conflict: y.conflict, Events: list(started("mine"))}
 }
 
-// between is what others may do between an append and its repetition, written by
-// somebody who knows how the workflow is.
-var between = []string{"nothing", "a signal", "the run's end", "the next run"}
-
-func (c *scene) others(w events.Workflow, do string) {
-	c.Helper()
-	tail, err := c.log.Tail(c.ctx(), w)
-	if err != nil && !errors.Is(err, events.ErrNotFound) {
-		c.Fatal(err)
-	}
-	other := func(list ...*events.Event) {
-		c.Helper()
-		expect := events.NewRun()
-		if !tail.IsZero() {
-			expect = events.After(tail)
-		}
-		tail = c.append(events.Request{Workflow: w, Expect: expect, Events: list}).Cursor
-	}
-	isOpen := events.IsOpen(tail.Status())
-	switch do {
-	case "a signal":
-		if !isOpen {
-			other(started("other"))
-		}
-		other(signaled("other"))
-	case "the run's end":
-		if !isOpen {
-			other(started("other"))
-		}
-		other(completed())
-	case "the next run":
-		if isOpen {
-			other(completed())
-		}
-		other(started("other"), completed())
-		other(started("other"))
-	}
-}
-
 // repeatedStart: the same commit id again, at once and after all that others do,
 // from this handle and from another.
 func repeatedStart(c *scene, y way, id func() events.CommitID) {
-	r := y.prepare(c, id())
+	r := y.prepare(c, "w", id())
 	first, err := y.start(c.ctx(), c.log, r)
 	if err != nil || first.Outcome != y.want || first.Existed {
 		c.Fatalf("gave %+v, %v; want that it %s", first, err, y.want)
@@ -548,15 +509,8 @@ func startSaysWhatElseIsWrong(c *scene) {
 // startIdWithOtherContentIsRefused: in whatever form it is stored.
 func startIdWithOtherContentIsRefused(c *scene) {
 	for i, y := range ways {
-		w := c.workflow(fmt.Sprint("w", i))
-		for i, list := range y.behind {
-			r := events.Request{Workflow: w, Events: list}
-			if i > 0 {
-				r.Expect = events.AtEnd()
-			}
-			c.append(r)
-		}
-		r := events.StartRequest{Workflow: w, CommitID: "x", Conflict: y.conflict, Events: list(started("mine"))}
+		r := y.prepare(c, fmt.Sprint("w", i), "x")
+		w := r.Workflow
 		first, err := y.start(c.ctx(), c.log, r)
 		if err != nil {
 			c.Fatal(err)

@@ -74,10 +74,24 @@ type Features struct {
 
 // Run runs every case on the log as a subtest.
 func Run(t *testing.T, h Harness) {
-	groups := []struct {
-		name  string
-		cases []testCase
-	}{
+	for _, g := range groups(h.Features) {
+		t.Run(g.name, func(t *testing.T) {
+			for _, c := range g.cases {
+				t.Run(c.name, func(t *testing.T) { c.run(newCase(t, h)) })
+			}
+		})
+	}
+}
+
+// group is the cases about one thing.
+type group struct {
+	name  string
+	cases []testCase
+}
+
+// groups are those that a log with such features goes through.
+func groups(f Features) []group {
+	out := []group{
 		{"start", startCases()},
 		{"append", appendCases()},
 		{"at end", atEndCases()},
@@ -85,6 +99,7 @@ func Run(t *testing.T, h Harness) {
 		{"event id", eventIDCases()},
 		{"awkward ids", awkwardCases()},
 		{"runs", runCases()},
+		{"chains of runs", chainCases()},
 		{"missing", missingCases()},
 		{"input", inputCases()},
 		{"limits", limitCases()},
@@ -93,30 +108,16 @@ func Run(t *testing.T, h Harness) {
 		{"source", sourceCases()},
 		{"races", raceCases()},
 		{"policies", policyCases()},
+		{"policies' races", policyRaceCases()},
 		{"heartbeats", heartbeatCases()},
 	}
-	if h.Features.Faults {
-		groups = append(groups, struct {
-			name  string
-			cases []testCase
-		}{"outcome", outcomeCases()}, struct {
-			name  string
-			cases []testCase
-		}{"heartbeats' outcome", heartbeatOutcomeCases()})
+	if f.Faults {
+		out = append(out, group{"outcome", outcomeCases()}, group{"policies' outcome", policyOutcomeCases()}, group{"heartbeats' outcome", heartbeatOutcomeCases()})
 	}
-	if h.Features.Alter != nil {
-		groups = append(groups, struct {
-			name  string
-			cases []testCase
-		}{"altered", alteredCases()})
+	if f.Alter != nil {
+		out = append(out, group{"altered", alteredCases()})
 	}
-	for _, g := range groups {
-		t.Run(g.name, func(t *testing.T) {
-			for _, c := range g.cases {
-				t.Run(c.name, func(t *testing.T) { c.run(newCase(t, h)) })
-			}
-		})
-	}
+	return out
 }
 
 // testCase is one case: a name that says what is shown.
