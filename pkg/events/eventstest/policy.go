@@ -109,11 +109,13 @@ func policy(c *scene, p struct {
 		c.Fatalf("of a new workflow: %+v, %v", res, err)
 	}
 	checkStart(c, c.workflow("new"), res, 1)
-	for _, state := range states {
+	for i, state := range states {
+		if c.h.Short && i%2 != 0 {
+			continue
+		}
 		w := c.workflow(state.name)
 		c.start(w, failedBy(nil))
-		c.start(w)
-		at := c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: list(&events.Event{EventType: state.last})})
+		at := c.start(w, &events.Event{EventType: state.last})
 		// What Temporal's documents say of each policy.
 		want := events.RunStarted
 		switch {
@@ -145,10 +147,10 @@ func policy(c *scene, p struct {
 		if want == events.RunReplaced && res.Terminated != at.RunID {
 			c.Errorf("%s: run %s was terminated, want %s", state.name, res.Terminated, at.RunID)
 		}
-		n := 4
+		n := 3
 		if want == events.RunUsed {
 			c.same("the run that is used", at.Cursor, res.Cursor)
-			n = 3
+			n = 2
 		}
 		if got := c.countCommits(w); got != n {
 			c.Errorf("%s: %d commits, want %d", state.name, got, n)
