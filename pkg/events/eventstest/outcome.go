@@ -39,6 +39,9 @@ func outcomeCases() []testCase {
 			}
 		}
 	}
+	for _, e := range expectations {
+		cases = append(cases, testCase{e.name + ", repeated without what was tried", func(c *scene) { unknownWithout(c, e) }})
+	}
 	return append(cases, named(anAppendWithoutADeadlineEnds, faultsAmongManyWriters, attemptsBesideAnotherStart, aRepetitionOvertakesTheAppend)...)
 }
 
@@ -52,8 +55,8 @@ type doubtfulAppend struct {
 // request prepares the workflow and makes the append. Before the attempt that
 // is meant, as many others are refused as skip says: a new run is first tried
 // on a workflow that does not exist.
-func (d doubtfulAppend) request(c *scene, id events.CommitID) (r events.Request, skip int32) {
-	r = events.Request{Workflow: c.workflow("w"), CommitID: id}
+func (d doubtfulAppend) request(c *scene, name string, id events.CommitID) (r events.Request, skip int32) {
+	r = events.Request{Workflow: c.workflow(name), CommitID: id}
 	var open events.Result
 	if r.Expect = d.expect(open); !r.Expect.IsNewRun() && !r.Expect.IsNewWorkflow() {
 		r.Expect, r.Events = d.expect(c.start(r.Workflow)), signals(2, "mine")
@@ -69,7 +72,7 @@ func (d doubtfulAppend) request(c *scene, id events.CommitID) (r events.Request,
 
 // once: the fault hits the first attempt only, and Append sees to the rest.
 func once(c *scene, d doubtfulAppend, id events.CommitID, fault Fault) {
-	r, skip := d.request(c, id)
+	r, skip := d.request(c, "w", id)
 	w := r.Workflow
 	before := 0
 	if d.behind {
@@ -96,7 +99,7 @@ func once(c *scene, d doubtfulAppend, id events.CommitID, fault Fault) {
 // unknown: the fault hits until the deadline. Then something else may happen,
 // and the append is repeated as the error says, by another handle.
 func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, between string) {
-	r, skip := d.request(c, id)
+	r, skip := d.request(c, "w", id)
 	w := r.Workflow
 	doubt := doubtfully(c, r, fault, skip)
 	stored := len(c.commitsWith(w, doubt.CommitID)) == 1
@@ -164,6 +167,44 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 		_, atEnd := r.Expect.IsAtEnd()
 		if must := between == "nothing" || atEnd && between == "a signal" || r.Expect.IsNewRun() && between == "the run's end"; must && err != nil {
 			c.Errorf("repeated after %s: %v", between, err)
+		}
+	}
+}
+
+// unknownWithout repeats an append of unknown outcome by its commit id alone, with
+// the expectation that the caller had.
+func unknownWithout(c *scene, d doubtfulAppend) {
+	for _, fault := range []Fault{LoseMessage, LoseAck} {
+		for i, between := range between {
+			name := fmt.Sprint("w", fault, i)
+			r, skip := d.request(c, name, "named")
+			doubtfully(c, r, fault, skip)
+			c.others(r.Workflow, between)
+			before, stored := c.countCommits(r.Workflow), c.commitsWith(r.Workflow, r.CommitID)
+			if (len(stored) == 1) != (fault == LoseAck) {
+				c.Fatalf("stored %d times, though the fault was %d", len(stored), fault)
+			}
+			for range 2 {
+				res, err := c.log.Append(c.ctx(), r)
+				mine := c.commitsWith(r.Workflow, r.CommitID)
+				switch {
+				case fault == LoseAck:
+					if err != nil || !res.Existed || res.Position != stored[0].Position || len(mine) != 1 || c.countCommits(r.Workflow) != before {
+						c.Fatalf("after %s: %+v, %v, and it is stored %d times; want what is at %s", between, res, err, len(mine), stored[0].Position)
+					}
+				case err == nil:
+					if len(mine) != 1 || mine[0].Position != res.Position || c.countCommits(r.Workflow) != before+1 {
+						c.Fatalf("after %s: %+v, and it is stored %d times", between, res, len(mine))
+					}
+				default:
+					if len(mine) != 0 || c.countCommits(r.Workflow) != before || between == "nothing" {
+						c.Fatalf("after %s: %v, and it is stored %d times", between, err, len(mine))
+					}
+					if !errors.Is(err, events.ErrConflict) && !errors.Is(err, events.ErrClosed) {
+						c.Errorf("after %s: %v, want a conflict or a closed run", between, err)
+					}
+				}
+			}
 		}
 	}
 }

@@ -68,6 +68,8 @@ const (
 type Features struct {
 	// Faults says that Options.Fault is honoured.
 	Faults bool
+	// Aging gives another log, an empty one that keeps heartbeats for an age.
+	Aging func(t testing.TB, age time.Duration) events.Log
 	// Alter changes a stored message in place.
 	Alter func(t testing.TB, p events.Position, change func(*events.Message))
 }
@@ -113,6 +115,9 @@ func groups(f Features) []group {
 	}
 	if f.Faults {
 		out = append(out, group{"outcome", outcomeCases()}, group{"policies' outcome", policyOutcomeCases()}, group{"heartbeats' outcome", heartbeatOutcomeCases()})
+	}
+	if f.Aging != nil {
+		out = append(out, group{"heartbeats' age", heartbeatAgeCases()})
 	}
 	if f.Alter != nil {
 		out = append(out, group{"altered", alteredCases()})

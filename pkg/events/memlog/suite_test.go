@@ -3,6 +3,7 @@ package memlog_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -50,7 +51,14 @@ func harness(t testing.TB, c memlog.Config) eventstest.Harness {
 		},
 		Features: eventstest.Features{
 			Faults: true,
-			Alter:  func(_ testing.TB, p events.Position, change func(*events.Message)) { log.Alter(p, change) },
+			Aging: func(t testing.TB, age time.Duration) events.Log {
+				log, err := memlog.New(memlog.Config{HeartbeatAge: age})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return log
+			},
+			Alter: func(_ testing.TB, p events.Position, change func(*events.Message)) { log.Alter(p, change) },
 		},
 	}
 }
