@@ -10,8 +10,12 @@ import (
 )
 
 // policyOutcomeCases lose what starts send, and settle what became of it.
-func policyOutcomeCases() []testCase {
+func policyOutcomeCases(short bool) []testCase {
 	var cases []testCase
+	between := between
+	if short {
+		between = []string{"nothing", "the next run"}
+	}
 	for _, y := range ways {
 		for fault, name := range map[Fault]string{LoseMessage: "the message is lost", LoseAck: "the acknowledgement is lost"} {
 			cases = append(cases, testCase{fmt.Sprintf("%s, %s once", y.name, name), func(c *scene) { startOnce(c, y, fault) }})

@@ -76,7 +76,7 @@ type Features struct {
 
 // Run runs every case on the log as a subtest.
 func Run(t *testing.T, h Harness) {
-	for _, g := range groups(h.Features) {
+	for _, g := range groups(h) {
 		t.Run(g.name, func(t *testing.T) {
 			for _, c := range g.cases {
 				t.Run(c.name, func(t *testing.T) { c.run(newCase(t, h)) })
@@ -91,8 +91,9 @@ type group struct {
 	cases []testCase
 }
 
-// groups are those that a log with such features goes through.
-func groups(f Features) []group {
+// groups are those that a log under such a harness goes through.
+func groups(h Harness) []group {
+	f := h.Features
 	out := []group{
 		{"start", startCases()},
 		{"append", appendCases()},
@@ -114,7 +115,7 @@ func groups(f Features) []group {
 		{"heartbeats", heartbeatCases()},
 	}
 	if f.Faults {
-		out = append(out, group{"outcome", outcomeCases()}, group{"policies' outcome", policyOutcomeCases()}, group{"heartbeats' outcome", heartbeatOutcomeCases()})
+		out = append(out, group{"outcome", outcomeCases()}, group{"policies' outcome", policyOutcomeCases(h.Short)}, group{"heartbeats' outcome", heartbeatOutcomeCases()})
 	}
 	if f.Aging != nil {
 		out = append(out, group{"heartbeats' age", heartbeatAgeCases()})

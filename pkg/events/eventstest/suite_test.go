@@ -68,11 +68,11 @@ var promises = []struct {
 // TestEveryPromiseHasItsCases: a case that is removed or renamed is noticed.
 func TestEveryPromiseHasItsCases(t *testing.T) {
 	seen := map[string]bool{}
-	for _, g := range groups(Features{
+	for _, g := range groups(Harness{Features: Features{
 		Faults: true,
 		Aging:  func(testing.TB, time.Duration) events.Log { return nil },
 		Alter:  func(testing.TB, events.Position, func(*events.Message)) {},
-	}) {
+	}}) {
 		for _, c := range g.cases {
 			name := g.name + "/" + c.name
 			if seen[name] {
