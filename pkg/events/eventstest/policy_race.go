@@ -40,7 +40,7 @@ func count(results []events.StartResult, o events.StartOutcome) (n int) {
 
 // sixteenSignalsWithStartOfANewWorkflow: one start, sixteen signals.
 func sixteenSignalsWithStartOfANewWorkflow(c *scene) {
-	for round := range c.h.times(8) {
+	for round := range c.h.times(4) {
 		w := c.workflow(fmt.Sprint("w", round))
 		results := raceStarts(c, 16, func(i int) (events.StartResult, error) {
 			r := events.StartRequest{Workflow: w, Events: list(started("T"))}
@@ -68,7 +68,7 @@ func sixteenSignalsWithStartOfANewWorkflow(c *scene) {
 
 // sixteenStartsOrUsesOfANewWorkflow: one run, which all are told of.
 func sixteenStartsOrUsesOfANewWorkflow(c *scene) {
-	for round := range c.h.times(16) {
+	for round := range c.h.times(8) {
 		w := c.workflow(fmt.Sprint("w", round))
 		if round%4 == 3 {
 			c.start(w, completed())
@@ -97,7 +97,7 @@ func sixteenStartsOrUsesOfANewWorkflow(c *scene) {
 // sixteenTerminateAndStarts: each start is one run, each run but the last was
 // terminated by one of the others, which says so, and the commits are a chain.
 func sixteenTerminateAndStarts(c *scene) {
-	for round := range c.h.times(8) {
+	for round := range c.h.times(4) {
 		w := c.workflow(fmt.Sprint("w", round))
 		opened := map[events.RunID]bool{}
 		if round%2 == 0 {
