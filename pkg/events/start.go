@@ -33,7 +33,7 @@ type StartRequest struct {
 	Terminate *Event
 	// RunID, CommitID and Traceparent are those of Request. With a commit id a
 	// repeat finds what an earlier call has stored, whatever way it took, as far
-	// back as AtEnd looks.
+	// back as an append of what it would append looks.
 	RunID       RunID
 	CommitID    CommitID
 	Traceparent string

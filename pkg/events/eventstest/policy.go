@@ -528,8 +528,10 @@ func startIdWithOtherContentIsRefused(c *scene) {
 				c.Errorf("%s: error is %+v, want position %s", y.name, got, first.Position)
 			}
 		}
-		other(events.Start, useExisting)
-		other(events.Start, terminate)
+		if y.want != events.RunSignaled { // what starts a run is looked for along the starts
+			other(events.Start, useExisting)
+			other(events.Start, terminate)
+		}
 		other(func(ctx context.Context, log events.Log, r events.StartRequest) (events.StartResult, error) {
 			return events.SignalWithStart(ctx, log, r, signaled("another"))
 		}, useExisting)

@@ -65,7 +65,10 @@ func harness(t testing.TB, c memlog.Config) eventstest.Harness {
 
 func TestLog(t *testing.T) {
 	for name, c := range map[string]memlog.Config{"default": {}, "one stream": {Streams: 1}} {
-		t.Run(name, func(t *testing.T) { eventstest.Run(t, harness(t, c)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of it waits between attempts
+			eventstest.Run(t, harness(t, c))
+		})
 	}
 }
 
