@@ -35,8 +35,8 @@ type Request struct {
 	// UUIDv7 is made. A repeat with the expectation of an OutcomeUnknownError,
 	// with After and the same cursor, or with NewWorkflow, is always recognised. Any other is
 	// looked for as far back as CommitID's time less a minute if it is a
-	// UUIDv7, else through the last 1,000 commits (run starts, where Events start
-	// a run): older ones are not. After with a later cursor does not look: it says
+	// UUIDv7, else through the last 1,000 commits (run starts, for NewRun):
+	// older ones are not. After with a later cursor does not look: it says
 	// that exactly this history is known.
 	CommitID CommitID
 	// RunID names the run that a start event in Events opens last. Empty: what

@@ -33,7 +33,7 @@ type StartRequest struct {
 	Terminate *Event
 	// RunID, CommitID and Traceparent are those of Request. With a commit id a
 	// repeat finds what an earlier call has stored, whatever way it took, as far
-	// back as an append of what it would append looks.
+	// back as NewRun looks; that of a SignalWithStart, as far back as AtEnd.
 	RunID       RunID
 	CommitID    CommitID
 	Traceparent string
@@ -113,10 +113,10 @@ const startPatience = 30 * time.Second
 // starting is a start under way. What it appends has at most two forms: one for
 // where no run is open, which is RunStarted, and one for where a run is.
 //
-// Of every commit that it tries, the expectation names one place. Before the
-// first at a place, all commits up to there were looked through for the commit
-// id, unless no call but this one can have used it. So at most one is stored,
-// whoever repeats it, and whichever form it takes.
+// Whatever it tries may be stored at one place at a time. Before the first at a
+// place, all commits up to there that could be one of the forms were looked
+// through for the commit id, unless no call but this one can have used it. So at
+// most one is stored, whoever repeats it, and whichever form it takes.
 type starting struct {
 	log       Log
 	r         StartRequest
@@ -162,7 +162,7 @@ func (s *starting) begin(ctx context.Context) (*StartResult, Cursor, error) {
 		}
 		return s.look(ctx, tail)
 	}
-	if s.onOpen == RunSignaled {
+	if s.onOpen == RunSignaled || s.follows() {
 		return s.look(ctx, Cursor{})
 	}
 	return nil, Cursor{}, nil // that it is new is found out by trying
@@ -178,11 +178,20 @@ func (s *starting) look(ctx context.Context, tail Cursor) (*StartResult, Cursor,
 	switch {
 	case s.onOpen == RunSignaled:
 		return s.try(ctx, AtEnd(), RunSignaled)
-	case s.r.CommitID != "":
-		return s.try(ctx, nowhere, RunStarted)
+	case s.follows():
+		return s.try(ctx, NewRun(), RunStarted)
+	case s.r.CommitID == "", s.r.Reuse == enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE:
+		return nil, tail, nil // under RejectDuplicate only the first commit can have it, and that has not
 	default:
-		return nil, tail, nil
+		return s.try(ctx, nowhere, RunStarted)
 	}
+}
+
+// follows reports whether NewRun does what is wanted where no run is open, and
+// looks on the way, along the starts: both forms are one.
+func (s *starting) follows() bool {
+	return s.r.CommitID != "" && s.onOpen != RunSignaled && s.r.Reuse != enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE &&
+		s.r.Reuse != enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY
 }
 
 // judge says how a start goes on where the workflow ends at tail.
@@ -328,7 +337,7 @@ func (s *starting) inRequest(form StartOutcome, err error) error {
 
 // formOf is the form that was tried with an expectation, 0 if none was.
 func (s *starting) formOf(e Expectation) StartOutcome {
-	if e.IsNewWorkflow() {
+	if e.IsNewWorkflow() || e.IsNewRun() && s.follows() {
 		return RunStarted
 	}
 	if run, ok := e.IsAtEnd(); ok && run == "" {

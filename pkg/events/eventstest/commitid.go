@@ -192,24 +192,6 @@ func commitIdIsLookedForSoFarBack(c *scene) {
 	if begin(ids[1]).Existed {
 		c.Error("the fifth start from the end was found, though four are looked at")
 	}
-	// So is what ends a run and starts the next, though other commits lie between.
-	for name, expect := range map[string]func(events.Result) events.Expectation{
-		"at end":         func(events.Result) events.Expectation { return events.AtEnd() },
-		"after an event": func(open events.Result) events.Expectation { return events.AfterEvent(open.RunID, 1) },
-	} {
-		w = c.workflow(name)
-		r := events.Request{Workflow: w, CommitID: "one", Expect: expect(c.start(w)), Events: list(terminated(), started("T"))}
-		first := c.append(r)
-		for range 6 {
-			c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "other")})
-		}
-		again, err := log.Append(c.ctx(), r)
-		if err != nil {
-			c.Fatalf("%s: %v", name, err)
-		}
-		first.Existed = true
-		c.same(name+": the repeated append", first, again)
-	}
 }
 
 func commitIdOfATwoRunCommitIsFound(c *scene) {

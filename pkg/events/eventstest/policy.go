@@ -212,16 +212,26 @@ type way struct {
 	start    starter
 	conflict enumspb.WorkflowIdConflictPolicy
 	want     events.StartOutcome
+	// reuse may refuse the run once others have been there; anyReuse does not.
+	reuse enumspb.WorkflowIdReusePolicy
+}
+
+// refused reports whether an error is the refusal that the way may end with.
+func (y way) refused(err error) bool {
+	return y.reuse != anyReuse && errors.Is(err, events.ErrConflict)
 }
 
 var ways = []way{
-	{"start of a new workflow", nil, 0, events.Start, useExisting, events.RunStarted},
-	{"start after a closed run", [][]*events.Event{list(started("T"), completed())}, 1, events.Start, useExisting, events.RunStarted},
-	{"terminate and start", [][]*events.Event{list(started("T"))}, 1, events.Start, terminate, events.RunReplaced},
-	{"signal with start of a new workflow", nil, 0, startBy(true), useExisting, events.RunStarted},
-	{"signal with start after a closed run", [][]*events.Event{list(started("T")), list(completed())}, 0, startBy(true), useExisting, events.RunStarted},
-	{"signal with start of an open run", [][]*events.Event{list(started("T")), signals(1, "s")}, 0, startBy(true), useExisting, events.RunSignaled},
-	{"signal with terminate and start", [][]*events.Event{list(started("T"))}, 1, startBy(true), terminate, events.RunReplaced},
+	{name: "start of a new workflow", start: events.Start, conflict: useExisting, want: events.RunStarted},
+	{name: "start after a closed run", behind: [][]*events.Event{list(started("T"), completed())}, skip: 1, start: events.Start, conflict: useExisting, want: events.RunStarted},
+	{name: "start of what was never there", start: events.Start, conflict: useExisting, want: events.RunStarted, reuse: rejectAny},
+	{name: "start after a failed run", behind: [][]*events.Event{list(started("T"), failedBy(nil))}, skip: 1, start: events.Start, conflict: useExisting, want: events.RunStarted, reuse: failedOnly},
+	{name: "terminate and start", behind: [][]*events.Event{list(started("T"))}, skip: 1, start: events.Start, conflict: terminate, want: events.RunReplaced},
+	{name: "terminate and start or follow a failed run", behind: [][]*events.Event{list(started("T"))}, skip: 1, start: events.Start, conflict: terminate, want: events.RunReplaced, reuse: failedOnly},
+	{name: "signal with start of a new workflow", start: startBy(true), conflict: useExisting, want: events.RunStarted},
+	{name: "signal with start after a closed run", behind: [][]*events.Event{list(started("T")), list(completed())}, start: startBy(true), conflict: useExisting, want: events.RunStarted},
+	{name: "signal with start of an open run", behind: [][]*events.Event{list(started("T")), signals(1, "s")}, start: startBy(true), conflict: useExisting, want: events.RunSignaled},
+	{name: "signal with terminate and start", behind: [][]*events.Event{list(started("T"))}, skip: 1, start: startBy(true), conflict: terminate, want: events.RunReplaced},
 }
 
 // prepare makes what the way finds in a workflow, and the request.
@@ -235,7 +245,7 @@ func (y way) prepare(c *scene, name string, id events.CommitID) events.StartRequ
 		}
 		c.append(r)
 	}
-	return events.StartRequest{Workflow: w, CommitID: id, Conflict: y.conflict, Events: list(started("mine"))}
+	return events.StartRequest{Workflow: w, CommitID: id, Conflict: y.conflict, Reuse: y.reuse, Events: list(started("mine"))}
 }
 
 // repeatedStart: the same commit id again, at once and after all that others do,
@@ -443,7 +453,12 @@ func startRefusesBadRequestsByField(c *scene) {
 		{"two policies for one thing", "reuse", events.StartRequest{Events: list(started("T")), Reuse: ifRunning, Conflict: fail}, nil},
 		{"signals that fail", "conflict", events.StartRequest{Events: list(started("T")), Conflict: fail}, signals(1, "s")},
 		{"an expectation of another's", "expectation", events.StartRequest{Events: list(started("T")), Expect: events.AtEnd()}, nil},
-		{"an attempt of another's", "expectation", events.StartRequest{Events: list(started("T")), CommitID: "x", Expect: events.NewRun().WithAttempt(events.Attempt{})}, nil},
+		{"an attempt of another's", "expectation", events.StartRequest{
+			Events: list(started("T")), CommitID: "x", Reuse: rejectAny, Expect: events.NewRun().WithAttempt(events.Attempt{}),
+		}, nil},
+		{"an attempt at one run's end", "expectation", events.StartRequest{
+			Events: list(started("T")), CommitID: "x", Expect: events.AtEndOf(open.RunID).WithAttempt(events.Attempt{After: open.Cursor}),
+		}, signals(1, "s")},
 		{"an attempt to signal", "expectation", events.StartRequest{
 			Events: list(started("T")), CommitID: "x", Expect: events.AtEnd().WithAttempt(events.Attempt{After: open.Cursor}),
 		}, nil},
@@ -522,13 +537,16 @@ func startIdWithOtherContentIsRefused(c *scene) {
 			c.Helper()
 			q := r
 			q.Conflict, q.Events = conflict, list(started("another"))
+			if conflict == terminate {
+				q.Reuse = anyReuse
+			}
 			_, err := start(c.ctx(), c.log, q)
 			got := as[*events.CommitIDReusedError](c, err, events.ErrCommitIDReused, y.name)
 			if got.CommitID != "x" || got.Position != first.Position {
 				c.Errorf("%s: error is %+v, want position %s", y.name, got, first.Position)
 			}
 		}
-		if y.want != events.RunSignaled { // what starts a run is looked for along the starts
+		if y.want != events.RunSignaled { // a start is looked for along the starts
 			other(events.Start, useExisting)
 			other(events.Start, terminate)
 		}

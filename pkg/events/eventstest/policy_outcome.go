@@ -96,6 +96,12 @@ func unknownStart(c *scene, y way, fault Fault, between string, token bool) {
 			}
 		}
 		res, err := y.start(c.ctx(), c.log, r)
+		if fault == LoseMessage && between != "nothing" && y.refused(err) {
+			if n := len(c.commitsWith(w, r.CommitID)); n != 0 {
+				c.Fatalf("settled: %v, and it is stored %d times", err, n)
+			}
+			continue
+		}
 		if err != nil {
 			c.Fatalf("settled: %v", err)
 		}
@@ -140,7 +146,9 @@ func startsOfOneIdAmongFaults(c *scene) {
 					return events.Result{}, err
 				}
 				var err error
-				results[i], err = y.start(c.ctx(), faulty, r)
+				if results[i], err = y.start(c.ctx(), faulty, r); y.refused(err) {
+					err = nil
+				}
 				return events.Result{}, err
 			})
 			for i, o := range out {
@@ -151,8 +159,8 @@ func startsOfOneIdAmongFaults(c *scene) {
 			first := true
 			var want events.StartResult
 			for _, res := range results {
-				if res.Outcome == events.RunUsed {
-					continue // it found the run of something else, or of its own
+				if res.Outcome == events.RunUsed || res.Outcome == 0 {
+					continue // it found the run of something else, or was refused after its end
 				}
 				res.Existed = true
 				if first {
@@ -160,7 +168,7 @@ func startsOfOneIdAmongFaults(c *scene) {
 				}
 				c.same(y.name+": what the callers were told", want, res)
 			}
-			if first && y.conflict == terminate {
+			if first && y.conflict == terminate && y.reuse == anyReuse {
 				c.Fatalf("%s: nobody started anything", y.name)
 			}
 			if !first {
@@ -178,20 +186,25 @@ func aRepetitionOvertakesTheStart(c *scene) {
 		for j, around := range between {
 			r := y.prepare(c, fmt.Sprint("w", i, j), "mine")
 			var overtaken events.StartResult
+			var called bool
 			log := c.h.Open(c, Options{Fault: func(events.CommitID) Fault {
-				if overtaken.Outcome == 0 {
+				if !called {
+					called = true
 					c.others(r.Workflow, around)
 					var err error
-					if overtaken, err = y.start(c.ctx(), c.log, r); err != nil {
+					if overtaken, err = y.start(c.ctx(), c.log, r); err != nil && !y.refused(err) {
 						c.Errorf("%s, after %s: %v", y.name, around, err)
 					}
-					if overtaken.Outcome != events.RunUsed {
+					if overtaken.CommitID != "" {
 						c.others(r.Workflow, "the run's end")
 					}
 				}
 				return Deliver
 			}})
 			res, err := y.start(c.ctx(), log, r)
+			if overtaken.Outcome == 0 && y.refused(err) {
+				continue // the repetition was refused, and so was this
+			}
 			if err != nil {
 				c.Fatalf("%s, after %s: %v", y.name, around, err)
 			}

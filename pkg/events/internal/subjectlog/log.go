@@ -15,7 +15,7 @@ type Config struct {
 	Limits events.Limits
 	// AppendTimeout ends an append whose context has no deadline; 30 s.
 	AppendTimeout time.Duration
-	// LookBack is how many earlier commits (run starts, for what starts a run) are
+	// LookBack is how many earlier commits (run starts, for NewRun) are
 	// compared with a commit id that is no UUIDv7; 1,000.
 	LookBack int
 	// Logger gets what is worth knowing and no error says; slog.Default().

@@ -37,12 +37,8 @@ func (h *horizon) take(c *events.Commit) bool {
 	return h.left >= 0
 }
 
-// findCommit looks for the append's commit id from the tail backwards; among the
-// commits that start runs, if it starts one, whatever it expects.
+// findCommit looks for the append's commit id from the tail backwards.
 func (a *appending) findCommit(ctx context.Context, last *events.Commit) (*events.Commit, error) {
-	if a.p.opens >= 0 {
-		return a.findStart(ctx, last)
-	}
 	h := a.horizon(a.p.CommitID)
 	for c, err := range a.backwards(ctx, last, 1) {
 		if err != nil {
