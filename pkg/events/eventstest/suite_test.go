@@ -49,11 +49,11 @@ var promises = []struct {
 		"policies/signal with start", "policies' races/sixteen signals with start of a new workflow", "policies' races/signals with start while runs end",
 	}, 3},
 	{"every policy on every state of a workflow", []string{"policies/start with *", "policies/signal with start with *"}, 10 + 7},
-	{"the helpers' commit ids", []string{"policies/*, repeated with *", "policies/start id with other content is refused"}, 7*2 + 1},
+	{"the helpers' commit ids", []string{"policies/*, repeated with *", "policies/start id with other content is refused"}, 10*2 + 1},
 	{"the helpers' unknown outcomes", []string{
 		"policies' outcome/*, repeated with what was tried", "policies' outcome/*, repeated by its commit id", "policies' outcome/*once",
 		"policies' outcome/starts of one id among faults", "policies' outcome/a repetition overtakes the start",
-	}, 7*2*4*2 + 7*2 + 2},
+	}, 10*2*(4+2) + 10*2 + 2},
 	{"heartbeats: newest by attempt and time wins", []string{"heartbeats/the newest is kept in any order", "heartbeats/many writers end with the newest"}, 2},
 	{"heartbeats: age limit", []string{"heartbeats' age/heartbeats age out"}, 1},
 	{"limits: warn and refuse, as settings", []string{"limits/history of as many events as allowed", "limits/history of as many bytes as allowed"}, 2},
