@@ -65,7 +65,7 @@ func drawExpectation(t *rapid.T) events.Expectation {
 	}
 	run := events.RunID(drawID(t, "expected run", events.MaxRunIDBytes))
 	e := rapid.SampledFrom([]events.Expectation{
-		events.NewRun(), events.After(cursor("after a commit")), events.AfterEvent(run, 7), events.AtEnd(), events.AtEndOf(run),
+		events.NewRun(), events.NewWorkflow(), events.After(cursor("after a commit")), events.AfterEvent(run, 7), events.AtEnd(), events.AtEndOf(run),
 	}).Draw(t, "expectation")
 	if rapid.Bool().Draw(t, "attempted") {
 		e = e.WithAttempt(events.Attempt{
@@ -93,7 +93,7 @@ func TestTheZeroExpectationIsANewRun(t *testing.T) {
 	if e := (events.Expectation{}); !e.IsNewRun() || text(t, e) != text(t, events.NewRun()) {
 		t.Errorf("the zero expectation is %s", e)
 	}
-	for _, e := range []events.Expectation{events.After(events.Cursor{}), events.AfterEvent("r", 1), events.AtEnd(), events.AtEndOf("r")} {
+	for _, e := range []events.Expectation{events.NewWorkflow(), events.After(events.Cursor{}), events.AfterEvent("r", 1), events.AtEnd(), events.AtEndOf("r")} {
 		if e.IsNewRun() {
 			t.Errorf("%s is taken for a new run", e)
 		}

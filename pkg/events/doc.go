@@ -12,7 +12,9 @@
 //
 // Compare-and-set. Every append says what it expects of the workflow
 // (Expectation) and is refused with ErrConflict if that is not so. At most one
-// run of a workflow is open.
+// run of a workflow is open. Start and SignalWithStart decide what that means for a
+// workflow id that is taken, as Temporal's policies do, and append at most one
+// commit.
 //
 // No loss, no double. An append ends in one of three ways: done (a Result),
 // known not to be done (any other error), or unknown (ErrOutcomeUnknown, with

@@ -24,10 +24,15 @@ const (
 	expectAfter
 	expectAfterEvent
 	expectAtEnd
+	expectNewWorkflow
 )
 
 // NewRun expects that no run is open, and starts one.
 func NewRun() Expectation { return Expectation{} }
+
+// NewWorkflow expects that the workflow has no history at all, and starts its
+// first run. A repeat with the same commit id is recognised for ever.
+func NewWorkflow() Expectation { return Expectation{kind: expectNewWorkflow} }
 
 // After expects exactly the history that the cursor is the end of. After a
 // closed cursor the append may start the next run.
@@ -48,6 +53,9 @@ func AtEndOf(run RunID) Expectation { return Expectation{kind: expectAtEnd, run:
 
 // IsNewRun reports whether a run is to be started on a workflow without an open one.
 func (e Expectation) IsNewRun() bool { return e.kind == expectNewRun }
+
+// IsNewWorkflow reports whether the first run of a workflow is to be started.
+func (e Expectation) IsNewWorkflow() bool { return e.kind == expectNewWorkflow }
 
 // IsAtEnd reports whether the append follows the workflow to wherever it ends,
 // in one run only if run is not empty.
@@ -96,6 +104,8 @@ func (e Expectation) String() string {
 			return fmt.Sprintf("run %s open", e.run)
 		}
 		return "an open run"
+	case expectNewWorkflow:
+		return "no run at all"
 	default:
 		return "no open run"
 	}
@@ -137,7 +147,7 @@ func (e *Expectation) UnmarshalText(text []byte) error {
 		return &InvalidError{Field: "expectation", Reason: fmt.Sprintf("version %d is not known here", v)}
 	}
 	got := Expectation{kind: expectKind(r.byte())}
-	if got.kind > expectAtEnd {
+	if got.kind > expectNewWorkflow {
 		r.fail()
 	}
 	got.cursor = r.cursor()

@@ -34,7 +34,7 @@ type Request struct {
 	Expect Expectation
 	// CommitID makes the append recognisable when it is repeated. Empty: a
 	// UUIDv7 is made. A repeat with the expectation of an OutcomeUnknownError,
-	// or with After and the same cursor, is always recognised. Any other is
+	// with After and the same cursor, or with NewWorkflow, is always recognised. Any other is
 	// looked for as far back as CommitID's time less a minute if it is a
 	// UUIDv7, else through the last 1,000 commits (run starts, for NewRun):
 	// older ones are not. After with a later cursor does not look: it says

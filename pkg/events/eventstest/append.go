@@ -130,7 +130,20 @@ func appendWithAnEndedContextStoresNothing(c *scene) {
 	if _, err := c.log.Tail(c.ctx(), w); !errors.Is(err, events.ErrNotFound) {
 		c.Errorf("tail gave %v, want that nothing is there", err)
 	}
-	c.start(w)
+	open := c.start(w)
+	for _, expect := range []events.Expectation{
+		events.After(open.Cursor), events.AfterEvent(open.RunID, 1), events.AtEnd(), events.AtEndOf(open.RunID),
+	} {
+		for _, id := range []events.CommitID{"", "x"} {
+			_, err := c.log.Append(ctx, events.Request{Workflow: w, Expect: expect, CommitID: id, Events: signals(1, "s")})
+			if !errors.Is(err, events.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+				c.Errorf("append %s gave %v, want unavailable because of the context", expect, err)
+			}
+		}
+	}
+	if n := c.countCommits(w); n != 1 {
+		c.Errorf("%d commits, want 1", n)
+	}
 	if _, err := c.log.Tail(ctx, w); !errors.Is(err, context.Canceled) {
 		c.Errorf("tail gave %v, want that the context ended", err)
 	}

@@ -16,6 +16,7 @@ func commitIDCases() []testCase {
 		events []*events.Event
 	}{
 		{"new run", func(_, _ events.Result) events.Expectation { return events.NewRun() }, list(started("T"))},
+		{"new workflow", func(_, _ events.Result) events.Expectation { return events.NewWorkflow() }, list(started("T"))},
 		{"after a cursor", func(open, _ events.Result) events.Expectation { return events.After(open.Cursor) }, signals(2, "mine")},
 		{"after an event", func(open, _ events.Result) events.Expectation {
 			return events.AfterEvent(open.RunID, open.LastEventID)
@@ -80,7 +81,7 @@ func commitIDCases() []testCase {
 			}
 		}
 	}
-	return append(cases, named(commitIdOnTwoWorkflowsIsTwoAppends, commitIdIsLookedForSoFarBack, commitIdOfATwoRunCommitIsFound, commitIdRepeatedByManyIsStoredOnce)...)
+	return append(cases, named(commitIdOnTwoWorkflowsIsTwoAppends, commitIdIsKnownToAnotherProcess, commitIdIsLookedForSoFarBack, commitIdOfATwoRunCommitIsFound, commitIdRepeatedByManyIsStoredOnce)...)
 }
 
 func commitIdOnTwoWorkflowsIsTwoAppends(c *scene) {
@@ -91,6 +92,47 @@ func commitIdOnTwoWorkflowsIsTwoAppends(c *scene) {
 		}
 		if n := len(c.commits(c.workflow(id))); n != 1 {
 			c.Errorf("workflow %s has %d commits", id, n)
+		}
+	}
+}
+
+// commitIdIsKnownToAnotherProcess: a handle that was opened later, and one that was
+// open before, answer the repetition as the handle that stored it does.
+func commitIdIsKnownToAnotherProcess(c *scene) {
+	early := c.h.Open(c, Options{})
+	for name, expect := range map[string]func(events.Result) events.Expectation{
+		"new run":         func(events.Result) events.Expectation { return events.NewRun() },
+		"new workflow":    func(events.Result) events.Expectation { return events.NewWorkflow() },
+		"after a cursor":  func(open events.Result) events.Expectation { return events.After(open.Cursor) },
+		"after an event":  func(open events.Result) events.Expectation { return events.AfterEvent(open.RunID, 1) },
+		"at end":          func(events.Result) events.Expectation { return events.AtEnd() },
+		"at end of a run": func(open events.Result) events.Expectation { return events.AtEndOf(open.RunID) },
+	} {
+		r := events.Request{Workflow: c.workflow(name), CommitID: "one", Events: signals(1, "s")}
+		if r.Expect = expect(events.Result{}); r.Expect.IsNewRun() || r.Expect.IsNewWorkflow() {
+			r.Events = list(started("T"))
+		} else {
+			r.Expect = expect(c.start(r.Workflow))
+		}
+		first := c.append(r)
+		first.Existed = true
+		for _, between := range between {
+			c.others(r.Workflow, between)
+			n := c.countCommits(r.Workflow)
+			for which, log := range map[string]events.Log{"early": early, "late": c.h.Open(c, Options{})} {
+				again, err := log.Append(c.ctx(), r)
+				if err != nil {
+					c.Fatalf("%s after %s, by the %s handle: %v", name, between, which, err)
+				}
+				c.same(name+" after "+between+", by the "+which+" handle", first, again)
+				other := r
+				other.Events = list(r.Events[0], signaled("something else"))
+				_, err = log.Append(c.ctx(), other)
+				as[*events.CommitIDReusedError](c, err, events.ErrCommitIDReused, name+" after "+between+", by the "+which+" handle")
+			}
+			if got := c.countCommits(r.Workflow); got != n {
+				c.Errorf("%s after %s: %d commits after the repetitions, want %d", name, between, got, n)
+			}
 		}
 	}
 }

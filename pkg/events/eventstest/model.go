@@ -112,13 +112,15 @@ func (m *modelled) drawEvents(t *rapid.T) []*events.Event {
 }
 
 func drawExpectation(t *rapid.T, w *modelWorkflow) events.Expectation {
-	kinds := []string{"new run", "at end"}
+	kinds := []string{"new run", "new workflow", "at end"}
 	if len(w.commits) > 0 {
 		kinds = append(kinds, "after the end", "after the end", "after some commit", "after the last event", "after another event", "at the newest run's end", "at some run's end")
 	}
 	some := func() events.Result { return rapid.SampledFrom(w.commits).Draw(t, "some commit").result }
 	tail := w.tail()
 	switch rapid.SampledFrom(kinds).Draw(t, "expectation") {
+	case "new workflow":
+		return events.NewWorkflow()
 	case "at end":
 		return events.AtEnd()
 	case "after the end":
@@ -181,7 +183,7 @@ func due(w *modelWorkflow, r events.Request) error {
 	switch {
 	case !opens:
 		return events.ErrInvalid
-	case events.IsOpen(tail.Status()):
+	case events.IsOpen(tail.Status()), r.Expect.IsNewWorkflow() && !tail.IsZero():
 		return events.ErrConflict
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 func outcomeCases() []testCase {
 	expectations := []doubtfulAppend{
 		{"first run", false, func(events.Result) events.Expectation { return events.NewRun() }},
+		{"first run of all", false, func(events.Result) events.Expectation { return events.NewWorkflow() }},
 		{"next run", true, func(events.Result) events.Expectation { return events.NewRun() }},
 		{"after a cursor", true, func(open events.Result) events.Expectation { return events.After(open.Cursor) }},
 		{"after an event", true, func(open events.Result) events.Expectation {
@@ -30,13 +31,16 @@ func outcomeCases() []testCase {
 				cases = append(cases, testCase{fmt.Sprintf("%s, commit id %q, %s once", e.name, id, name), func(c *scene) {
 					once(c, e, id, fault)
 				}})
-				for _, between := range []string{"nothing", "a signal", "the run's end", "the next run"} {
+				for _, between := range between {
 					cases = append(cases, testCase{fmt.Sprintf("%s, commit id %q, %s, then %s", e.name, id, name, between), func(c *scene) {
 						unknown(c, e, id, fault, between)
 					}})
 				}
 			}
 		}
+	}
+	for _, e := range expectations {
+		cases = append(cases, testCase{e.name + ", repeated without what was tried", func(c *scene) { unknownWithout(c, e) }})
 	}
 	return append(cases, named(anAppendWithoutADeadlineEnds, faultsAmongManyWriters, attemptsBesideAnotherStart, aRepetitionOvertakesTheAppend)...)
 }
@@ -51,10 +55,10 @@ type doubtfulAppend struct {
 // request prepares the workflow and makes the append. Before the attempt that
 // is meant, as many others are refused as skip says: a new run is first tried
 // on a workflow that does not exist.
-func (d doubtfulAppend) request(c *scene, id events.CommitID) (r events.Request, skip int32) {
-	r = events.Request{Workflow: c.workflow("w"), CommitID: id}
+func (d doubtfulAppend) request(c *scene, name string, id events.CommitID) (r events.Request, skip int32) {
+	r = events.Request{Workflow: c.workflow(name), CommitID: id}
 	var open events.Result
-	if !d.expect(open).IsNewRun() {
+	if r.Expect = d.expect(open); !r.Expect.IsNewRun() && !r.Expect.IsNewWorkflow() {
 		r.Expect, r.Events = d.expect(c.start(r.Workflow)), signals(2, "mine")
 		return r, 0
 	}
@@ -68,7 +72,7 @@ func (d doubtfulAppend) request(c *scene, id events.CommitID) (r events.Request,
 
 // once: the fault hits the first attempt only, and Append sees to the rest.
 func once(c *scene, d doubtfulAppend, id events.CommitID, fault Fault) {
-	r, skip := d.request(c, id)
+	r, skip := d.request(c, "w", id)
 	w := r.Workflow
 	before := 0
 	if d.behind {
@@ -95,13 +99,9 @@ func once(c *scene, d doubtfulAppend, id events.CommitID, fault Fault) {
 // unknown: the fault hits until the deadline. Then something else may happen,
 // and the append is repeated as the error says, by another handle.
 func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, between string) {
-	r, skip := d.request(c, id)
+	r, skip := d.request(c, "w", id)
 	w := r.Workflow
 	doubt := doubtfully(c, r, fault, skip)
-	tail, err := c.log.Tail(c.ctx(), w)
-	if err != nil && !errors.Is(err, events.ErrNotFound) {
-		c.Fatal(err)
-	}
 	stored := len(c.commitsWith(w, doubt.CommitID)) == 1
 	if stored != (fault == LoseAck) {
 		c.Fatalf("stored: %t, though the fault was %d", stored, fault)
@@ -110,34 +110,7 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 		c.Errorf("error is %+v", doubt)
 	}
 
-	// What comes between, written by somebody who knows how the workflow is now.
-	other := func(list ...*events.Event) {
-		c.Helper()
-		expect := events.NewRun()
-		if !tail.IsZero() {
-			expect = events.After(tail)
-		}
-		tail = c.append(events.Request{Workflow: w, Expect: expect, Events: list}).Cursor
-	}
-	isOpen := events.IsOpen(tail.Status())
-	switch between {
-	case "a signal":
-		if !isOpen {
-			other(started("other"))
-		}
-		other(signaled("other"))
-	case "the run's end":
-		if !isOpen {
-			other(started("other"))
-		}
-		other(completed())
-	case "the next run":
-		if isOpen {
-			other(completed())
-		}
-		other(started("other"), completed())
-		other(started("other"))
-	}
+	c.others(w, between)
 	before := c.countCommits(w)
 
 	r.CommitID = doubt.CommitID
@@ -147,7 +120,7 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 	// A repetition that does not get through leaves it as unknown as it was.
 	ended, cancel := context.WithCancel(c.ctx())
 	cancel()
-	_, err = c.log.Append(ended, r)
+	_, err := c.log.Append(ended, r)
 	still := as[*events.OutcomeUnknownError](c, err, events.ErrOutcomeUnknown, "repeated with an ended context")
 	if still.CommitID != r.CommitID || text(still.Expectation) != text(r.Expect) {
 		c.Errorf("repeated with an ended context: %+v, want commit id and expectation as they were", still)
@@ -198,8 +171,95 @@ func unknown(c *scene, d doubtfulAppend, id events.CommitID, fault Fault, betwee
 	}
 }
 
+// unknownWithout repeats an append of unknown outcome by its commit id alone, with
+// the expectation that the caller had.
+func unknownWithout(c *scene, d doubtfulAppend) {
+	for _, fault := range []Fault{LoseMessage, LoseAck} {
+		for i, between := range between {
+			name := fmt.Sprint("w", fault, i)
+			r, skip := d.request(c, name, "named")
+			doubtfully(c, r, fault, skip)
+			c.others(r.Workflow, between)
+			before, stored := c.countCommits(r.Workflow), c.commitsWith(r.Workflow, r.CommitID)
+			if (len(stored) == 1) != (fault == LoseAck) {
+				c.Fatalf("stored %d times, though the fault was %d", len(stored), fault)
+			}
+			for range 2 {
+				res, err := c.log.Append(c.ctx(), r)
+				mine := c.commitsWith(r.Workflow, r.CommitID)
+				switch {
+				case fault == LoseAck:
+					if err != nil || !res.Existed || res.Position != stored[0].Position || len(mine) != 1 || c.countCommits(r.Workflow) != before {
+						c.Fatalf("after %s: %+v, %v, and it is stored %d times; want what is at %s", between, res, err, len(mine), stored[0].Position)
+					}
+				case err == nil:
+					if len(mine) != 1 || mine[0].Position != res.Position || c.countCommits(r.Workflow) != before+1 {
+						c.Fatalf("after %s: %+v, and it is stored %d times", between, res, len(mine))
+					}
+				default:
+					if len(mine) != 0 || c.countCommits(r.Workflow) != before || between == "nothing" {
+						c.Fatalf("after %s: %v, and it is stored %d times", between, err, len(mine))
+					}
+					if !errors.Is(err, events.ErrConflict) && !errors.Is(err, events.ErrClosed) {
+						c.Errorf("after %s: %v, want a conflict or a closed run", between, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// between is what others may do between an append and its repetition, written by
+// somebody who knows how the workflow is.
+var between = []string{"nothing", "a signal", "the run's end", "the next run"}
+
+func (c *scene) others(w events.Workflow, do string) {
+	c.Helper()
+	tail, err := c.log.Tail(c.ctx(), w)
+	if err != nil && !errors.Is(err, events.ErrNotFound) {
+		c.Fatal(err)
+	}
+	other := func(list ...*events.Event) {
+		c.Helper()
+		expect := events.NewRun()
+		if !tail.IsZero() {
+			expect = events.After(tail)
+		}
+		tail = c.append(events.Request{Workflow: w, Expect: expect, Events: list}).Cursor
+	}
+	isOpen := events.IsOpen(tail.Status())
+	switch do {
+	case "a signal":
+		if !isOpen {
+			other(started("other"))
+		}
+		other(signaled("other"))
+	case "the run's end":
+		if !isOpen {
+			other(started("other"))
+		}
+		other(completed())
+	case "the next run":
+		if isOpen {
+			other(completed())
+		}
+		other(started("other"), completed())
+		other(started("other"))
+	}
+}
+
 // doubtfully appends under a fault until the deadline.
 func doubtfully(c *scene, r events.Request, fault Fault, skip int32) *events.OutcomeUnknownError {
+	c.Helper()
+	return inDoubt(c, fault, skip, func(ctx context.Context, log events.Log) error {
+		_, err := log.Append(ctx, r)
+		return err
+	})
+}
+
+// inDoubt does what appends, under a fault until the deadline. Before the commit
+// that is meant, as many others are let through as skip says.
+func inDoubt(c *scene, fault Fault, skip int32, do func(context.Context, events.Log) error) *events.OutcomeUnknownError {
 	c.Helper()
 	var hits atomic.Int32
 	ctx, cancel := context.WithTimeout(c.ctx(), time.Minute)
@@ -215,10 +275,10 @@ func doubtfully(c *scene, r events.Request, fault Fault, skip int32) *events.Out
 		}
 		return LoseMessage // once it is stored, only silence keeps it unknown
 	}})
-	res, err := log.Append(ctx, r)
+	err := do(ctx, log)
 	var doubt *events.OutcomeUnknownError
 	if !errors.Is(err, events.ErrOutcomeUnknown) || !errors.As(err, &doubt) || !events.SafeToRetry(err) {
-		c.Fatalf("append gave %+v, %v; want that its outcome is unknown", res, err)
+		c.Fatalf("append gave %v; want that its outcome is unknown", err)
 	}
 	return doubt
 }

@@ -9,7 +9,7 @@ import (
 )
 
 func runCases() []testCase {
-	return named(manyRunsReadInEveryWay, aLongRunReadsInPages, continueAsNewIsOneCommit, twoRunsBeginInOneCommit,
+	return named(manyRunsReadInEveryWay, manyRunsReadInPages, aLongRunReadsInPages, continueAsNewIsOneCommit, twoRunsBeginInOneCommit,
 		terminateAndStart, namespacesAreApart, readEndsWhereTheReaderStops)
 }
 
@@ -128,22 +128,46 @@ func aLongRunReadsInPages(c *scene) {
 		if page == 1 && len(whole) > 100 {
 			page = 33
 		}
-		for _, reverse := range []bool{false, true} {
-			var got []*events.Event
-			for o := (events.ReadOptions{Limit: page, Reverse: reverse}); ; {
-				part := c.read(s.w, o)
-				got = append(got, part...)
-				if len(part) < page || len(got) == len(whole) {
-					break
-				}
-				if o.From = events.EventID(part[len(part)-1].EventId) + 1; reverse {
-					o.From -= 2
-				}
+		s.checkPages("", whole, page)
+	}
+}
+
+// checkPages reads a run page by page, each from where the one before ended, in
+// both directions: together they are the whole.
+func (s *story) checkPages(run events.RunID, whole []*events.Event, page int) {
+	s.Helper()
+	for _, reverse := range []bool{false, true} {
+		var got []*events.Event
+		for o := (events.ReadOptions{Run: run, Limit: page, Reverse: reverse}); ; {
+			part := s.read(s.w, o)
+			got = append(got, part...)
+			if len(part) < page || len(got) == len(whole) {
+				break
 			}
-			if reverse {
-				slices.Reverse(got)
+			if o.From = events.EventID(part[len(part)-1].EventId) + 1; reverse {
+				o.From -= 2
 			}
-			c.same(fmt.Sprintf("pages of %d, reversed %t", page, reverse), whole, got)
+		}
+		if reverse {
+			slices.Reverse(got)
+		}
+		s.same(fmt.Sprintf("run %q in pages of %d, reversed %t", run, page, reverse), whole, got)
+	}
+}
+
+// manyRunsReadInPages: pages of one run hold nothing of its neighbours, which
+// share commits with it.
+func manyRunsReadInPages(c *scene) {
+	s := newStory(c, "w")
+	s.tell(started("T"))
+	for i := range 4 {
+		s.tell(signals(i+1, "s")...)
+		s.tell(signaled("s"), continuedAs(""), started("T"), signaled("s"))
+	}
+	s.tell(signals(3, "s")...)
+	for _, run := range s.ids {
+		for _, page := range []int{1, 2, 3, len(s.runs[run])} {
+			s.checkPages(run, s.runs[run], page)
 		}
 	}
 }

@@ -10,7 +10,7 @@ func startCases() []testCase {
 	return named(
 		startsWhatIsNew, startKeepsWhatWasGiven, startIsRefusedWhileARunIsOpen, startFollowsAClosedRun,
 		startNamesItsRun, startIsRefusedTheRunBeforeItsId, startIsRefusedAnEarlierRunsId, startFollowsAClosedCursor,
-		startRefusesOtherFirstEvents,
+		startOfTheFirstRunIsRefusedWhereOneWas, startRefusesOtherFirstEvents,
 	)
 }
 
@@ -176,4 +176,19 @@ func startRefusesOtherFirstEvents(c *scene) {
 		c.Errorf("field is %q", got.Field)
 	}
 	refused[*events.InvalidError](c, events.Request{Workflow: w, Expect: events.AtEnd(), Events: list(started("T"))}, events.ErrInvalid)
+}
+
+func startOfTheFirstRunIsRefusedWhereOneWas(c *scene) {
+	w := c.workflow("w")
+	r := events.Request{Workflow: w, Expect: events.NewWorkflow(), Events: list(started("T"))}
+	refused[*events.InvalidError](c, events.Request{Workflow: w, Expect: events.NewWorkflow(), Events: signals(1, "s")}, events.ErrInvalid)
+	at := c.append(r)
+	for _, more := range [][]*events.Event{signals(1, "s"), list(completed()), list(started("T"))} {
+		got := refused[*events.ConflictError](c, r, events.ErrConflict)
+		c.same("the conflict's cursor", at.Cursor, got.Actual)
+		at = c.append(events.Request{Workflow: w, Expect: events.After(at.Cursor), Events: more})
+	}
+	if n := len(c.commits(w)); n != 4 {
+		c.Errorf("%d commits, want 4", n)
+	}
 }

@@ -68,16 +68,33 @@ const (
 type Features struct {
 	// Faults says that Options.Fault is honoured.
 	Faults bool
+	// Aging gives another log, an empty one that keeps heartbeats for an age.
+	Aging func(t testing.TB, age time.Duration) events.Log
 	// Alter changes a stored message in place.
 	Alter func(t testing.TB, p events.Position, change func(*events.Message))
 }
 
 // Run runs every case on the log as a subtest.
 func Run(t *testing.T, h Harness) {
-	groups := []struct {
-		name  string
-		cases []testCase
-	}{
+	for _, g := range groups(h) {
+		t.Run(g.name, func(t *testing.T) {
+			for _, c := range g.cases {
+				t.Run(c.name, func(t *testing.T) { c.run(newCase(t, h)) })
+			}
+		})
+	}
+}
+
+// group is the cases about one thing.
+type group struct {
+	name  string
+	cases []testCase
+}
+
+// groups are those that a log under such a harness goes through.
+func groups(h Harness) []group {
+	f := h.Features
+	out := []group{
 		{"start", startCases()},
 		{"append", appendCases()},
 		{"at end", atEndCases()},
@@ -85,6 +102,7 @@ func Run(t *testing.T, h Harness) {
 		{"event id", eventIDCases()},
 		{"awkward ids", awkwardCases()},
 		{"runs", runCases()},
+		{"chains of runs", chainCases()},
 		{"missing", missingCases()},
 		{"input", inputCases()},
 		{"limits", limitCases()},
@@ -94,36 +112,22 @@ func Run(t *testing.T, h Harness) {
 		{"tokens", tokenCases()},
 		{"source", sourceCases()},
 		{"races", raceCases()},
+		{"policies", policyCases()},
+		{"policies' races", policyRaceCases()},
 		{"heartbeats", heartbeatCases()},
 	}
-	if h.Features.Faults {
-		groups = append(groups, struct {
-			name  string
-			cases []testCase
-		}{"outcome", outcomeCases()}, struct {
-			name  string
-			cases []testCase
-		}{"heartbeats' outcome", heartbeatOutcomeCases()}, struct {
-			name  string
-			cases []testCase
-		}{"void's outcome", voidOutcomeCases()}, struct {
-			name  string
-			cases []testCase
-		}{"reset's outcome", resetOutcomeCases()})
+	if f.Faults {
+		out = append(out,
+			group{"outcome", outcomeCases()}, group{"policies' outcome", policyOutcomeCases(h.Short)}, group{"void's outcome", voidOutcomeCases()},
+			group{"reset's outcome", resetOutcomeCases()}, group{"heartbeats' outcome", heartbeatOutcomeCases()})
 	}
-	if h.Features.Alter != nil {
-		groups = append(groups, struct {
-			name  string
-			cases []testCase
-		}{"altered", alteredCases()})
+	if f.Aging != nil {
+		out = append(out, group{"heartbeats' age", heartbeatAgeCases()})
 	}
-	for _, g := range groups {
-		t.Run(g.name, func(t *testing.T) {
-			for _, c := range g.cases {
-				t.Run(c.name, func(t *testing.T) { c.run(newCase(t, h)) })
-			}
-		})
+	if f.Alter != nil {
+		out = append(out, group{"altered", alteredCases()})
 	}
+	return out
 }
 
 // testCase is one case: a name that says what is shown.

@@ -39,9 +39,9 @@ func expectationsGoThroughText(c *scene) {
 	w := c.workflow("w")
 	at := c.start(w)
 	for _, expect := range []events.Expectation{
-		events.NewRun(), events.After(at.Cursor), events.AfterEvent("r.é", 7), events.AtEnd(), events.AtEndOf("r"),
+		events.NewRun(), events.NewWorkflow(), events.After(at.Cursor), events.AfterEvent("r.é", 7), events.AtEnd(), events.AtEndOf("r"),
 		events.AtEnd().WithAttempt(events.Attempt{After: at.Cursor, Time: time.Unix(1767323045, 678).UTC(), Run: "n"}),
-		events.NewRun().WithAttempt(events.Attempt{}),
+		events.NewRun().WithAttempt(events.Attempt{}), events.NewWorkflow().WithAttempt(events.Attempt{}),
 	} {
 		var again events.Expectation
 		if err := again.UnmarshalText([]byte(text(expect))); err != nil {

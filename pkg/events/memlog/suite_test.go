@@ -3,6 +3,7 @@ package memlog_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -50,14 +51,24 @@ func harness(t testing.TB, c memlog.Config) eventstest.Harness {
 		},
 		Features: eventstest.Features{
 			Faults: true,
-			Alter:  func(_ testing.TB, p events.Position, change func(*events.Message)) { log.Alter(p, change) },
+			Aging: func(t testing.TB, age time.Duration) events.Log {
+				log, err := memlog.New(memlog.Config{HeartbeatAge: age})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return log
+			},
+			Alter: func(_ testing.TB, p events.Position, change func(*events.Message)) { log.Alter(p, change) },
 		},
 	}
 }
 
 func TestLog(t *testing.T) {
 	for name, c := range map[string]memlog.Config{"default": {}, "one stream": {Streams: 1}} {
-		t.Run(name, func(t *testing.T) { eventstest.Run(t, harness(t, c)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of it waits between attempts
+			eventstest.Run(t, harness(t, c))
+		})
 	}
 }
 

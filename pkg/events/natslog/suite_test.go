@@ -145,18 +145,32 @@ func (r reopened) Read(ctx context.Context, w events.Workflow, o events.ReadOpti
 	return r.open().Read(ctx, w, o)
 }
 
+// aging makes logs whose heartbeats age out, each in an account of its own.
+func aging(connect func(testing.TB) *nats.Conn, replicas int) func(testing.TB, time.Duration) events.Log {
+	return func(t testing.TB, age time.Duration) events.Log {
+		t.Helper()
+		nc := connect(t)
+		create(t, nc, natslog.CreateOptions{Streams: 1, Replicas: replicas, HeartbeatAge: age})
+		return open(t, nc, natslog.Config{})
+	}
+}
+
 func TestLogR1(t *testing.T) {
 	t.Parallel()
 	nc := testenv.NATS(t)
 	create(t, nc, natslog.CreateOptions{Streams: 4})
-	eventstest.Run(t, harness(nc))
+	h := harness(nc)
+	h.Features.Aging = aging(testenv.NATS, 1)
+	eventstest.Run(t, h)
 }
 
 func TestLogR3(t *testing.T) {
 	t.Parallel()
 	nc := testenv.NATSCluster(t)
 	create(t, nc, natslog.CreateOptions{Streams: 2, Replicas: 3})
-	eventstest.Run(t, harness(nc))
+	h := harness(nc)
+	h.Features.Aging = aging(testenv.NATSCluster, 3)
+	eventstest.Run(t, h)
 }
 
 func TestLogReopenedBetweenSteps(t *testing.T) {

@@ -19,10 +19,14 @@ func (l *Log) Append(ctx context.Context, r events.Request) (events.Result, erro
 	defer cancel()
 	a := &appending{Log: l, p: p}
 	res, err := a.run(ctx)
-	if err != nil {
+	switch {
+	case err == nil:
+		return res, nil
+	case errors.Is(err, context.Canceled) && !events.SafeToRetry(err): // a look before the first attempt was cut short
+		return events.Result{}, &unavailableError{cause: err}
+	default:
 		return events.Result{}, err
 	}
-	return res, nil
 }
 
 // appending is one append under way.
@@ -46,6 +50,9 @@ func (a *appending) run(ctx context.Context) (events.Result, error) {
 	}
 	if a.p.Expect.IsNewRun() {
 		return a.newRun(ctx)
+	}
+	if a.p.Expect.IsNewWorkflow() {
+		return a.after(ctx, events.Cursor{})
 	}
 	if c, ok := a.p.Expect.AfterCursor(); ok {
 		if err := a.checkCursor(c); err != nil {
