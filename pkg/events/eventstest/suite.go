@@ -40,6 +40,9 @@ func (h Harness) times(n int) int {
 type Options struct {
 	Limits   events.Limits
 	LookBack int
+	// MaxInFlightCommits and MaxInFlightBytes bound the appends under way.
+	MaxInFlightCommits int
+	MaxInFlightBytes   int64
 	// AppendTimeout ends appends and records of heartbeats whose context has no
 	// deadline.
 	AppendTimeout time.Duration
@@ -68,6 +71,12 @@ const (
 type Features struct {
 	// Faults says that Options.Fault is honoured.
 	Faults bool
+	// OneHandle says that what Open gives is one handle, and not a new one for
+	// each append: it knows what else it is doing.
+	OneHandle bool
+	// Truncatable makes a log of its own, whose partitions can be cut back to a
+	// last sequence while handles are open.
+	Truncatable func(t testing.TB) (h Harness, truncate func(p events.Partition, last uint64))
 	// Alter changes a stored message in place.
 	Alter func(t testing.TB, p events.Position, change func(*events.Message))
 }
@@ -93,6 +102,7 @@ func Run(t *testing.T, h Harness) {
 		{"source", sourceCases()},
 		{"races", raceCases()},
 		{"heartbeats", heartbeatCases()},
+		{"cached", cachedCases()},
 	}
 	if h.Features.Faults {
 		groups = append(groups, struct {
@@ -102,6 +112,18 @@ func Run(t *testing.T, h Harness) {
 			name  string
 			cases []testCase
 		}{"heartbeats' outcome", heartbeatOutcomeCases()})
+	}
+	if h.Features.Faults && h.Features.OneHandle {
+		groups = append(groups, struct {
+			name  string
+			cases []testCase
+		}{"overload", overloadCases()})
+	}
+	if h.Features.Truncatable != nil {
+		groups = append(groups, struct {
+			name  string
+			cases []testCase
+		}{"truncated", truncatedCases()})
 	}
 	if h.Features.Alter != nil {
 		groups = append(groups, struct {
