@@ -249,6 +249,7 @@ var codes = []struct {
 	{events.ErrCommitIDReused, "commitIdReused"},
 	{events.ErrOutcomeUnknown, "outcomeUnknown"},
 	{events.ErrInvalid, "invalid"},
+	{events.ErrOverloaded, "overloaded"},
 	{events.ErrUnavailable, "unavailable"},
 	{events.ErrCorrupt, "corrupt"},
 	{events.ErrWrongLog, "wrongLog"},

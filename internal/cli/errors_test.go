@@ -27,6 +27,7 @@ func TestExitCodes(t *testing.T) {
 		{"input that can never be taken", &events.InvalidError{}, 2},
 		{"JSON that can never be taken", &eventjson.FieldError{}, 2},
 		{"unknown", &events.OutcomeUnknownError{Cause: errors.New("lost")}, 3},
+		{"overloaded", &events.OverloadedError{}, 3},
 		{"unavailable", events.ErrUnavailable, 3},
 		{"corrupt", &events.CorruptError{}, 3},
 		{"the wrong log", &events.WrongLogError{}, 3},

@@ -68,6 +68,7 @@ func answerOf(err error) *connect.Error {
 		missing  *events.NotFoundError
 		noRow    *pgstore.NotFoundError
 		limit    *events.LimitError
+		overload *events.OverloadedError
 		reused   *events.CommitIDReusedError
 		corrupt  *events.CorruptError
 		beat     *events.CorruptHeartbeatError
@@ -103,6 +104,8 @@ func answerOf(err error) *connect.Error {
 		return coding(connect.CodeResourceExhausted, limit, &annalsv1.LimitExceeded{
 			Limit: limit.What, Got: limit.Got, Max: limit.Max, Remedy: limit.Remedy,
 		})
+	case errors.As(err, &overload):
+		return coding(connect.CodeResourceExhausted, overload, overloaded(overload))
 	case errors.As(err, &reused):
 		return coding(connect.CodeAlreadyExists, reused, &annalsv1.CommitIdReused{
 			Workflow: named(reused.Workflow), CommitId: string(reused.CommitID), Position: reused.Position.String(),
@@ -142,6 +145,15 @@ func coding(code connect.Code, err error, detail proto.Message) *connect.Error {
 		return answer
 	}
 	return answer.WithDetail(d)
+}
+
+// overloaded says which of the two bounds it was; it passes.
+func overloaded(err *events.OverloadedError) *annalsv1.LimitExceeded {
+	d := &annalsv1.LimitExceeded{Limit: "bytes under way", Got: err.Bytes, Max: err.MaxBytes, Remedy: "send it again when other appends have ended"}
+	if err.MaxCommits > 0 && err.Commits >= err.MaxCommits {
+		d.Limit, d.Got, d.Max = "commits under way", err.Commits, err.MaxCommits
+	}
+	return d
 }
 
 func outcomeUnknown(err *events.OutcomeUnknownError) *connect.Error {

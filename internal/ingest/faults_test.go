@@ -40,6 +40,40 @@ type detailOf struct {
 	Positions               []struct{ Wanted, Reached string }
 }
 
+// An append that finds too many others under way is refused at once, stores
+// nothing, and goes through later.
+func TestOverload(t *testing.T) {
+	for name, config := range map[string]memlog.Config{
+		"commits under way": {MaxInFlightCommits: 1}, "bytes under way": {MaxInFlightBytes: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entered, leave := make(chan struct{}), make(chan struct{})
+			config.Hook = func(op memlog.Op) (bool, error) {
+				if op.CommitID == "c1" {
+					close(entered)
+					<-leave
+				}
+				return true, nil
+			}
+			service := serve(t, ingest.Config{Log: newMemlog(t, config)})
+			first := make(chan answer)
+			go func() { first <- service.post(t, "LogService/Append", startRun1) }()
+			<-entered
+			second := strings.NewReplacer(`"w"`, `"v"`, `"c1"`, `"c2"`).Replace(startRun1)
+			var d detailOf
+			e := service.post(t, "LogService/Append", second).fault(t, &d)
+			if e.Code != "resource_exhausted" || e.Details[0].Type != "annals.v1.LimitExceeded" || d.Limit != name || d.Got == "" || d.Max != "1" || d.Remedy == "" {
+				t.Errorf("got %+v, %+v", e, d)
+			}
+			close(leave)
+			(<-first).ok(t)
+			if got := service.post(t, "LogService/Append", second).ok(t); got["existed"] == true {
+				t.Errorf("what was refused was stored: %v", got)
+			}
+		})
+	}
+}
+
 // Each way in which the log refuses has its code and its detail.
 func TestRefusals(t *testing.T) {
 	log := newMemlog(t, memlog.Config{Limits: events.Limits{CommitBytes: 1000}})

@@ -99,6 +99,13 @@ var rules = []rule{
 	},
 }
 
+// baselines are what our figures are held against: they know the client libraries
+// and nothing of us, not even by others.
+const baselines = "internal/bench/raw"
+
+// clients are what the baselines may import beside the standard library.
+var clients = []string{"github.com/nats-io/nats.go/...", "github.com/jackc/pgx/v5/..."}
+
 // rule says what packages must not be built from.
 type rule struct {
 	name string
@@ -121,6 +128,9 @@ func TestLayout(t *testing.T) {
 	for _, violation := range check(g, layers, rules) {
 		t.Error(violation)
 	}
+	if !slices.Contains(own(g), baselines) {
+		t.Errorf("%s is no package", baselines)
+	}
 	for _, pattern := range unmatched(g, layers, rules, planned) {
 		t.Errorf("%s is in a rule, but is no package: a rule that holds for nothing protects nothing", pattern)
 	}
@@ -131,6 +141,9 @@ func check(g graph, layers []layer, rules []rule) (violations []string) {
 	for _, pkg := range own(g) {
 		if strings.HasPrefix(pkg, "pkg/") {
 			violations = append(violations, checkLayer(g, layers, pkg)...)
+		}
+		if match(baselines+"/...", pkg) {
+			violations = append(violations, checkBaseline(g, pkg)...)
 		}
 		for _, r := range rules {
 			if !matchAny(r.of, pkg) || matchAny(r.but, pkg) {
@@ -152,6 +165,16 @@ func checkLayer(g graph, layers []layer, pkg string) (violations []string) {
 	for _, imported := range g[module+"/"+pkg] {
 		if name, ok := strings.CutPrefix(imported, module+"/"); ok && !matchAny(layers[at].may, name) {
 			violations = append(violations, fmt.Sprintf("%s imports %s, which is not below it", pkg, name))
+		}
+	}
+	return violations
+}
+
+func checkBaseline(g graph, pkg string) (violations []string) {
+	for _, imported := range g[module+"/"+pkg] {
+		host, _, _ := strings.Cut(imported, "/")
+		if strings.Contains(host, ".") && !matchAny(clients, imported) {
+			violations = append(violations, fmt.Sprintf("%s imports %s, and a baseline is the client libraries alone", pkg, imported))
 		}
 	}
 	return violations
@@ -327,6 +350,15 @@ func TestCheck(t *testing.T) {
 			"a suite", "it is for tests",
 			[]string{"pkg/events/memlog =pkg/events/eventstest"},
 			[]string{"pkg/events/memlog imports pkg/events/eventstest", "test helpers only in tests: pkg/events/memlog"},
+		},
+		{"a baseline", "as a stranger writes it", []string{
+			baselines + " context", baselines + " github.com/nats-io/nats.go", baselines + " github.com/nats-io/nats.go/jetstream", baselines + " github.com/jackc/pgx/v5/pgxpool",
+			"internal/bench =" + baselines,
+		}, nil},
+		{
+			"a baseline of ours", "it would measure us",
+			[]string{baselines + " =pkg/events", baselines + " github.com/jackc/pgx/v4", baselines + "/rows google.golang.org/protobuf/proto"},
+			[]string{baselines + " imports " + module + "/pkg/events", baselines + " imports github.com/jackc/pgx/v4", baselines + "/rows imports google.golang.org/protobuf/proto"},
 		},
 		{
 			"testing in a program", "it would add its flags",

@@ -10,7 +10,7 @@ import (
 // says and not where or when it was stored; docs/adr/0003-wire-format.md lists
 // the bytes.
 func (c *Commit) ChainHash(prev Hash) Hash {
-	b := make([]byte, 0, 512)
+	b := make([]byte, 0, 1024)
 	b = append(b, prev[:]...)
 	b = append(b, Format, byte(c.Kind))
 	b = appendText(b, c.Workflow.Subject())
@@ -40,6 +40,10 @@ func (c *Commit) ChainHash(prev Hash) Hash {
 		b = binary.AppendUvarint(b, c.Void.Messages)
 	}
 
+	if len(b)+len(c.Body) <= cap(b) { // a small commit needs no memory but the stack's
+		sum := sha256.Sum256(append(b, c.Body...))
+		return Hash(sum[:len(Hash{})])
+	}
 	h := sha256.New()
 	h.Write(b)
 	h.Write(c.Body)

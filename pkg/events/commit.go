@@ -48,14 +48,22 @@ type Hash [16]byte
 
 // String is the hash as the envelope writes it: 22 characters of unpadded
 // URL-safe base64.
-func (h Hash) String() string { return base64.RawURLEncoding.EncodeToString(h[:]) }
+func (h Hash) String() string {
+	var b [22]byte
+	base64.RawURLEncoding.Encode(b[:], h[:])
+	return string(b[:])
+}
 
 // Digest identifies the request that a commit came from, before ids and times
 // were assigned: 96 bits of SHA-256.
 type Digest [12]byte
 
 // String is the digest as the envelope writes it.
-func (d Digest) String() string { return base64.RawURLEncoding.EncodeToString(d[:]) }
+func (d Digest) String() string {
+	var b [16]byte
+	base64.RawURLEncoding.Encode(b[:], d[:])
+	return string(b[:])
+}
 
 // Segment is the part of a commit that belongs to one run.
 type Segment struct {

@@ -31,6 +31,10 @@ var (
 	// ErrUnavailable: the log could not be reached or is not able to serve.
 	// Nothing was stored; try again later.
 	ErrUnavailable = errors.New("the log is unavailable")
+	// ErrOverloaded: as many appends are under way on this handle, or as many
+	// bytes, as it is configured to have at a time. Nothing was stored; try again
+	// when some have ended, and slow down.
+	ErrOverloaded = errors.New("too many appends are under way")
 	// ErrCorrupt: a message on the workflow's subject is not the commit that
 	// should be there. The workflow takes no appends and gives no history until
 	// it is mended, by a void (see Voider) where the message was never a commit;
@@ -118,6 +122,19 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("%s: %d %s, at most %d are allowed: %s", e.Workflow, e.Got, e.What, e.Max, e.Remedy)
 }
 func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+
+// OverloadedError says what was under way, without the append that was refused.
+// A bound of 0 is none.
+type OverloadedError struct {
+	Workflow            Workflow
+	Commits, MaxCommits int64
+	Bytes, MaxBytes     int64 // of events
+}
+
+func (e *OverloadedError) Error() string {
+	return fmt.Sprintf("append to %s: %v: %d commits of at most %d, %d bytes of at most %d", e.Workflow, ErrOverloaded, e.Commits, e.MaxCommits, e.Bytes, e.MaxBytes)
+}
+func (e *OverloadedError) Is(target error) bool { return target == ErrOverloaded }
 
 // CommitIDReusedError names the commit that has the id.
 type CommitIDReusedError struct {
@@ -212,5 +229,5 @@ func (e *WrongLogError) Is(target error) bool { return target == ErrWrongLog }
 // commit id, can do no harm and may succeed: nothing was stored, or what was is
 // recognised.
 func SafeToRetry(err error) bool {
-	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown)
+	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrOverloaded)
 }

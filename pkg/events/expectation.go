@@ -39,7 +39,8 @@ func NewWorkflow() Expectation { return Expectation{kind: expectNewWorkflow} }
 func After(c Cursor) Expectation { return Expectation{kind: expectAfter, cursor: c} }
 
 // AfterEvent is After for a caller that has no cursor: event id is the last one
-// of run, and run the newest. It costs a read.
+// of run, and run the newest. It costs a read, unless the log has seen lately
+// that the workflow ends there.
 func AfterEvent(run RunID, id EventID) Expectation {
 	return Expectation{kind: expectAfterEvent, run: run, event: id}
 }

@@ -36,9 +36,17 @@ const (
 // server compares and sets. Position and Time are the server's and not part of
 // it: RunFirst 0 means that the run begins in this commit.
 func EncodeHeader(c *Commit) Header {
-	const most = 13
-	h := make(Header, most)
-	values := make([]string, 0, most) // one allocation for all
+	n := 5
+	for _, there := range [...]bool{
+		c.Run.Run != "", c.Run.Type != "", c.Closed != nil, c.Closed != nil && c.Closed.Type != c.Run.Type,
+		c.Base != nil, c.Void != nil, len(c.Back) > 0, c.Traceparent != "",
+	} {
+		if there {
+			n++
+		}
+	}
+	h := make(Header, n)           // a map of 8 or less is much cheaper
+	values := make([]string, 0, n) // one allocation for all
 	set := func(name, value string) {
 		values = append(values, value)
 		h[name] = values[len(values)-1 : len(values) : len(values)]

@@ -1,9 +1,6 @@
 package events
 
-import (
-	"hash/fnv"
-	"strconv"
-)
+import "strconv"
 
 // Workflow names a workflow: all its runs lie on one subject of the log.
 type Workflow struct {
@@ -28,11 +25,23 @@ func (s Slot) String() string { return strconv.Itoa(int(s)) }
 
 // Slot hashes the workflow: FNV-1a 32 of namespace, NUL and id.
 func (w Workflow) Slot() Slot {
-	h := fnv.New32a()
-	h.Write([]byte(w.Namespace))
-	h.Write([]byte{0})
-	h.Write([]byte(w.ID))
-	return Slot(h.Sum32() % Slots)
+	h := fnv1a(offset32, w.Namespace)
+	h *= prime32 // NUL changes no bit before it is multiplied
+	h = fnv1a(h, w.ID)
+	return Slot(h % Slots)
+}
+
+// FNV-1a's parameters for 32 bits.
+const (
+	offset32 uint32 = 2166136261
+	prime32  uint32 = 16777619
+)
+
+func fnv1a(h uint32, s string) uint32 {
+	for i := range len(s) {
+		h = (h ^ uint32(s[i])) * prime32
+	}
+	return h
 }
 
 // Partition is the index of one of the log's streams, from 0.

@@ -29,7 +29,12 @@ func start(id events.CommitID) events.Request {
 // Each way in which an append ends is counted under its name, and nothing else is.
 func TestAppendsByOutcome(t *testing.T) {
 	var lossy atomic.Bool
-	plain := newLog(t, memlog.Config{Limits: events.Limits{CommitBytes: 2000}, AppendTimeout: 50 * time.Millisecond, Hook: func(memlog.Op) (bool, error) {
+	var meanwhile func() // done once, while an append is under way
+	plain := newLog(t, memlog.Config{Limits: events.Limits{CommitBytes: 2000}, AppendTimeout: 50 * time.Millisecond, MaxInFlightCommits: 1, Hook: func(memlog.Op) (bool, error) {
+		if do := meanwhile; do != nil {
+			meanwhile = nil
+			do()
+		}
 		if lossy.Load() {
 			return false, errors.New("lost")
 		}
@@ -51,6 +56,7 @@ func TestAppendsByOutcome(t *testing.T) {
 	try(start("c2"), events.ErrConflict)
 	try(signal(0, events.NewRun(), ""), events.ErrInvalid)
 	try(signal(3000, events.AtEnd(), ""), events.ErrLimit)
+	meanwhile = func() { try(signal(0, events.AtEnd(), ""), events.ErrOverloaded) }
 	try(signal(0, events.AtEnd(), "c3"), nil)
 	try(signal(1, events.AtEnd(), "c3"), events.ErrCommitIDReused)
 	none := signal(0, events.AtEnd(), "")
@@ -81,7 +87,7 @@ func TestAppendsByOutcome(t *testing.T) {
 	want := map[string]float64{"annals.append.events": 4}
 	for how, n := range map[string]float64{
 		"stored": 3, "existed": 1, "conflict": 1, "invalid": 1, "limit": 1, "commit_id_reused": 1, "not_found": 1,
-		"corrupt": 1, "wrong_log": 1, "unknown": 1, "closed": 1,
+		"corrupt": 1, "wrong_log": 1, "unknown": 1, "closed": 1, "overloaded": 1,
 	} {
 		want["annals.appends{outcome="+how+"}"], want["annals.append.duration{outcome="+how+"}"] = n, n
 	}

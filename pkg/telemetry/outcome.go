@@ -33,6 +33,7 @@ var refusals = []struct {
 	{events.ErrInvalid, "invalid", true},
 	{events.ErrLimit, "limit", true},
 	{events.ErrCommitIDReused, "commit_id_reused", true},
+	{events.ErrOverloaded, "overloaded", false},
 	{events.ErrUnavailable, "unavailable", false},
 	{events.ErrCorrupt, "corrupt", false},
 	{events.ErrWrongLog, "wrong_log", false},

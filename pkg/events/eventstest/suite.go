@@ -40,6 +40,9 @@ func (h Harness) times(n int) int {
 type Options struct {
 	Limits   events.Limits
 	LookBack int
+	// MaxInFlightCommits and MaxInFlightBytes bound the appends under way.
+	MaxInFlightCommits int
+	MaxInFlightBytes   int64
 	// AppendTimeout ends appends and records of heartbeats whose context has no
 	// deadline.
 	AppendTimeout time.Duration
@@ -70,6 +73,12 @@ type Features struct {
 	Faults bool
 	// Aging gives another log, an empty one that keeps heartbeats for an age.
 	Aging func(t testing.TB, age time.Duration) events.Log
+	// OneHandle says that what Open gives is one handle, and not a new one for
+	// each append: it knows what else it is doing.
+	OneHandle bool
+	// Truncatable makes a log of its own, whose partitions can be cut back to a
+	// last sequence while handles are open.
+	Truncatable func(t testing.TB) (h Harness, truncate func(p events.Partition, last uint64))
 	// Alter changes a stored message in place.
 	Alter func(t testing.TB, p events.Position, change func(*events.Message))
 }
@@ -115,11 +124,18 @@ func groups(h Harness) []group {
 		{"policies", policyCases()},
 		{"policies' races", policyRaceCases()},
 		{"heartbeats", heartbeatCases()},
+		{"cached", cachedCases()},
 	}
 	if f.Faults {
 		out = append(out,
 			group{"outcome", outcomeCases()}, group{"policies' outcome", policyOutcomeCases(h.Short)}, group{"void's outcome", voidOutcomeCases()},
 			group{"reset's outcome", resetOutcomeCases()}, group{"heartbeats' outcome", heartbeatOutcomeCases()})
+	}
+	if f.Faults && f.OneHandle {
+		out = append(out, group{"overload", overloadCases()})
+	}
+	if f.Truncatable != nil {
+		out = append(out, group{"truncated", truncatedCases()})
 	}
 	if f.Aging != nil {
 		out = append(out, group{"heartbeats' age", heartbeatAgeCases()})

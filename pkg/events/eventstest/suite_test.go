@@ -67,6 +67,8 @@ var promises = []struct {
 		"void/void covers several messages", "void/void of a message after a close", "void/void of a message after a void", "void/sixteen racers void one message",
 		"void/void takes no append back", "void's outcome/*",
 	}, 7},
+	{"a stale cache costs a round trip", []string{"cached/*", "truncated/*"}, 6},
+	{"too many appends at a time", []string{"overload/*"}, 1},
 	{"reset from an open base", []string{"reset/reset of an open run closes it"}, 1},
 	{"reset from a closed base", []string{"reset/reset of a closed run leaves it"}, 1},
 	{"reset from a base that is itself a reset", []string{"reset/reset of a reset"}, 1},
@@ -77,9 +79,10 @@ var promises = []struct {
 func TestEveryPromiseHasItsCases(t *testing.T) {
 	seen := map[string]bool{}
 	for _, g := range groups(Harness{Features: Features{
-		Faults: true,
-		Aging:  func(testing.TB, time.Duration) events.Log { return nil },
-		Alter:  func(testing.TB, events.Position, func(*events.Message)) {},
+		Faults: true, OneHandle: true,
+		Truncatable: func(testing.TB) (h Harness, truncate func(events.Partition, uint64)) { return },
+		Aging:       func(testing.TB, time.Duration) events.Log { return nil },
+		Alter:       func(testing.TB, events.Position, func(*events.Message)) {},
 	}}) {
 		for _, c := range g.cases {
 			name := g.name + "/" + c.name

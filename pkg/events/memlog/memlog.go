@@ -19,12 +19,19 @@ import (
 
 // Config is how a log behaves. Zero fields mean the default.
 type Config struct {
-	Streams       int              // partitions, 1 to 1,024; 16
-	Limits        events.Limits    // see events.Limits
-	AppendTimeout time.Duration    // ends an append, or the record of a heartbeat, whose context has no deadline; 30 s
-	HeartbeatAge  time.Duration    // how long the last heartbeat of an activity is kept, by Now; 24 h
-	LookBack      int              // see events.Request.CommitID; 1,000
-	Now           func() time.Time // time.Now
+	Streams       int           // partitions, 1 to 1,024; 16
+	Limits        events.Limits // see events.Limits
+	AppendTimeout time.Duration // ends an append, or the record of a heartbeat, whose context has no deadline; 30 s
+	HeartbeatAge  time.Duration // how long the last heartbeat of an activity is kept, by Now; 24 h
+	LookBack      int           // see events.Request.CommitID; 1,000
+	// CachedCursors and CachedBytes bound the ends of workflows that are kept to
+	// append to without a look-up, MaxInFlightCommits and MaxInFlightBytes the
+	// appends under way, as natslog.Config says.
+	CachedCursors      int
+	CachedBytes        int64
+	MaxInFlightCommits int
+	MaxInFlightBytes   int64
+	Now                func() time.Time // time.Now
 	// Hook, if set, is asked before each message is stored: whether it is, and
 	// what the appender is told. An error that comes with apply true is a lost
 	// acknowledgement; with apply false, a lost message. The appender cannot
@@ -75,7 +82,10 @@ func New(c Config) (*Log, error) {
 
 // log is the algorithms over the store, as configured.
 func (s *store) log(id events.Identity, c Config) *Log {
-	common := subjectlog.Config{Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Now: s.now}.WithDefaults()
+	common := subjectlog.Config{
+		Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Now: s.now,
+		CachedCursors: c.CachedCursors, CachedBytes: c.CachedBytes, MaxInFlightCommits: c.MaxInFlightCommits, MaxInFlightBytes: c.MaxInFlightBytes,
+	}.WithDefaults()
 	return &Log{
 		Log: subjectlog.New(s, id, common),
 		Keeper: heartbeat.New(s, heartbeat.Config{
@@ -112,6 +122,10 @@ func (l *Log) PutHeartbeat(subject string, h events.Header, body []byte) uint64 
 func (l *Log) Alter(p events.Position, change func(*events.Message)) {
 	l.store.alter(p, change)
 }
+
+// Truncate forgets a partition's messages after a sequence, as a server does that
+// comes back with an older copy of its disk: for tests of what a handle makes of it.
+func (l *Log) Truncate(p events.Partition, last uint64) { l.store.truncate(p, last) }
 
 // Bounds gives the sequences that a partition holds.
 func (l *Log) Bounds(_ context.Context, p events.Partition) (events.Bounds, error) {

@@ -41,12 +41,20 @@ func newStore(c Config) *store {
 	return s
 }
 
+// Generation is always the same: nothing is lost but on purpose, by Truncate.
+func (s *store) Generation() uint64 { return 0 }
+
 func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
 	if ctx.Err() != nil {
 		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, context.Cause(ctx))
 	}
 	apply, hookErr := true, error(nil)
 	if s.hook != nil {
+		if !m.Until.IsZero() {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, m.Until)
+			defer cancel()
+		}
 		apply, hookErr = s.hook(Op{Subject: m.Subject, CommitID: m.CommitID, Expected: m.Expected, GivenUp: ctx.Done()})
 	}
 	if !apply {
@@ -108,6 +116,17 @@ func (s *store) alter(at events.Position, change func(*events.Message)) {
 	m.Header, m.Body = maps.Clone(m.Header), slices.Clone(m.Body)
 	change(&m)
 	p.messages[at.Sequence-1] = m
+}
+
+func (s *store) truncate(n events.Partition, last uint64) {
+	p := s.parts[n]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.messages[last:] {
+		seqs := p.subjects[m.Subject]
+		p.subjects[m.Subject] = seqs[:sort.Search(len(seqs), func(i int) bool { return seqs[i] > last })]
+	}
+	p.messages = slices.Clone(p.messages[:last])
 }
 
 func (s *store) last(n events.Partition) uint64 {

@@ -19,13 +19,26 @@ var errLost = errors.New("lost")
 // harness is the suite's harness on a log in memory.
 func harness(t testing.TB, c memlog.Config) eventstest.Harness {
 	t.Helper()
+	h, _ := truncatable(t, c)
+	h.Features.Truncatable = func(t testing.TB) (eventstest.Harness, func(events.Partition, uint64)) {
+		h, log := truncatable(t, c)
+		return h, log.Truncate
+	}
+	return h
+}
+
+func truncatable(t testing.TB, c memlog.Config) (eventstest.Harness, *memlog.Log) {
+	t.Helper()
 	log, err := memlog.New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return eventstest.Harness{
 		Open: func(_ testing.TB, o eventstest.Options) events.Log {
-			c := memlog.Config{Limits: o.Limits, LookBack: o.LookBack, AppendTimeout: o.AppendTimeout}
+			c := memlog.Config{
+				Limits: o.Limits, LookBack: o.LookBack, AppendTimeout: o.AppendTimeout,
+				MaxInFlightCommits: o.MaxInFlightCommits, MaxInFlightBytes: o.MaxInFlightBytes,
+			}
 			if o.Fault != nil {
 				c.Hook = func(op memlog.Op) (bool, error) {
 					switch o.Fault(op.CommitID) {
@@ -50,7 +63,7 @@ func harness(t testing.TB, c memlog.Config) eventstest.Harness {
 			return log.PutHeartbeat(subject, h, body)
 		},
 		Features: eventstest.Features{
-			Faults: true,
+			Faults: true, OneHandle: true,
 			Aging: func(t testing.TB, age time.Duration) events.Log {
 				log, err := memlog.New(memlog.Config{HeartbeatAge: age})
 				if err != nil {
@@ -60,7 +73,7 @@ func harness(t testing.TB, c memlog.Config) eventstest.Harness {
 			},
 			Alter: func(_ testing.TB, p events.Position, change func(*events.Message)) { log.Alter(p, change) },
 		},
-	}
+	}, log
 }
 
 func TestLog(t *testing.T) {

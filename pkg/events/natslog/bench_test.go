@@ -11,11 +11,11 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	historypb "go.temporal.io/api/history/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/annals-io/annals/internal/bench/raw"
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
@@ -79,17 +79,9 @@ func TestACommitOnDisk(t *testing.T) {
 	}
 }
 
-// rawPublish is what a stranger would write: publish with the same headers, the
-// same size and the same expectation, by the client library alone.
-type rawPublish struct {
-	js      jetstream.JetStream
-	subject string
-	body    []byte
-	header  nats.Header
-	last    uint64
-}
-
-func newRawPublish(b *testing.B, nc *nats.Conn, w events.Workflow) *rawPublish {
+// newRawPublish publishes, by the client library alone, messages with the headers
+// of an ordinary commit and of its size, on the same condition.
+func newRawPublish(b *testing.B, nc *nats.Conn, w events.Workflow) *raw.Publisher {
 	body, err := proto.Marshal(&historypb.History{Events: []*events.Event{ordinary(2)}})
 	if err != nil {
 		b.Fatal(err)
@@ -98,21 +90,7 @@ func newRawPublish(b *testing.B, nc *nats.Conn, w events.Workflow) *rawPublish {
 		Workflow: w, Kind: events.KindEvents, ID: events.CommitID(uuid.NewString()), Back: []uint64{8000, 7900, 7800, 7700, 7600, 7500, 7400, 7300},
 		Run: events.Segment{Run: events.RunID(uuid.NewString()), First: 20, Last: 20, Type: "Order", Before: 1, After: 1, Size: 4000, RunFirst: 7000},
 	}
-	h := nats.Header(events.EncodeHeader(&c))
-	h.Del(jetstream.ExpectedLastSubjSeqHeader)
-	return &rawPublish{js: jetStream(b, nc), subject: w.Subject(), body: body, header: h}
-}
-
-func (r *rawPublish) publish(ctx context.Context) error {
-	m := &nats.Msg{Subject: r.subject, Header: make(nats.Header, len(r.header)+1), Data: r.body}
-	for k, v := range r.header {
-		m.Header[k] = v
-	}
-	ack, err := r.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(r.last))
-	if err == nil {
-		r.last = ack.Sequence
-	}
-	return err
+	return raw.NewPublisher(jetStream(b, nc), w.Subject(), nats.Header(events.EncodeHeader(&c)), body)
 }
 
 // appender is a writer of the log that keeps to one workflow.
@@ -150,7 +128,7 @@ func BenchmarkAppend(b *testing.B) {
 				write(b, writers, func() func(context.Context) error { return (&appender{log: log, w: workflow()}).append })
 			})
 			b.Run(name+"by=raw", func(b *testing.B) {
-				write(b, writers, func() func(context.Context) error { return newRawPublish(b, nc, workflow()).publish })
+				write(b, writers, func() func(context.Context) error { return newRawPublish(b, nc, workflow()).Publish })
 			})
 		}
 	}

@@ -33,6 +33,17 @@ type Config struct {
 	// LookBack is how many earlier commits are compared with a commit id that
 	// is no UUIDv7; 1,000.
 	LookBack int
+	// CachedCursors and CachedBytes bound the ends of workflows that are kept, so
+	// that an append without a cursor (AtEnd, AfterEvent, NewRun) to one that this
+	// handle appended to in the last seconds needs no look-up; 16,384 and 32 MiB.
+	// Less than 0: none are kept.
+	CachedCursors int
+	CachedBytes   int64
+	// MaxInFlightCommits and MaxInFlightBytes (of events) bound the appends that
+	// are under way at a time: one more is refused with events.ErrOverloaded.
+	// 16,384 and 256 MiB; less than 0: no bound.
+	MaxInFlightCommits int
+	MaxInFlightBytes   int64
 	// Logger gets what no error says; slog.Default().
 	Logger *slog.Logger
 }
@@ -103,6 +114,8 @@ func (s *store) log(over subjectlog.Store) *Log {
 	return &Log{
 		Log: subjectlog.New(over, s.identity, subjectlog.Config{
 			Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Logger: c.Logger,
+			CachedCursors: c.CachedCursors, CachedBytes: c.CachedBytes,
+			MaxInFlightCommits: c.MaxInFlightCommits, MaxInFlightBytes: c.MaxInFlightBytes,
 		}),
 		Keeper: heartbeat.New(over, heartbeat.Config{
 			Partition: heartbeats, CommitBytes: c.Limits.CommitBytes, Timeout: c.AppendTimeout, Now: time.Now,

@@ -69,6 +69,19 @@ func (s *store) sameLog(ctx context.Context) error {
 	return nil
 }
 
+// sameLogUntil is sameLog that ends at a time too, if that is not zero.
+func (s *store) sameLogUntil(ctx context.Context, until time.Time) error {
+	if s.nc.Stats().Reconnects == s.checked.Load() {
+		return nil
+	}
+	if !until.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, until)
+		defer cancel()
+	}
+	return s.sameLog(ctx)
+}
+
 // The server's error codes that decide what became of an append
 // (nats-server 2.15.2, jetstream_errors_generated.go).
 const (
@@ -91,17 +104,25 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("%s (%d, %d)", e.Description, e.Code, e.ErrCode)
 }
 
+// Generation counts reconnects: behind a new connection there may be a server
+// with an older copy of the log.
+func (s *store) Generation() uint64 { return s.nc.Stats().Reconnects }
+
 // Publish relies on the envelope, which holds the expectation for the server.
 func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
-	attempt, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
+	until := time.Now().Add(s.config.AttemptTimeout)
+	if !m.Until.IsZero() && m.Until.Before(until) {
+		until = m.Until
+	}
+	attempt, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	if attempt.Err() != nil {
 		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, context.Cause(attempt))
 	}
 	if s.nc.IsClosed() {
-		return 0, fmt.Errorf("%w: the connection to NATS is closed", subjectlog.ErrClosed)
+		return 0, fmt.Errorf("%w: %w", subjectlog.ErrClosed, nats.ErrConnectionClosed)
 	}
-	if err := s.sameLog(ctx); err != nil {
+	if err := s.sameLogUntil(ctx, m.Until); err != nil {
 		if errors.Is(err, events.ErrWrongLog) {
 			return 0, err
 		}
@@ -127,7 +148,7 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 	if s.nc.Stats().Reconnects != generation {
 		// The answer may come from another log than the one that was checked,
 		// and then nothing is known of this one.
-		if err := s.sameLog(ctx); err != nil {
+		if err := s.sameLogUntil(ctx, m.Until); err != nil {
 			return 0, fmt.Errorf("acknowledged before or after a reconnect: %v", err) //nolint:errorlint // it must not read as ErrWrongLog, which says that nothing was stored
 		}
 	}

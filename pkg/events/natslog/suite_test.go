@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -57,7 +58,10 @@ func harness(nc *nats.Conn) eventstest.Harness {
 	return eventstest.Harness{
 		Open: func(t testing.TB, o eventstest.Options) events.Log {
 			t.Helper()
-			log := open(t, nc, natslog.Config{Limits: o.Limits, LookBack: o.LookBack, AppendTimeout: o.AppendTimeout})
+			log := open(t, nc, natslog.Config{
+				Limits: o.Limits, LookBack: o.LookBack, AppendTimeout: o.AppendTimeout,
+				MaxInFlightCommits: o.MaxInFlightCommits, MaxInFlightBytes: o.MaxInFlightBytes,
+			})
 			if o.Fault == nil {
 				return log
 			}
@@ -69,7 +73,58 @@ func harness(nc *nats.Conn) eventstest.Harness {
 		PutHeartbeat: func(t testing.TB, subject string, h events.Header, body []byte) uint64 {
 			return put(t, nc, subject, h, body)
 		},
-		Features: eventstest.Features{Faults: true},
+		Features: eventstest.Features{Faults: true, OneHandle: true},
+	}
+}
+
+// truncatable makes logs of one stream that can be cut back: the stream is deleted
+// and made again with the messages that it is to keep, which the connections of
+// handles do not notice.
+func truncatable(connect func(testing.TB) *nats.Conn, replicas int) func(testing.TB) (eventstest.Harness, func(events.Partition, uint64)) {
+	return func(t testing.TB) (eventstest.Harness, func(events.Partition, uint64)) {
+		t.Helper()
+		nc := connect(t)
+		create(t, nc, natslog.CreateOptions{Streams: 1, Replicas: replicas})
+		return harness(nc), func(p events.Partition, last uint64) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			js := jetStream(t, nc)
+			s, err := js.Stream(ctx, natslog.StreamName(p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var kept []*jetstream.RawStreamMsg
+			for seq := uint64(1); seq <= last; seq++ {
+				m, err := s.GetMsg(ctx, seq)
+				if err != nil {
+					t.Fatal(err)
+				}
+				kept = append(kept, m)
+			}
+			if err := js.DeleteStream(ctx, natslog.StreamName(p)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := js.CreateStream(ctx, s.CachedInfo().Config); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range kept {
+				// A stream of three replicas has no leader at once.
+				seq, err := backoff.RetryWithData(func() (uint64, error) {
+					ack, err := js.PublishMsg(ctx, &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data})
+					if err != nil {
+						if !errors.Is(err, jetstream.ErrNoStreamResponse) {
+							err = backoff.Permanent(err)
+						}
+						return 0, err
+					}
+					return ack.Sequence, nil
+				}, backoff.WithContext(backoff.NewConstantBackOff(5*time.Millisecond), ctx))
+				if err != nil || seq != m.Sequence {
+					t.Fatalf("the message at %d is at %d now: %v", m.Sequence, seq, err)
+				}
+			}
+		}
 	}
 }
 
@@ -91,6 +146,11 @@ func (f faulty) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 		}
 		return 0, errLost
 	case eventstest.NoAnswer:
+		if !m.Until.IsZero() {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithDeadline(ctx, m.Until)
+			defer cancel()
+		}
 		<-ctx.Done()
 		return 0, context.Cause(ctx)
 	default:
@@ -161,6 +221,7 @@ func TestLogR1(t *testing.T) {
 	create(t, nc, natslog.CreateOptions{Streams: 4})
 	h := harness(nc)
 	h.Features.Aging = aging(testenv.NATS, 1)
+	h.Features.Truncatable = truncatable(testenv.NATS, 1)
 	eventstest.Run(t, h)
 }
 
@@ -170,6 +231,7 @@ func TestLogR3(t *testing.T) {
 	create(t, nc, natslog.CreateOptions{Streams: 2, Replicas: 3})
 	h := harness(nc)
 	h.Features.Aging = aging(testenv.NATSCluster, 3)
+	h.Features.Truncatable = truncatable(testenv.NATSCluster, 3)
 	eventstest.Run(t, h)
 }
 
@@ -179,7 +241,7 @@ func TestLogReopenedBetweenSteps(t *testing.T) {
 	create(t, nc, natslog.CreateOptions{Streams: 2})
 	h := harness(nc)
 	each := h
-	each.Short = true
+	each.Short, each.Features.OneHandle = true, false
 	each.Open = func(t testing.TB, o eventstest.Options) events.Log {
 		return reopened{Log: h.Open(t, o), open: func() events.Log { return h.Open(t, o) }}
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -15,9 +18,19 @@ func (l *Log) Append(ctx context.Context, r events.Request) (events.Result, erro
 	if err != nil {
 		return events.Result{}, err
 	}
-	ctx, cancel := Within(ctx, l.config.AppendTimeout)
-	defer cancel()
 	a := &appending{Log: l, p: p}
+	size := p.size()
+	if err := l.inFlight.enter(p.Workflow, size, l.config); err != nil {
+		if attempt, ok := p.Expect.Attempted(); ok { // it is as unknown as it was
+			err = a.unknown(attempt.After, err)
+		}
+		return events.Result{}, err
+	}
+	defer l.inFlight.leave(size)
+	if _, ok := ctx.Deadline(); !ok {
+		a.until = time.Now().Add(l.config.AppendTimeout)
+	}
+	defer a.release()
 	res, err := a.run(ctx)
 	switch {
 	case err == nil:
@@ -33,10 +46,35 @@ func (l *Log) Append(ctx context.Context, r events.Request) (events.Result, erro
 type appending struct {
 	*Log
 	p *prepared
+	// until is when the append gives up if its context does not before; zero if
+	// the context has a deadline.
+	until time.Time
+	stop  []context.CancelFunc
+}
+
+// bounded is the context with the append's deadline. A timer of its own is what
+// an append that goes through at the first attempt does without: what asks the
+// store for anything else takes a bounded context first.
+func (a *appending) bounded(ctx context.Context) context.Context {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx
+	}
+	ctx, cancel := context.WithDeadline(ctx, a.until)
+	a.stop = append(a.stop, cancel)
+	return ctx
+}
+
+func (a *appending) release() {
+	for _, stop := range a.stop {
+		stop()
+	}
 }
 
 func (a *appending) run(ctx context.Context) (events.Result, error) {
 	attempt, repeated := a.p.Expect.Attempted()
+	if repeated || a.p.Base != nil {
+		ctx = a.bounded(ctx)
+	}
 	if a.p.Base != nil {
 		var err error
 		if a.p.based, err = a.findBase(ctx); err != nil && repeated {
@@ -77,26 +115,41 @@ func (a *appending) checkCursor(c events.Cursor) error {
 	return c.Of(a.identity)
 }
 
-// newRun starts a run: at once if the workflow does not exist, else after its
-// last run, which must be closed.
+// newRun starts a run: at once if the workflow does not exist, or if it is known
+// here how it ends, else after its last run, which must be closed.
 func (a *appending) newRun(ctx context.Context) (events.Result, error) {
+	beyond := all
 	var tail events.Cursor // of nothing
+	known, cached := a.cached(ctx)
+	if cached && !events.IsOpen(known.Status()) {
+		if res, done, err := a.fromCache(ctx, known); done {
+			return res, err
+		}
+		beyond = known.Position().Sequence
+	}
 	for {
-		// There is something, if it has a run to reset.
-		if a.p.Base == nil || !tail.IsZero() {
+		// A workflow that was there a moment ago, or that has a run to reset, is
+		// not tried as one without commits.
+		if !cached && (a.p.Base == nil || !tail.IsZero()) {
 			res, moved, err := a.settle(ctx, tail)
 			if moved == nil || err != nil {
 				return res, err
 			}
 		}
-		last, err := a.last(ctx, a.p.Workflow)
+		ctx = a.bounded(ctx)
+		last, err := a.last(ctx)
+		if cached && errors.Is(err, events.ErrNotFound) {
+			cached = false
+			continue
+		}
 		if err != nil {
 			return events.Result{}, err
 		}
+		cached = false
 		// Only an id that may have been sent before can be there: one made
 		// for this append has just been refused.
 		if a.p.given {
-			if found, err := a.findStart(ctx, last); found != nil || err != nil {
+			if found, err := a.findStart(ctx, last, beyond); found != nil || err != nil {
 				return a.existing(found, err)
 			}
 		}
@@ -113,7 +166,7 @@ func (a *appending) after(ctx context.Context, c events.Cursor) (events.Result, 
 	if moved == nil || err != nil {
 		return res, err
 	}
-	last, err := a.last(ctx, a.p.Workflow)
+	last, err := a.last(a.bounded(ctx))
 	if err != nil {
 		return events.Result{}, err
 	}
@@ -121,7 +174,17 @@ func (a *appending) after(ctx context.Context, c events.Cursor) (events.Result, 
 }
 
 func (a *appending) afterEvent(ctx context.Context, run events.RunID, id events.EventID) (events.Result, error) {
-	last, err := a.tail(ctx, a.p.Workflow)
+	// Directly after the event that is expected there is no earlier attempt to
+	// look for: the store refuses this one if there is.
+	beyond := all
+	if c, ok := a.cache.get(a.p.Workflow, a.store.Generation(), time.Now()); ok && c.Run() == run && c.LastEventID() == id {
+		if res, done, err := a.fromCache(ctx, c); done {
+			return res, err
+		}
+		beyond = c.Position().Sequence
+	}
+	ctx = a.bounded(ctx)
+	last, err := a.newest(ctx)
 	if err != nil {
 		return events.Result{}, err
 	}
@@ -129,7 +192,7 @@ func (a *appending) afterEvent(ctx context.Context, run events.RunID, id events.
 		return a.after(ctx, last.Cursor(a.identity))
 	}
 	if a.p.given {
-		if found, err := a.findCommit(ctx, last); found != nil || err != nil {
+		if found, err := a.findCommit(ctx, last, beyond); found != nil || err != nil {
 			return a.existing(found, err)
 		}
 	}
@@ -138,12 +201,21 @@ func (a *appending) afterEvent(ctx context.Context, run events.RunID, id events.
 
 // atEnd follows the workflow to wherever it ends.
 func (a *appending) atEnd(ctx context.Context) (events.Result, error) {
-	last, err := a.tail(ctx, a.p.Workflow)
+	beyond := all
+	only, _ := a.p.Expect.IsAtEnd()
+	if c, ok := a.cached(ctx); ok && events.IsOpen(c.Status()) && (only == "" || only == c.Run()) {
+		if res, done, err := a.fromCache(ctx, c); done {
+			return res, err
+		}
+		beyond = c.Position().Sequence
+	}
+	ctx = a.bounded(ctx)
+	last, err := a.newest(ctx)
 	if err != nil {
 		return events.Result{}, err
 	}
 	if a.p.given {
-		if found, err := a.findCommit(ctx, last); found != nil || err != nil {
+		if found, err := a.findCommit(ctx, last, beyond); found != nil || err != nil {
 			return a.existing(found, err)
 		}
 	}
@@ -167,7 +239,7 @@ func (a *appending) atEndFrom(ctx context.Context, last *events.Commit) (events.
 		// Settled: the expectation was met by another commit, so no attempt
 		// with it is stored or ever will be. Only now may it move, and not past
 		// a commit that another repetition of this append has stored.
-		if last, err = a.tail(ctx, a.p.Workflow); err != nil {
+		if last, err = a.newest(ctx); err != nil {
 			return events.Result{}, err
 		}
 		if a.p.given {
@@ -202,7 +274,7 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 		return res, err
 	}
 	_, atEnd := a.p.Expect.IsAtEnd()
-	last, err := a.last(ctx, a.p.Workflow)
+	last, err := a.last(ctx)
 	if err != nil {
 		return events.Result{}, a.stillUnknown(attempt, err)
 	}
@@ -252,16 +324,15 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 	}
 	out := Outgoing{
 		CommitID: a.p.CommitID, Partition: a.Partition(a.p.Workflow), Subject: a.p.subject,
-		Header: events.EncodeHeader(c), Body: c.Body, Expected: tail.Position().Sequence,
+		Header: events.EncodeHeader(c), Body: c.Body, Expected: tail.Position().Sequence, Until: a.until,
 	}
-	wait := Delays()
+	generation := a.store.Generation()
+	var wait backoff.BackOff
 	// unsettled: an attempt with this expectation may be stored, or may yet be.
 	_, unsettled := a.p.Expect.Attempted()
 	for {
 		seq, err := a.store.Publish(ctx, out)
-		var rejected *RejectedError
-		switch {
-		case err == nil:
+		if err == nil {
 			c.Position = events.Position{Partition: out.Partition, Sequence: seq}
 			for _, s := range []*events.Segment{&c.Run, c.Closed} {
 				if s != nil && s.Opens() {
@@ -271,7 +342,15 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 			if c.Closed != nil {
 				c.Run.PrevRunFirst = c.Closed.RunFirst
 			}
+			_, after := a.p.Expect.AfterCursor()
+			a.cache.see(c, a.identity, generation, time.Now(), !after)
 			return a.result(c, false), nil, nil
+		}
+		if wait == nil {
+			ctx, wait = a.bounded(ctx), Delays()
+		}
+		var rejected *RejectedError
+		switch {
 		case errors.Is(err, ErrMoved):
 			next, err := a.standingAfter(ctx, out)
 			switch {
@@ -333,6 +412,9 @@ func (a *appending) fits(tail events.Cursor) error {
 // checkRunIDs refuses an id that an earlier run of the workflow has: readers and
 // tables could not tell the two apart. Ids that were made here are new.
 func (a *appending) checkRunIDs(ctx context.Context, tail events.Cursor) error {
+	if len(a.p.named) > 0 {
+		ctx = a.bounded(ctx)
+	}
 	for _, run := range a.p.named {
 		h := a.horizon(events.CommitID(run))
 		for start, err := range a.startsFrom(ctx, a.p.Workflow, tail.PrevRunFirst()) {

@@ -18,6 +18,15 @@ type Config struct {
 	// LookBack is how many earlier commits (run starts, for NewRun) are
 	// compared with a commit id that is no UUIDv7; 1,000.
 	LookBack int
+	// CachedCursors and CachedBytes bound the ends of workflows that are kept, so
+	// that an append without a cursor needs no look-up either; 16,384 and 32 MiB.
+	// Less than 0: none are kept.
+	CachedCursors int
+	CachedBytes   int64
+	// MaxInFlightCommits and MaxInFlightBytes (of events) bound the appends under
+	// way; 16,384 and 256 MiB. Less than 0: no bound.
+	MaxInFlightCommits int
+	MaxInFlightBytes   int64
 	// Logger gets what is worth knowing and no error says; slog.Default().
 	Logger *slog.Logger
 	// Now is the clock that dates events without a time; time.Now.
@@ -32,6 +41,18 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.LookBack == 0 {
 		c.LookBack = 1000
+	}
+	if c.CachedCursors == 0 {
+		c.CachedCursors = 16_384
+	}
+	if c.CachedBytes == 0 {
+		c.CachedBytes = 32 << 20
+	}
+	if c.MaxInFlightCommits == 0 {
+		c.MaxInFlightCommits = 16_384
+	}
+	if c.MaxInFlightBytes == 0 {
+		c.MaxInFlightBytes = 256 << 20
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -49,11 +70,14 @@ type Log struct {
 	identity events.Identity
 	config   Config
 	owner    [events.Slots]events.Partition
+	cache    *cache
+	inFlight inFlight
 }
 
 // New is the log of this identity over a store. The identity's map must be valid.
 func New(s Store, id events.Identity, c Config) *Log {
-	l := &Log{store: s, identity: id, config: c.WithDefaults()}
+	c = c.WithDefaults()
+	l := &Log{store: s, identity: id, config: c, cache: newCache(c.CachedCursors, c.CachedBytes, c.LookBack)}
 	for slot := range events.Slot(events.Slots) {
 		l.owner[slot] = id.Map.Partition(slot)
 	}
@@ -94,10 +118,12 @@ func (l *Log) Tail(ctx context.Context, w events.Workflow) (events.Cursor, error
 	if err := w.Validate(); err != nil {
 		return events.Cursor{}, err
 	}
+	generation := l.store.Generation()
 	c, err := l.tail(ctx, w)
 	if err != nil {
 		return events.Cursor{}, err
 	}
+	l.cache.see(c, l.identity, generation, time.Now(), false)
 	return c.Cursor(l.identity), nil
 }
 

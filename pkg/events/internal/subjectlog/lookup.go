@@ -3,6 +3,7 @@ package subjectlog
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,20 +38,28 @@ func (h *horizon) take(c *events.Commit) bool {
 	return h.left >= 0
 }
 
-// findCommit looks for the append's commit id from the tail backwards.
-func (a *appending) findCommit(ctx context.Context, last *events.Commit) (*events.Commit, error) {
+// all is a sequence after every other: a look-up ends where its horizon does.
+const all uint64 = math.MaxUint64
+
+// findCommit looks for the append's commit id from the tail backwards: as far as
+// the horizon, and all that lies beyond a sequence.
+func (a *appending) findCommit(ctx context.Context, last *events.Commit, beyond uint64) (*events.Commit, error) {
 	h := a.horizon(a.p.CommitID)
+	var passed []trace
 	for c, err := range a.backwards(ctx, last, 1) {
 		if err != nil {
 			return nil, err
 		}
-		if !h.take(c) {
+		passed = append(passed, traceOf(c))
+		if !h.take(c) && (beyond == all || c.Position.Sequence <= beyond) {
+			a.cache.learn(a.p.Workflow, passed, len(c.Back) == 0)
 			return nil, nil
 		}
 		if c.ID == a.p.CommitID {
 			return c, nil
 		}
 	}
+	a.cache.learn(a.p.Workflow, passed, true)
 	return nil, nil
 }
 
@@ -75,15 +84,14 @@ func (a *appending) findAfter(ctx context.Context, last *events.Commit, after ui
 	return nil, nil
 }
 
-// findStart looks for the append's commit id among the commits that start runs,
-// the newest first.
-func (a *appending) findStart(ctx context.Context, last *events.Commit) (*events.Commit, error) {
+// findStart is findCommit among the commits that start runs.
+func (a *appending) findStart(ctx context.Context, last *events.Commit, beyond uint64) (*events.Commit, error) {
 	h := a.horizon(a.p.CommitID)
 	for start, err := range a.starts(ctx, last) {
 		if err != nil {
 			return nil, err
 		}
-		if !h.take(start) {
+		if !h.take(start) && (beyond == all || start.Position.Sequence <= beyond) {
 			return nil, nil
 		}
 		if start.ID == a.p.CommitID {

@@ -26,6 +26,7 @@ type prepared struct {
 	given    bool // the caller named the commit id
 	digest   events.Digest
 	encoded  [][]byte       // each event as given, deterministic protobuf
+	few      [4][]byte      // room for encoded
 	firstRun events.RunID   // of a run that begins before the one that RunID names
 	named    []events.RunID // ids of runs that begin here and that somebody else has chosen
 	opens    int            // index of the last start event, -1 if there is none
@@ -113,8 +114,6 @@ func prepare(r events.Request, limits events.Limits, now time.Time) (*prepared, 
 	}
 	return p, nil
 }
-
-func newUUID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func field(i int, name string) string {
 	if name == "" {
@@ -223,6 +222,9 @@ func newExecutionRunID(e *events.Event) string {
 	return ""
 }
 
+// deterministic has two encodings of one event be the same bytes.
+var deterministic = proto.MarshalOptions{Deterministic: true}
+
 // encode writes each event once, and takes the digest of the request as given.
 func (p *prepared) encode(limits events.Limits) error {
 	h := sha256.New()
@@ -237,7 +239,8 @@ func (p *prepared) encode(limits events.Limits) error {
 		named = fmt.Sprintf("%s\x00%s\x00%d", named, p.Base.Run, p.Base.Event)
 	}
 	write([]byte(named))
-	p.encoded = make([][]byte, len(p.Events))
+	p.encoded = p.few[:0]       // of most appends
+	all := make([]byte, 0, 512) // one piece of memory for small events
 	total := 0
 	for i, e := range p.Events {
 		if a := e.GetWorkflowExecutionStartedEventAttributes(); a != nil {
@@ -248,14 +251,19 @@ func (p *prepared) encode(limits events.Limits) error {
 		if err := events.CheckNesting(e); err != nil {
 			return ofEvent(i, err)
 		}
-		b, err := proto.MarshalOptions{Deterministic: true}.Marshal(e)
-		if err != nil {
+		if cap(all)-len(all) < 256 {
+			all = make([]byte, 0, 2048)
+		}
+		start := len(all)
+		var err error
+		if all, err = deterministic.MarshalAppend(all, e); err != nil {
 			return &events.InvalidError{Field: field(i, ""), Reason: err.Error()}
 		}
+		b := all[start:len(all):len(all)]
 		if err := events.CheckEvent(e, b); err != nil {
 			return ofEvent(i, err)
 		}
-		p.encoded[i] = b
+		p.encoded = append(p.encoded, b)
 		total += len(b)
 		write(b)
 	}
@@ -265,6 +273,14 @@ func (p *prepared) encode(limits events.Limits) error {
 	var sum [sha256.Size]byte
 	p.digest = events.Digest(h.Sum(sum[:0])[:len(events.Digest{})])
 	return nil
+}
+
+// size is the bytes of the events as given.
+func (p *prepared) size() (n int64) {
+	for _, b := range p.encoded {
+		n += int64(len(b))
+	}
+	return n
 }
 
 func (p *prepared) commitTooLarge(n int, limits events.Limits) error {

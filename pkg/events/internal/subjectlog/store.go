@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -31,6 +32,9 @@ type Store interface {
 	// Scan yields the messages of a subject in [from, to], both of which the
 	// subject has or had. It yields all of them or an error.
 	Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error]
+	// Generation changes whenever what was stored may have been exchanged for
+	// something else, e.g. after a reconnect.
+	Generation() uint64
 }
 
 // Outgoing is a message to be stored.
@@ -41,6 +45,8 @@ type Outgoing struct {
 	Header    events.Header
 	Body      []byte
 	Expected  uint64 // the sequence of the subject's last message, 0 for none; Header says it too
+	// Until ends the attempt if its context does not before; zero: only that does.
+	Until time.Time
 }
 
 var (

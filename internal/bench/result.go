@@ -1,0 +1,51 @@
+package bench
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// Result is one case, measured.
+type Result struct {
+	Name string `json:"name"`
+	// Value is ours and Raw the client libraries', in Unit: medians of the
+	// rounds.
+	Value float64 `json:"value"`
+	Raw   float64 `json:"raw"`
+	Unit  string  `json:"unit"`
+	// Ratio is Value by Raw for a rate, Raw by Value for a time: over 1 is
+	// better than raw.
+	Ratio float64 `json:"ratio"`
+	// P50 and P99 are what one operation of ours took, RawP50 and RawP99 one of
+	// the client libraries', in milliseconds, over all rounds.
+	P50    float64 `json:"p50_ms"`
+	P99    float64 `json:"p99_ms"`
+	RawP50 float64 `json:"raw_p50_ms"`
+	RawP99 float64 `json:"raw_p99_ms"`
+	// N is how many operations of ours were measured.
+	N int `json:"n"`
+}
+
+// rates is the result of a case that is measured as operations a second.
+func rates(name, unit string, ours, raw side) Result {
+	r := Result{Name: name, Value: median(ours.rates), Raw: median(raw.rates), Unit: unit, N: len(ours.took)}
+	r.Ratio = r.Value / r.Raw
+	slices.Sort(ours.took)
+	slices.Sort(raw.took)
+	r.P50, r.P99 = quantile(ours.took, 0.50), quantile(ours.took, 0.99)
+	r.RawP50, r.RawP99 = quantile(raw.took, 0.50), quantile(raw.took, 0.99)
+	return r
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// quantile is the q-th of rising durations, in milliseconds.
+func quantile(rising []time.Duration, q float64) float64 {
+	at := int(math.Ceil(q*float64(len(rising)))) - 1
+	return float64(rising[max(at, 0)]) / float64(time.Millisecond)
+}

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/annals-io/annals/internal/bench"
+)
+
+func benchCommand(a *app) *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "bench",
+		Short: "Measure the pipeline beside the raw limit of the machine",
+	}, benchAppendCommand(a))
+}
+
+// quickly is how long a quick benchmark takes at most, with some room to the 20
+// seconds that are promised.
+const quickly = 15 * time.Second
+
+func benchAppendCommand(a *app) *cobra.Command {
+	var o bench.AppendOptions
+	var filter string
+	var quick, asJSON bool
+	c := &cobra.Command{
+		Use:   "append",
+		Short: "Measure conditional appends",
+		Long: `Measures conditional appends: 1, 64 and 256 writers, each with a workflow of its own; commits of 1 and 10
+events of 220 bytes; one replica and three; servers that sync every two minutes (fsync=default) and before they
+acknowledge (fsync=always). Beside each, in turns on the same connection, it measures raw publishes with the client library
+alone: messages with the same headers, of the same size, with the same expectation.
+
+The servers are its own, in this process, with their data in a temporary folder (TMPDIR), which should be on a real disk;
+three replicas are three servers in one process. With --nats-url or --nats-context it measures that server instead
+(fsync=server), which must hold no log: one is created for it, and deleted in the end. NATS_URL is not looked at.
+
+The rates are medians of 20 rounds (3 with --quick). The ratio is ours by raw: over 1 is better than raw. p50 and p99 are
+the milliseconds of one append.`,
+		Example: `  annals bench append --quick
+  annals bench append --filter 'writers=64/events=1/.*fsync=always'
+  annals bench append --json --duration 10s`,
+		Args: cobra.NoArgs,
+	}
+	f := c.Flags()
+	f.BoolVar(&quick, "quick", false, "all cases in less than 20 seconds")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object a line and case")
+	f.StringVar(&filter, "filter", "", "only the cases whose names match the regular `EXPRESSION`")
+	f.DurationVar(&o.Duration, "duration", 5*time.Second, "how long each case is measured, ours and raw each")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if o.Duration <= 0 {
+			return usagef("--duration is %s", o.Duration)
+		}
+		if filter != "" {
+			var err error
+			if o.Filter, err = regexp.Compile(filter); err != nil {
+				return usagef("--filter: %v", err)
+			}
+		}
+		if quick {
+			o.Within = quickly
+		}
+		if flags := c.Flags(); flags.Changed("nats-url") || flags.Changed("nats-context") {
+			o.Connect = a.servers.NATS
+		}
+		if err := a.benchAppend(c, o, asJSON); errors.Is(err, bench.ErrNoCase) {
+			return &usageError{err}
+		} else {
+			return err
+		}
+	}
+	return c
+}
+
+func (a *app) benchAppend(c *cobra.Command, o bench.AppendOptions, asJSON bool) error {
+	if asJSON {
+		return bench.Append(c.Context(), o, func(r bench.Result) error { return printLine(a.out, r) })
+	}
+	// Each row is printed when it is measured, so the columns have fixed widths.
+	const format = "%-52s  %10s  %10s  %9s  %5s  %8s  %8s  %8s  %8s  %7s\n"
+	head := false
+	ms := func(v float64) string { return fmt.Sprintf("%.3f", v) }
+	return bench.Append(c.Context(), o, func(r bench.Result) error {
+		if !head {
+			fmt.Fprintf(a.out, format, "CASE", "OURS", "RAW", "UNIT", "RATIO", "P50 MS", "RAW P50", "P99 MS", "RAW P99", "N")
+			head = true
+		}
+		_, err := fmt.Fprintf(a.out, format, r.Name, fmt.Sprintf("%.0f", r.Value), fmt.Sprintf("%.0f", r.Raw), r.Unit,
+			fmt.Sprintf("%.2f", r.Ratio), ms(r.P50), ms(r.RawP50), ms(r.P99), ms(r.RawP99), fmt.Sprint(r.N))
+		return err
+	})
+}
