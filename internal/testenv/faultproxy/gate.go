@@ -106,12 +106,12 @@ type toxic struct {
 func (t *toxic) Pipe(stub *toxics.ToxicStub) {
 	v, _ := gates.Load(t.Gate)
 	g := v.(*gate)
-	cut := g.enter()
-	defer g.leave()
-	if g.flow(stub, cut) {
+	ended := g.flow(stub, g.enter())
+	g.leave() // before anybody can see that it is closed
+	stub.Close()
+	if ended {
 		return
 	}
-	stub.Close()
 	for chunk := range stub.Input {
 		_ = chunk
 	}
@@ -136,7 +136,6 @@ func (g *gate) flow(stub *toxics.ToxicStub, cut <-chan struct{}) (ended bool) {
 		case <-changed:
 		case chunk := <-stub.Input:
 			if chunk == nil {
-				stub.Close()
 				return true
 			}
 			// The mode may have changed while nothing came.
