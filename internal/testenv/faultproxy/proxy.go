@@ -82,6 +82,7 @@ func Options() []nats.Option {
 	return []nats.Option{
 		nats.IgnoreDiscoveredServers(), nats.MaxReconnects(-1), nats.ReconnectWait(5 * time.Millisecond),
 		nats.ReconnectJitter(5*time.Millisecond, 0),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // the faults, which the client would print
 	}
 }
 
