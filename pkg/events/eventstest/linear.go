@@ -21,7 +21,7 @@ type Concurrent struct {
 	// Sound is a handle on which none happen once the clients have ended.
 	Sound events.Log
 	// Enough ends the clients; it is asked before each operation with the number
-	// of those that there were.
+	// of those whose outcome will be checked.
 	Enough func(operations int) bool
 	// Patience bounds each operation of a client; 150 ms.
 	Patience time.Duration
@@ -140,7 +140,6 @@ func (c *linearClient) run() {
 	for !c.Enough(int(c.all.Load())) && !c.t.Failed() {
 		place := c.random.IntN(c.Workflows)
 		w := events.Workflow{Namespace: c.ns, ID: fmt.Sprintf("%d/%d", place, int(c.asked[place].Add(1))/c.Length)}
-		c.all.Add(1)
 		r := record{workflow: w, client: c.n}
 		ok := false
 		if !c.WritesOnly && c.random.IntN(10) < 4 {
@@ -149,6 +148,7 @@ func (c *linearClient) run() {
 			ok = c.append(&r)
 		}
 		if ok {
+			c.all.Add(1)
 			c.records = append(c.records, r)
 		}
 	}

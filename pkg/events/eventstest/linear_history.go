@@ -54,10 +54,13 @@ func (c Counts) String() string {
 // linearize makes the history of one workflow, as porcupine takes it, of what
 // its clients saw and of what the log holds in the end.
 func linearize(records []record, commits []*events.Commit, over time.Duration) ([]porcupine.Operation, error) {
-	at := map[events.Position]events.CommitID{}
+	at, before := map[events.Position]events.CommitID{}, map[events.Position]events.CommitID{}
 	all := make([]events.CommitID, len(commits))
 	for i, c := range commits {
 		at[c.Position], all[i] = c.ID, c.ID
+		if i > 0 {
+			before[c.Position] = commits[i-1].ID
+		}
 	}
 	// named is the commit that a cursor ends at. One that the log does not hold
 	// gets a name that no append has, so that no order explains it.
@@ -73,7 +76,9 @@ func linearize(records []record, commits []*events.Commit, over time.Duration) (
 		out := linearOutput{outcome: r.outcome, all: r.all}
 		if r.outcome != wasStored {
 			out.tail = named(r.tail)
-		} else if id := named(r.tail); id != r.commit.id && slices.Contains(all, r.commit.id) {
+		} else if id := named(r.tail); id == r.commit.id {
+			out.tail, out.placed = before[r.tail.Position()], true
+		} else if slices.Contains(all, r.commit.id) {
 			return nil, fmt.Errorf("%s of %s: %s was acknowledged at %s, where the log holds %q", r.op, r.workflow, r.commit.id, r.tail.Position(), id)
 		}
 		o := porcupine.Operation{ClientId: r.client, Input: in, Call: int64(r.call), Output: out, Return: int64(r.end)}

@@ -80,6 +80,9 @@ const (
 // linearOutput is what a client was told, with the commits that it was told of.
 type linearOutput struct {
 	outcome linearOutcome
+	// placed says that the position of a stored commit is known: directly after
+	// tail. Without reads in between, the search for an order has no other hold.
+	placed bool
 	// tail is the workflow's last commit as a refusal or a tail names it; of an
 	// unknown outcome, the one after which the append may be stored.
 	tail events.CommitID
@@ -92,6 +95,9 @@ func step(s linearState, in linearInput, out linearOutput) (bool, linearState) {
 	last := s.last()
 	switch out.outcome {
 	case wasStored:
+		if out.placed && last.id != out.tail {
+			return false, s
+		}
 		switch in.op {
 		case opNewRun:
 			return !last.open, s.with(in.commit)

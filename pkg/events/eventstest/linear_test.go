@@ -39,6 +39,8 @@ func TestTheSpecificationTellsRightFromWrong(t *testing.T) {
 		o.Output, o.Return = linearOutput{outcome: wasUnknown, tail: at}, math.MaxInt64
 		return o
 	}
+	// placed is stored, at the place that the position names.
+	placed := func(before events.CommitID) linearOutput { return linearOutput{outcome: wasStored, placed: true, tail: before} }
 	conflict := func(with events.CommitID) linearOutput { return linearOutput{outcome: wasConflict, tail: with} }
 	for _, c := range []struct {
 		name    string
@@ -46,6 +48,8 @@ func TestTheSpecificationTellsRightFromWrong(t *testing.T) {
 		history []porcupine.Operation
 	}{
 		{"one after the other", true, []porcupine.Operation{begin("a"), after("a", "b", stored), atEnd("c", true, stored), tail("c"), over(ids{"a", "b", "c"})}},
+		{"where the position says", true, []porcupine.Operation{begin("a"), atEnd("b", true, placed("a")), over(ids{"a", "b"})}},
+		{"elsewhere than the position says", false, []porcupine.Operation{begin("a"), atEnd("b", true, stored), atEnd("c", true, placed("a")), over(ids{"a", "b", "c"})}},
 		{"a start in an open run", false, []porcupine.Operation{begin("a"), begin("b"), over(ids{"a", "b"})}},
 		{"a start after the end", true, []porcupine.Operation{begin("a"), atEnd("b", false, stored), begin("c"), over(ids{"a", "b", "c"})}},
 		{"two after one cursor", false, []porcupine.Operation{begin("a"), after("a", "b", stored), after("a", "c", stored), over(ids{"a", "b", "c"})}},

@@ -141,8 +141,7 @@ func (l *linear) run(least int, o eventstest.Concurrent, faults ...func()) {
 		case l.progress <- struct{}{}:
 		default:
 		}
-		// Some operations have no answer to be checked.
-		return l.ctx.Err() != nil || over.Load() && n >= least*6/5
+		return l.ctx.Err() != nil || over.Load() && n >= least
 	}
 	counts := eventstest.Linearizable(l.t, o)
 	under.Wait()
