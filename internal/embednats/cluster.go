@@ -30,8 +30,8 @@ const deadPort = 1
 type Cluster struct {
 	opts   Options
 	folder *scratch.Folder // nil if the store is named
-	routes []*url.URL   // where each server listens for the others
-	ways   [][]*url.URL // by which each server reaches the others
+	routes []*url.URL      // where each server listens for the others
+	ways   [][]*url.URL    // by which each server reaches the others
 	ports  []int
 
 	mu      sync.RWMutex // guards members: a restart exchanges a member

@@ -40,7 +40,9 @@ func TestTheSpecificationTellsRightFromWrong(t *testing.T) {
 		return o
 	}
 	// placed is stored, at the place that the position names.
-	placed := func(before events.CommitID) linearOutput { return linearOutput{outcome: wasStored, placed: true, tail: before} }
+	placed := func(before events.CommitID) linearOutput {
+		return linearOutput{outcome: wasStored, placed: true, tail: before}
+	}
 	conflict := func(with events.CommitID) linearOutput { return linearOutput{outcome: wasConflict, tail: with} }
 	for _, c := range []struct {
 		name    string

@@ -125,4 +125,3 @@ func TestLinearizableFindsABrokenLog(t *testing.T) {
 		})
 	}
 }
-

@@ -103,8 +103,8 @@ func (l *linear) onLinks(proxies []*faultproxy.Proxy) {
 	for kind, fault := range map[string]func(*faultproxy.Proxy) <-chan struct{}{
 		"answers lost, then the connections cut":  func(p *faultproxy.Proxy) <-chan struct{} { return p.Lose(faultproxy.ToClient) },
 		"requests lost, then the connections cut": func(p *faultproxy.Proxy) <-chan struct{} { return p.Lose(faultproxy.ToServer) },
-		"answers late":                            func(p *faultproxy.Proxy) <-chan struct{} { return p.Hold(faultproxy.ToClient) },
-		"requests late":                           func(p *faultproxy.Proxy) <-chan struct{} { return p.Hold(faultproxy.ToServer) },
+		"answers late":  func(p *faultproxy.Proxy) <-chan struct{} { return p.Hold(faultproxy.ToClient) },
+		"requests late": func(p *faultproxy.Proxy) <-chan struct{} { return p.Hold(faultproxy.ToServer) },
 	} {
 		l.each(kind, func() bool {
 			p := proxies[rand.IntN(len(proxies))]

@@ -130,4 +130,3 @@ func awaitLeader(ctx context.Context, t *testing.T, url, stream, old string) err
 		}
 	}
 }
-
