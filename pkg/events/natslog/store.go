@@ -181,7 +181,7 @@ func plainAck(data []byte, stream string) (uint64, bool) {
 	if rest, ok = bytes.CutPrefix(rest, []byte(`","seq":`)); !ok {
 		return 0, false
 	}
-	if rest, ok = bytes.CutSuffix(rest, []byte(`}`)); !ok {
+	if rest, ok = bytes.CutSuffix(rest, []byte(`}`)); !ok || bytes.HasPrefix(rest, []byte("0")) {
 		return 0, false
 	}
 	seq, err := strconv.ParseUint(string(rest), 10, 64)
