@@ -158,4 +158,3 @@ func FuzzMetadata(f *testing.F) {
 		}
 	})
 }
-
