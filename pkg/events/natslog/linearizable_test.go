@@ -204,7 +204,7 @@ func TestLinearizableR3(t *testing.T) {
 					return false
 				}
 			}
-			return true
+			return l.did(cluster.WaitStream(l.ctx, embednats.GlobalAccount, natslog.HeartbeatStream))
 		})
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
 
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/pkg/events"
@@ -22,7 +23,16 @@ import (
 // patience ends what should never take as long.
 const patience = time.Minute
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+func TestMain(m *testing.M) {
+	testenv.Main(
+		m,
+		// A server that is stopped while it takes up a stream does not close that
+		// stream's files (nats-server 2.15.2), and tests here stop servers at any
+		// moment. These two belong to such files, and to nothing of ours.
+		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"),
+		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"),
+	)
+}
 
 // create makes a log on the connection.
 func create(t testing.TB, nc *nats.Conn, o natslog.CreateOptions) events.Identity {
