@@ -27,7 +27,7 @@ var (
 )
 
 // linearPatience ends a check whose faults do not come about.
-const linearPatience = 4 * time.Minute
+const linearPatience = 6 * time.Minute
 
 // linear is one check under way: clients, and who does something to them.
 type linear struct {
