@@ -69,6 +69,25 @@ func (s *store) sameLog(ctx context.Context) error {
 	return nil
 }
 
+// connected waits while there is no connection. The client would keep a message
+// and send it once there is one, to whatever log lies behind that, before
+// anybody has looked and perhaps long after the append has ended.
+func (s *store) connected(ctx context.Context) error {
+	if s.nc.IsConnected() {
+		return nil
+	}
+	changed := s.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer s.nc.RemoveStatusListener(changed)
+	for !s.nc.IsConnected() && !s.nc.IsClosed() {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("there is no connection to NATS: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
 // The server's error codes that decide what became of an append
 // (nats-server 2.15.2, jetstream_errors_generated.go).
 const (
@@ -97,6 +116,9 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 	defer cancel()
 	if attempt.Err() != nil {
 		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, context.Cause(attempt))
+	}
+	if err := s.connected(attempt); err != nil {
+		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, err)
 	}
 	if s.nc.IsClosed() {
 		return 0, fmt.Errorf("%w: the connection to NATS is closed", subjectlog.ErrClosed)
