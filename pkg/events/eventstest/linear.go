@@ -258,6 +258,9 @@ func (c *linearClient) draw(r *record) events.Request {
 	case n < 6 && !cursor.IsZero():
 		r.op, r.after, r.commit.open = opAfter, cursor, true
 		q.Expect = events.After(cursor)
+		if c.random.IntN(4) == 0 {
+			q.Expect = events.AfterEvent(cursor.Run(), cursor.LastEventID()) // the same, by a read
+		}
 		switch {
 		case !events.IsOpen(cursor.Status()):
 			q.Events = list(started(name))

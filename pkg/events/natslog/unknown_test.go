@@ -78,7 +78,7 @@ var onConnections = []trouble{
 
 func nothing(*troubled) {}
 
-// TestOutcomesOnConnectionsR1 and those below: twelve appends at once meet each
+// TestOutcomesOnConnectionsR1 and those below: fifteen appends at once meet each
 // trouble. None is lost, none is stored twice, and none is reported as what it
 // is not; what is unknown is settled by the expectation that came with it.
 func TestOutcomesOnConnectionsR1(t *testing.T) {
@@ -244,7 +244,7 @@ func (e *troubled) prepare(name string) {
 		return res
 	}
 	for _, how := range []string{"by the same handle", "by a new handle", "after other commits"} {
-		for _, kind := range []string{"a new run", "the next run", "after a cursor", "at the end"} {
+		for _, kind := range []string{"a new run", "the next run", "after a cursor", "after an event", "at the end"} {
 			d := &doubtful{name: kind + ", settled " + how, how: how}
 			w := events.Workflow{Namespace: "unknown", ID: name + ": " + d.name}
 			switch kind {
@@ -256,8 +256,11 @@ func (e *troubled) prepare(name string) {
 			default:
 				at := put(request(w, events.NewRun(), started()))
 				d.request, d.tail = request(w, events.AtEnd(), signal()), at.Position.Sequence
-				if kind == "after a cursor" {
+				switch kind {
+				case "after a cursor":
 					d.request.Expect = events.After(at.Cursor)
+				case "after an event":
+					d.request.Expect = events.AfterEvent(at.RunID, at.LastEventID)
 				}
 			}
 			d.request.CommitID = events.CommitID("doubtful: " + d.name)
@@ -266,7 +269,7 @@ func (e *troubled) prepare(name string) {
 	}
 }
 
-// meet has twelve appends meet the trouble, and settles them.
+// meet has fifteen appends meet the trouble, and settles them.
 func meet(t *testing.T, direct *nats.Conn, servers string, x trouble) {
 	e := &troubled{T: t, direct: direct, sound: open(t, direct, natslog.Config{})}
 	e.proxies, e.urls = faultproxy.All(t, servers)
