@@ -69,7 +69,7 @@ func TestLinearizableWritesUnderPartition(t *testing.T) {
 	cluster := newDivided(t)
 	direct := testenv.Connect(t, cluster.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(5*time.Millisecond))
 	create(t, direct, natslog.CreateOptions{Streams: 1, Replicas: 3})
-	l := newLinear(t)
+	l := newLinear(t, *linearFaults)
 	l.sound = open(t, direct, natslog.Config{})
 	for _, url := range cluster.URLs() {
 		l.connect(3, url)
