@@ -33,6 +33,7 @@ const linearPatience = 6 * time.Minute
 type linear struct {
 	t        *testing.T
 	ctx      context.Context
+	cancel   context.CancelFunc
 	clients  []events.Log
 	sound    events.Log
 	progress chan struct{} // gets one for each operation, if somebody waits
@@ -46,7 +47,7 @@ func newLinear(t *testing.T, faults int) *linear {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), linearPatience)
 	t.Cleanup(cancel)
-	return &linear{t: t, ctx: ctx, progress: make(chan struct{}), least: faults, faults: eventstest.Counts{}}
+	return &linear{t: t, ctx: ctx, cancel: cancel, progress: make(chan struct{}), least: faults, faults: eventstest.Counts{}}
 }
 
 // connect adds clients that reach the log by the URLs, and no other way.
@@ -145,6 +146,7 @@ func (l *linear) run(least int, o eventstest.Concurrent, faults ...func()) {
 		return l.ctx.Err() != nil || over.Load() && n >= least
 	}
 	counts := eventstest.Linearizable(l.t, o)
+	l.cancel() // whoever still waits for operations, because the clients have failed
 	under.Wait()
 	l.t.Logf("checked %d operations:%v\nfaults:%v", counts.Operations(), counts, l.faults)
 	if n := counts.Operations(); n < least {
