@@ -145,10 +145,12 @@ type doubtful struct {
 	result  events.Result
 }
 
-// handle is the log on a new connection.
+// handle is the log on a new connection, whose client keeps nothing for the next
+// one: what is lost on the way is lost.
 func (e *troubled) handle() *natslog.Log {
 	e.Helper()
-	return open(e, testenv.Connect(e, e.urls, faultproxy.Options()...), natslog.Config{AttemptTimeout: unknownAttempt})
+	nc := testenv.Connect(e, e.urls, append(faultproxy.Options(), nats.ReconnectBufSize(-1))...)
+	return open(e, nc, natslog.Config{AttemptTimeout: unknownAttempt})
 }
 
 // each does something to every proxy. What it gives is closed once that has met
