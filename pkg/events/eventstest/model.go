@@ -38,10 +38,10 @@ func Model(t *testing.T, h Harness) {
 			"append again":            m.repeat,
 			"reset a run":             m.reset,
 			"void what is foreign":    m.void,
-			"settle what is in doubt": func(rt *rapid.T) { m.settle(rt, "settle") },
+			"settle what is in doubt": m.settle,
 			"settle it by another process": func(rt *rapid.T) {
 				m.log = h.Open(t, Options{})
-				m.settle(rt, "settle, by another process")
+				m.settle(rt)
 			},
 			"open the log anew": func(*rapid.T) {
 				m.log = h.Open(t, Options{})
@@ -237,8 +237,8 @@ func (m *modelled) mustExist(t *rapid.T, c modelCommit, r events.Request) {
 }
 
 // settle sends an append whose outcome was unknown as its error said, now or
-// once more; what says who does it.
-func (m *modelled) settle(t *rapid.T, what string) {
+// once more.
+func (m *modelled) settle(t *rapid.T) {
 	w := rapid.SampledFrom(m.workflows).Draw(t, "workflow")
 	if len(w.doubts) == 0 {
 		return
@@ -246,10 +246,10 @@ func (m *modelled) settle(t *rapid.T, what string) {
 	r := rapid.SampledFrom(w.doubts).Draw(t, "doubt")
 	if c, ok := w.find(r.CommitID); ok {
 		m.mustExist(t, c, r)
-		m.count("%s: was stored", what)
+		m.count("settle: was stored")
 		return
 	}
-	m.count("%s: was not stored", what)
+	m.count("settle: was not stored")
 	// It was not stored, so it is an append like any other, but for what it was
 	// tried against: an expectation that named a history still means that one.
 	attempt, _ := r.Expect.Attempted()

@@ -26,8 +26,8 @@ var modelActions = []string{
 	"append: stored", "append: outcome unknown, and stored", "append: outcome unknown, and not stored",
 	"append: " + events.ErrConflict.Error(), "append: " + events.ErrClosed.Error(), "append: " + events.ErrInvalid.Error(), "append: " + events.ErrNotFound.Error(),
 	"append again: recognised", "append again: is another one without its id",
-	"settle: was stored", "settle: was not stored", "settle, by another process: was stored", "settle, by another process: was not stored",
-	"open the log anew", "read every run both ways",
+	"settle: was stored", "settle: was not stored",
+	"reset a run", "void what is foreign", "open the log anew", "read every run both ways",
 	"fault: message lost", "fault: acknowledgement lost",
 }
 
