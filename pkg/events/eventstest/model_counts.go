@@ -33,7 +33,7 @@ var modelActions = []string{
 
 // enoughSteps is how many things a model must have done for each of its actions
 // to be asked for.
-const enoughSteps = 1000
+const enoughSteps = 700
 
 // missing are the actions that never happened.
 func (t *tried) missing() (names []string) {

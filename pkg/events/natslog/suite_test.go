@@ -199,7 +199,7 @@ func TestLogReopenedBetweenSteps(t *testing.T) {
 // TestModel runs fewer checks than on the log in memory, unless told otherwise.
 func TestModel(t *testing.T) {
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		if err := f.Value.Set("60"); err != nil {
+		if err := f.Value.Set("40"); err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = f.Value.Set(f.DefValue) }()
