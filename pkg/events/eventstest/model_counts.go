@@ -25,7 +25,7 @@ func (t *tried) count(format string, args ...any) {
 var modelActions = []string{
 	"append: stored", "append: outcome unknown, and stored", "append: outcome unknown, and not stored",
 	"append: " + events.ErrConflict.Error(), "append: " + events.ErrClosed.Error(), "append: " + events.ErrInvalid.Error(), "append: " + events.ErrNotFound.Error(),
-	"append again: recognised", "append again: is another one without its id",
+	"append again: recognised",
 	"settle: was stored", "settle: was not stored",
 	"reset a run", "void what is foreign", "open the log anew", "read every run both ways",
 	"fault: message lost", "fault: acknowledgement lost",
