@@ -22,12 +22,16 @@ import (
 // pollPause lies between two looks at what the servers agree on.
 const pollPause = 5 * time.Millisecond
 
+// deadPort is one at which nobody listens.
+const deadPort = 1
+
 // Cluster is several servers in this process that replicate streams among them. Its methods are safe for
 // concurrent use, but stopping and starting one server is for one caller at a time.
 type Cluster struct {
 	opts   Options
 	folder *scratch.Folder // nil if the store is named
-	routes []*url.URL
+	routes []*url.URL      // where each server listens for the others
+	ways   [][]*url.URL    // by which each server reaches the others
 	ports  []int
 
 	mu      sync.RWMutex // guards members: a restart exchanges a member
@@ -97,6 +101,18 @@ func (c *Cluster) usePorts() error {
 	for _, port := range ports[n:] {
 		c.routes = append(c.routes, &url.URL{Scheme: "nats", Host: net.JoinHostPort(c.opts.Host, strconv.Itoa(port))})
 	}
+	c.ways = make([][]*url.URL, n)
+	for from := range n {
+		if c.ways[from] = c.routes; c.opts.Route == nil {
+			continue
+		}
+		c.ways[from] = nil
+		for to, route := range c.routes {
+			if to != from {
+				c.ways[from] = append(c.ways[from], &url.URL{Scheme: "nats", Host: c.opts.Route(from, to, route.Host)})
+			}
+		}
+	}
 	return nil
 }
 
@@ -111,7 +127,11 @@ func (c *Cluster) startMember(ctx context.Context, i int) error {
 	}
 	s, err := start(ctx, o, func(settings *server.Options) {
 		settings.Cluster = server.ClusterOpts{Name: c.opts.Name, Host: o.Host, Port: routePort}
-		settings.Routes = c.routes
+		settings.Routes = c.ways[i]
+		if c.opts.Route != nil {
+			// What the servers tell each other of their addresses leads nowhere: there are no other ways.
+			settings.Cluster.Advertise = net.JoinHostPort(o.Host, strconv.Itoa(deadPort))
+		}
 	})
 	if err != nil {
 		if !errors.Is(err, ErrPortTaken) && !free(o.Host, routePort) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/annals-io/annals/internal/testenv/faultproxy"
 )
 
 func startThree(t *testing.T, o Options) *Cluster {
@@ -50,6 +52,38 @@ func lastSequence(t *testing.T, js jetstream.JetStream) uint64 {
 		if !errors.Is(err, context.DeadlineExceeded) || whole.Err() != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestServersReachEachOtherByTheGivenWaysOnly: they lose each other while those
+// are cut, and find each other again.
+func TestServersReachEachOtherByTheGivenWaysOnly(t *testing.T) {
+	ways := map[[2]int]*faultproxy.Proxy{}
+	c := startThree(t, Options{Route: func(from, to int, addr string) string {
+		ways[[2]int{from, to}] = faultproxy.New(t, addr)
+		return ways[[2]int{from, to}].Addr()
+	}})
+	if len(ways) != 6 {
+		t.Errorf("%d ways were asked for", len(ways))
+	}
+	for _, p := range ways {
+		p.Sever()
+	}
+	if err := poll(within(t), "servers alone", func() bool {
+		for _, s := range c.running() {
+			if s.nats.NumRemotes() != 0 {
+				return false
+			}
+		}
+		return true
+	}); err != nil {
+		t.Error(err)
+	}
+	for _, p := range ways {
+		p.Pass()
+	}
+	if err := c.WaitReady(within(t)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -39,6 +39,11 @@ type Options struct {
 	// Accounts takes the user name of each connection as its account.
 	Accounts bool
 
+	// Route, for a [Cluster], gives the address by which its server from, counted from 0, reaches its server
+	// to, which listens for the others at addr; it is called again where the servers move to other ports. Nil:
+	// that address.
+	Route func(from, to int, addr string) string
+
 	// Logger gets the server's warnings and errors, and its notices for debugging. Nil: nothing is logged.
 	Logger *slog.Logger
 }

@@ -95,6 +95,7 @@ var rules = []rule{
 			"testing", module + "/internal/testenv/...",
 			module + "/pkg/events/eventstest", module + "/pkg/projection/projectiontest", module + "/pkg/store/storetest",
 			"github.com/google/go-cmp/...", "pgregory.net/rapid", "go.uber.org/goleak", "github.com/rogpeppe/go-internal/testscript",
+			"github.com/anishathalye/porcupine", "github.com/Shopify/toxiproxy/...",
 		},
 	},
 }

@@ -160,6 +160,30 @@ func FuzzParseSubject(f *testing.F) {
 	})
 }
 
+// FuzzSubject: every workflow has a subject of four tokens that is its own.
+func FuzzSubject(f *testing.F) {
+	for _, ids := range [][2]string{{"default", "order-42"}, {"shop.eu", "Bestellung 7/é"}, {">", "*"}, {"%2E", "."}, {"\x00", "\xff"}, {" ", "\t\r\n"}, {"", ""}} {
+		f.Add(ids[0], ids[1])
+	}
+	f.Fuzz(func(t *testing.T, namespace, id string) {
+		w := events.Workflow{Namespace: namespace, ID: id}
+		subject := w.Subject()
+		if strings.Count(subject, ".") != 3 || strings.ContainsAny(subject, "*> \t\r\n\x00") {
+			t.Errorf("%q is %q", w, subject)
+		}
+		got, err := events.ParseSubject(subject)
+		if w.Validate() != nil {
+			if err == nil {
+				t.Errorf("%q is not valid, and %q is %q", w, subject, got)
+			}
+			return
+		}
+		if err != nil || got != w || len(subject) > events.MaxSubjectBytes {
+			t.Errorf("%q is %q, which is %q, %v", w, subject, got, err)
+		}
+	})
+}
+
 func TestTheLongestSubjectFits(t *testing.T) {
 	for _, c := range []string{"\x01", "é", ".", "💥"} {
 		fill := func(n int) string { return strings.Repeat(c, n/len(c)) }

@@ -21,21 +21,37 @@ import (
 // stored twice, and every refusal is the one that is due. The log's harness
 // must have the feature Faults. Longer runs: -rapid.checks, -rapid.steps.
 func Model(t *testing.T, h Harness) {
+	done := &tried{counts: Counts{}}
+	defer func() {
+		t.Logf("tried%v", done.counts)
+		for _, name := range done.missing() {
+			t.Errorf("this never happened: %s", name)
+		}
+	}()
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &modelled{T: rt, tb: t, h: h, log: h.Open(t, Options{}), ns: fmt.Sprintf("model-%016x", rand.Uint64())}
+		m := &modelled{T: rt, tb: t, h: h, tried: done, log: h.Open(t, Options{}), ns: fmt.Sprintf("model-%016x", rand.Uint64())}
 		for i := range 2 {
 			m.workflows = append(m.workflows, &modelWorkflow{w: events.Workflow{Namespace: m.ns, ID: fmt.Sprint(i)}})
 		}
 		rt.Repeat(map[string]func(*rapid.T){
-			"append":                   m.append,
-			"append again":             m.repeat,
-			"reset a run":              m.reset,
-			"void what is foreign":     m.void,
-			"settle what is in doubt":  m.settle,
-			"settle it once more":      m.settle,
-			"open the log anew":        func(*rapid.T) { m.log = h.Open(t, Options{}) },
-			"":                         func(*rapid.T) {},
-			"read every run both ways": func(*rapid.T) { m.checkAll() },
+			"append":                  m.append,
+			"append again":            m.repeat,
+			"reset a run":             m.reset,
+			"void what is foreign":    m.void,
+			"settle what is in doubt": m.settle,
+			"settle it by another process": func(rt *rapid.T) {
+				m.log = h.Open(t, Options{})
+				m.settle(rt)
+			},
+			"open the log anew": func(*rapid.T) {
+				m.log = h.Open(t, Options{})
+				done.count("open the log anew")
+			},
+			"": func(*rapid.T) {},
+			"read every run both ways": func(*rapid.T) {
+				m.checkAll()
+				done.count("read every run both ways")
+			},
 		})
 		m.checkAll()
 	})
@@ -44,6 +60,7 @@ func Model(t *testing.T, h Harness) {
 // modelled is the model, and the log that must agree with it.
 type modelled struct {
 	*rapid.T
+	*tried
 	tb        testing.TB
 	h         Harness
 	log       events.Log
@@ -203,10 +220,12 @@ func (m *modelled) repeat(t *rapid.T) {
 	r := c.request
 	if r.CommitID == "" {
 		// Without its id it is another append.
+		m.count("append again: is another one without its id")
 		m.try(t, w, r, due(w, r))
 		return
 	}
 	m.mustExist(t, c, r)
+	m.count("append again: recognised")
 }
 
 // mustExist sends an append that is stored, and it must be recognised.
@@ -227,8 +246,10 @@ func (m *modelled) settle(t *rapid.T) {
 	r := rapid.SampledFrom(w.doubts).Draw(t, "doubt")
 	if c, ok := w.find(r.CommitID); ok {
 		m.mustExist(t, c, r)
+		m.count("settle: was stored")
 		return
 	}
+	m.count("settle: was not stored")
 	// It was not stored, so it is an append like any other, but for what it was
 	// tried against: an expectation that named a history still means that one.
 	attempt, _ := r.Expect.Attempted()
@@ -255,6 +276,8 @@ func (m *modelled) try(t *rapid.T, w *modelWorkflow, r events.Request, want erro
 		{LoseMessage, LoseMessage, LoseMessage},
 		{LoseMessage, LoseMessage, LoseMessage},
 		{LoseAck, LoseMessage, LoseMessage},
+		{LoseAck, LoseMessage, LoseMessage},
+		{LoseAck, LoseMessage, LoseMessage},
 		{Deliver, LoseAck, LoseMessage, LoseMessage},
 	}).Draw(t, "faults")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -266,7 +289,7 @@ func (m *modelled) try(t *rapid.T, w *modelWorkflow, r events.Request, want erro
 			cancel() // no attempt after this one
 		}
 		if i < len(faults) {
-			return faults[i]
+			return m.fault(faults[i])
 		}
 		return Deliver
 	}})
@@ -286,8 +309,10 @@ func (m *modelled) try(t *rapid.T, w *modelWorkflow, r events.Request, want erro
 		w.doubts = append(w.doubts, r)
 		commits := m.commits(t, w)
 		if len(commits) == len(w.commits) {
+			m.count("append: outcome unknown, and not stored")
 			break
 		}
+		m.count("append: outcome unknown, and stored")
 		last := commits[len(commits)-1]
 		if want != nil || len(commits) != len(w.commits)+1 || last.ID != r.CommitID {
 			t.Fatalf("append %s gave %v; the log holds %d commits, %d were there; due was %v", r.Expect, err, len(commits), len(w.commits), want)
@@ -300,6 +325,9 @@ func (m *modelled) try(t *rapid.T, w *modelWorkflow, r events.Request, want erro
 		// The last fault ended it before anything was sent.
 	case want == nil || !errors.Is(err, want):
 		t.Fatalf("append %s to %v gave %v, want %v", r.Expect, w.tail(), err, want)
+	}
+	if doubt == nil {
+		m.count("append: %s", ended(err))
 	}
 	m.check(t, w)
 }

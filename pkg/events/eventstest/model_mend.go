@@ -41,6 +41,7 @@ func (m *modelled) reset(t *rapid.T) {
 		r.CommitID = events.CommitID(fmt.Sprint("reset ", m.n))
 	}
 	m.try(t, w, r, due(w, r))
+	m.count("reset a run")
 }
 
 // void writes past the library, which stops the workflow, and mends it.
@@ -64,6 +65,7 @@ func (m *modelled) void(t *rapid.T) {
 	w.commits = append(w.commits, modelCommit{void: true, result: events.Result{
 		CommitID: id, Position: res.Position, Cursor: res.Cursor, RunID: res.Cursor.Run(), LastEventID: res.Cursor.LastEventID(),
 	}})
+	m.count("void what is foreign")
 	m.check(t, w)
 }
 

@@ -4,7 +4,10 @@
 // A log is the streams ANNALS_00, ANNALS_01, …, each of which owns a range of
 // slots. Their metadata says which log it is, its epoch, its format and the
 // map of slots; Open checks all of it, and again after every reconnect, so that
-// nothing is appended to a log that is not the one that was opened.
+// nothing is appended to a log that is not the one that was opened. A message is
+// handed to the client only while there is a connection. One that breaks in that
+// very moment may still have the client keep the message for the next connection:
+// nats.ReconnectBufSize(-1), where the connection is made, rules this out.
 //
 // Heartbeats lie in a stream of their own, ANNALS_HEARTBEATS, which keeps the last
 // message of each activity for an age.

@@ -2,6 +2,7 @@ package natslog
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -125,6 +126,9 @@ func parseIdentity(stream string, m map[string]string) (s stated, number func(ke
 	epoch, err := number(metaEpoch)
 	if err != nil {
 		return stated{}, nil, err
+	}
+	if epoch < 1 || int64(epoch) > math.MaxUint32 {
+		return stated{}, nil, &events.WrongLogError{What: "metadata " + metaEpoch + " of stream " + stream, Want: "1 to 4294967295", Got: strconv.Itoa(epoch)}
 	}
 	s.epoch = uint32(epoch)
 	if s.format, err = number(metaFormat); err != nil {

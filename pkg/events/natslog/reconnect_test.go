@@ -379,3 +379,50 @@ func TestFollowNoticesALogThatWasCutShort(t *testing.T) {
 		wrongLog(t, <-ended, natslog.StreamName(0))
 	}
 }
+
+// TestWhatNeverLeftReachesNoOtherLog: an append that is tried while there is no
+// connection is not kept for the next one, behind which there may be another
+// log. It is known not to be stored.
+func TestWhatNeverLeftReachesNoOtherLog(t *testing.T) {
+	t.Parallel()
+	one, other := t.TempDir(), t.TempDir()
+	p := newPlace(t)
+	p.start(other)
+	elsewhere, _ := p.connect()
+	create(t, elsewhere, natslog.CreateOptions{Streams: 1})
+	elsewhere.Close()
+	p.start(one)
+	nc, connected := p.connect()
+	create(t, nc, natslog.CreateOptions{Streams: 1})
+	log := open(t, nc, natslog.Config{AttemptTimeout: 100 * time.Millisecond})
+
+	gone := nc.StatusChanged(nats.RECONNECTING)
+	p.stop()
+	<-gone
+	w := events.Workflow{Namespace: "n", ID: "w"}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err := log.Append(ctx, request(w, events.NewRun(), started()))
+	if !errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrOutcomeUnknown) {
+		t.Errorf("append gave %v, and nothing was sent", err)
+	}
+	beat := events.Heartbeat{Activity: events.Activity{Workflow: w, RunID: "r", ID: "a"}, Attempt: 1}
+	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err = log.RecordHeartbeat(ctx, beat); !errors.Is(err, events.ErrUnavailable) {
+		t.Errorf("heartbeat gave %v, and nothing was sent", err)
+	}
+
+	p.start(other)
+	<-connected
+	if err := nc.FlushTimeout(patience); err != nil {
+		t.Fatal(err)
+	}
+	there := open(t, nc, natslog.Config{})
+	if b, err := there.Bounds(t.Context(), 0); err != nil || b.Last != 0 {
+		t.Errorf("the other log holds %+v, %v", b, err)
+	}
+	if h, err := there.LastHeartbeat(t.Context(), beat.Activity); !errors.Is(err, events.ErrNotFound) {
+		t.Errorf("the other log holds %+v, %v", h, err)
+	}
+}

@@ -3,84 +3,17 @@ package natslog_test
 import (
 	"context"
 	"errors"
-	"io"
-	"net"
-	"net/url"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/faultproxy"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
 )
-
-// hole is a way to a server on which, once it is black, everything vanishes: no
-// connection breaks, and no answer comes.
-type hole struct {
-	url   string
-	black atomic.Bool
-}
-
-func newHole(t *testing.T, to string) *hole {
-	t.Helper()
-	u, err := url.Parse(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := u.Host
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Host = l.Addr().String()
-	h := &hole{url: u.String()}
-	var both sync.WaitGroup
-	both.Go(func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return // it was closed
-			}
-			out, err := net.Dial("tcp", server)
-			if err != nil {
-				t.Error(err)
-				_ = in.Close()
-				return
-			}
-			both.Go(func() { h.copy(out, in) })
-			both.Go(func() { h.copy(in, out) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		both.Wait() // clients have closed their ends before
-	})
-	return h
-}
-
-// copy goes on until one end is closed, and then closes the other.
-func (h *hole) copy(to io.WriteCloser, from io.ReadCloser) {
-	defer func() { _, _ = to.Close(), from.Close() }()
-	part := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(part)
-		if err != nil {
-			return
-		}
-		if h.black.Load() {
-			continue
-		}
-		if _, err := to.Write(part[:n]); err != nil {
-			return
-		}
-	}
-}
 
 // TestCallsWithoutADeadlineEnd: each by the timeout that the log was opened
 // with, when nothing is ever answered and when the streams are gone.
@@ -118,7 +51,7 @@ func TestCallsWithoutADeadlineEnd(t *testing.T) {
 		name    string
 		timeout time.Duration // of appends, and of requests of reads
 		attempt time.Duration
-		fail    func(*testing.T, jetstream.JetStream, *hole)
+		fail    func(*testing.T, jetstream.JetStream, *faultproxy.Proxy)
 		tail    string // is part of what a read says
 	}{
 		{"a black hole, one attempt", 100 * time.Millisecond, time.Minute, blacken, "deadline exceeded"},
@@ -130,14 +63,14 @@ func TestCallsWithoutADeadlineEnd(t *testing.T) {
 			direct := testenv.NATS(t)
 			js := jetStream(t, direct)
 			create(t, direct, natslog.CreateOptions{Streams: 1})
-			h := newHole(t, testenv.URL(direct))
-			nc := testenv.Connect(t, h.url, nats.IgnoreDiscoveredServers())
+			way := faultproxy.New(t, testenv.URL(direct))
+			nc := testenv.Connect(t, way.URL(), faultproxy.Options()...)
 			log := open(t, nc, natslog.Config{AppendTimeout: tt.timeout, ReadTimeout: tt.timeout, AttemptTimeout: tt.attempt})
 			at, err := log.Append(context.Background(), request(w, events.NewRun(), started()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			tt.fail(t, js, h)
+			tt.fail(t, js, way)
 			for name, call := range calls(at.Cursor) {
 				// No deadline, and yet an end should one of them fail to find its own.
 				ctx, cancel := context.WithCancelCause(context.Background())
@@ -158,9 +91,13 @@ func TestCallsWithoutADeadlineEnd(t *testing.T) {
 
 var errNever = errors.New("it did not end by itself")
 
-func blacken(_ *testing.T, _ jetstream.JetStream, h *hole) { h.black.Store(true) }
+// blacken has everything vanish: no connection breaks, and no answer comes.
+func blacken(_ *testing.T, _ jetstream.JetStream, way *faultproxy.Proxy) {
+	way.Lose(faultproxy.ToServer)
+	way.Lose(faultproxy.ToClient)
+}
 
-func deleteStreams(t *testing.T, js jetstream.JetStream, _ *hole) {
+func deleteStreams(t *testing.T, js jetstream.JetStream, _ *faultproxy.Proxy) {
 	t.Helper()
 	for _, name := range []string{natslog.StreamName(0), natslog.HeartbeatStream} {
 		if err := js.DeleteStream(t.Context(), name); err != nil {

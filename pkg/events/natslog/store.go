@@ -82,6 +82,25 @@ func (s *store) sameLogUntil(ctx context.Context, until time.Time) error {
 	return s.sameLog(ctx)
 }
 
+// connected waits while there is no connection. The client would keep a message
+// and send it once there is one, to whatever log lies behind that, before
+// anybody has looked and perhaps long after the append has ended.
+func (s *store) connected(ctx context.Context) error {
+	if s.nc.IsConnected() {
+		return nil
+	}
+	changed := s.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer s.nc.RemoveStatusListener(changed)
+	for !s.nc.IsConnected() && !s.nc.IsClosed() {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("there is no connection to NATS: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
 // The server's error codes that decide what became of an append
 // (nats-server 2.15.2, jetstream_errors_generated.go).
 const (
@@ -118,6 +137,9 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 	defer cancel()
 	if attempt.Err() != nil {
 		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, context.Cause(attempt))
+	}
+	if err := s.connected(attempt); err != nil {
+		return 0, fmt.Errorf("%w: %w", subjectlog.ErrNotSent, err)
 	}
 	if s.nc.IsClosed() {
 		return 0, fmt.Errorf("%w: %w", subjectlog.ErrClosed, nats.ErrConnectionClosed)
@@ -202,7 +224,7 @@ func plainAck(data []byte, stream string) (uint64, bool) {
 	if rest, ok = bytes.CutPrefix(rest, []byte(`","seq":`)); !ok {
 		return 0, false
 	}
-	if rest, ok = bytes.CutSuffix(rest, []byte(`}`)); !ok {
+	if rest, ok = bytes.CutSuffix(rest, []byte(`}`)); !ok || bytes.HasPrefix(rest, []byte("0")) {
 		return 0, false
 	}
 	seq, err := strconv.ParseUint(string(rest), 10, 64)

@@ -1,0 +1,9 @@
+package faultproxy
+
+import (
+	"testing"
+
+	"github.com/annals-io/annals/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }

@@ -1,0 +1,132 @@
+package natslog_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/annals-io/annals/internal/embednats"
+	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/faultproxy"
+	"github.com/annals-io/annals/pkg/events/eventstest"
+	"github.com/annals-io/annals/pkg/events/natslog"
+)
+
+// divided is a cluster whose servers can be kept from each other.
+type divided struct {
+	*embednats.Cluster
+	ways map[[2]int]*faultproxy.Proxy // by which the first reaches the second
+}
+
+func newDivided(t *testing.T) *divided {
+	t.Helper()
+	d := &divided{ways: map[[2]int]*faultproxy.Proxy{}}
+	d.Cluster = testenv.OwnCluster(t, embednats.Options{Route: func(from, to int, addr string) string {
+		p := faultproxy.New(t, addr)
+		d.ways[[2]int{from, to}] = p
+		return p.Addr()
+	}})
+	return d
+}
+
+// cutOff keeps what the i-th server and the others send each other from
+// arriving, and gives what lets it. No connection breaks, as when packets are
+// lost in a network that is mended later. Met says whether there was something.
+func (d *divided) cutOff(i int) (heal func() (met bool)) {
+	var hits []<-chan struct{}
+	var between []*faultproxy.Proxy
+	for way, p := range d.ways {
+		if way[0] == i || way[1] == i {
+			between = append(between, p)
+			hits = append(hits, p.Hold(faultproxy.ToServer), p.Hold(faultproxy.ToClient))
+		}
+	}
+	return func() (met bool) {
+		for _, p := range between {
+			p.Pass()
+		}
+		for _, hit := range hits {
+			select {
+			case <-hit:
+				met = true
+			default:
+			}
+		}
+		return met
+	}
+}
+
+// TestLinearizableWritesUnderPartition: one of three servers is cut off from the
+// others again and again, for moments, and once its leader for so long that the
+// others elect another one. Reads are left out: until it knows that it leads no
+// more, a leader may answer them with the past.
+func TestLinearizableWritesUnderPartition(t *testing.T) {
+	t.Parallel()
+	stream := natslog.StreamName(0)
+	cluster := newDivided(t)
+	direct := testenv.Connect(t, cluster.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(5*time.Millisecond))
+	create(t, direct, natslog.CreateOptions{Streams: 1, Replicas: 3})
+	l := newLinear(t, *linearFaults)
+	l.sound = open(t, direct, natslog.Config{})
+	for _, url := range cluster.URLs() {
+		l.connect(3, url)
+	}
+	whole := func() bool { return l.did(cluster.WaitStream(l.ctx, embednats.GlobalAccount, stream)) }
+	l.run(*linearOperations/10, eventstest.Concurrent{WritesOnly: true, Patience: 100 * time.Millisecond}, func() {
+		l.each("a server cut off for a moment", func() bool {
+			i := rand.IntN(cluster.Len())
+			if rand.IntN(2) == 0 {
+				i = max(0, cluster.StreamLeader(embednats.GlobalAccount, stream))
+			}
+			heal := cluster.cutOff(i)
+			l.lasting()
+			return heal()
+		})
+		if !whole() {
+			return
+		}
+		old := cluster.StreamLeader(embednats.GlobalAccount, stream)
+		heal := cluster.cutOff(old)
+		defer heal()
+		other := cluster.URLs()[(old+1)%cluster.Len()]
+		if !l.did(awaitLeader(l.ctx, t, other, stream, cluster.Server(old).Name())) {
+			return
+		}
+		l.operations(50)
+		heal()
+		l.operations(50)
+		if whole() {
+			t.Logf("the leader was cut off until another was elected")
+		}
+	})
+}
+
+// awaitLeader returns when the server at the URL knows a leader of the stream
+// that is not old.
+func awaitLeader(ctx context.Context, t *testing.T, url, stream, old string) error {
+	t.Helper()
+	nc, err := nats.Connect(url)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js := jetStream(t, nc)
+	for {
+		try, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+		s, err := js.Stream(try, stream)
+		if err == nil {
+			if now := s.CachedInfo().Cluster.Leader; now != "" && now != old {
+				cancel()
+				return nil
+			}
+		}
+		<-try.Done()
+		cancel()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+}
