@@ -427,6 +427,9 @@ func TestVerifyReportsWhatCannotBeFolded(t *testing.T) {
 				log.Alter(at, func(m *events.Message) { tt.alter(t, m) })
 				for _, o := range []pgstore.VerifyOptions{noWait, {Wait: -1, Workflow: &w}} {
 					ds := verify(t, log, store, o).Differences
+					if len(ds) == 2 && last && ds[0].Kind == pgstore.KindCheckpoint && ds[1].Kind == pgstore.KindNotInLog && ds[1].Workflow == w && strings.Contains(ds[1].Where, at.String()) {
+						ds = ds[:1] // where the checkpoint meets it, the workflow is named with it
+					}
 					if len(ds) != 1 || !strings.Contains(ds[0].Where, at.String()) {
 						t.Fatalf("found %v, want one at %s", ds, at)
 					}
