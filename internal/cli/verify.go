@@ -162,7 +162,7 @@ func verification(inLog replay.LogReport, inTables pgstore.VerifyReport) verifie
 		rows += n
 	}
 	if v.Events > 0 && rows == 0 {
-		v.Differences = append(v.Differences, difference{Kind: "nothing compared", Where: "the log has events, the tables have no row"})
+		v.Differences = append(v.Differences, difference{Kind: "nothing compared", Where: "the log has events, and no row of the tables was compared"})
 	}
 	return v
 }
