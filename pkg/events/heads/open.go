@@ -207,7 +207,14 @@ func (o *opening) end(b []byte) error {
 	if err := o.decode(b, &e); err != nil {
 		return err
 	}
-	switch sum := hex.EncodeToString(o.sum.Sum(nil)); {
+	sum := hex.EncodeToString(o.sum.Sum(nil))
+	again, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !bytes.Equal(again, bytes.TrimSuffix(b, []byte{'\n'})): // nothing else vouches for this line
+		return o.damaged("is not written as an end is")
 	case len(o.marks) > 0 || len(o.file.partitions) != o.file.Header.Partitions:
 		return o.damaged("ends a file of %d partitions, there are %d", o.file.Header.Partitions, len(o.file.partitions))
 	case e.Lines != o.line-1 || e.Digest != sum:
