@@ -168,9 +168,9 @@ func (v *verifying) run(ctx context.Context) error {
 		if err := v.follow(ctx, b.First, held); err != nil {
 			return err
 		}
-		if held < b.Last { // what was deleted last leaves its number
-			v.differs(Difference{Kind: KindGap, Position: events.Position{Partition: v.partition, Sequence: b.Last}, Detail: fmt.Sprintf("sequences %d to %d are missing, and nothing comes after them", held+1, b.Last)})
-		}
+	}
+	if next := max(held+1, b.First); next <= b.Last { // what was deleted last leaves its number
+		v.differs(Difference{Kind: KindGap, Position: events.Position{Partition: v.partition, Sequence: b.Last}, Detail: fmt.Sprintf("sequences %d to %d are missing, and nothing comes after them", next, b.Last)})
 	}
 	if v.beside != nil {
 		return v.beside.End(held)
