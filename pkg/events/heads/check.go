@@ -109,7 +109,7 @@ func (c *Check) Report() Report {
 // Partition begins the comparison of one partition. The checker is for one
 // goroutine.
 func (c *Check) Partition(p events.Partition) *Checker {
-	k := &Checker{check: c, partition: p, lines: newLines(), whole: newDigest(), workflows: map[events.Workflow]last{}}
+	k := &Checker{check: c, partition: p, lines: newLines(), whole: newDigest(), workflows: map[string]end{}}
 	for i, f := range c.files {
 		part := f.partitions[p]
 		k.pending = append(k.pending, &expected{
@@ -132,8 +132,15 @@ type Checker struct {
 	furthest  uint64      // the last sequence that a head is at
 	pending   []*expected // files whose head was not reached
 	keep      bool        // whether workflows are wanted
-	workflows map[events.Workflow]last
+	workflows map[string]end // by subject
 	report    Report
+}
+
+// end is the last message of a subject so far.
+type end struct {
+	sequence uint64
+	hash     string
+	seen     int // the number of the last file that has it
 }
 
 // expected is what one file says about the partition, as far as it was compared.
@@ -170,9 +177,7 @@ func (k *Checker) Message(m events.Message) error {
 		}
 	}
 	if k.keep {
-		if w, l, ok := workflowOf(m); ok {
-			k.workflows[w] = l
-		}
+		k.workflows[m.Subject] = end{sequence: seq, hash: chainHash(m)}
 	}
 	return nil
 }
@@ -305,10 +310,11 @@ func (k *Checker) ofWorkflows(e *expected, end uint64) error {
 			continue
 		}
 		k.report.Workflows++
-		now, ok := k.workflows[name]
-		now.seen = e.number
+		subject := name.Subject()
+		now, ok := k.workflows[subject]
 		if ok {
-			k.workflows[name] = now
+			now.seen = e.number
+			k.workflows[subject] = now
 		}
 		d := Difference{Kind: KindOther, File: e.file.Name, Workflow: name, Run: was.Run, Position: events.Position{Partition: k.partition, Sequence: was.Sequence}}
 		switch {
@@ -317,7 +323,7 @@ func (k *Checker) ofWorkflows(e *expected, end uint64) error {
 		case !ok:
 			d.Kind, d.Detail = KindShort, fmt.Sprintf("it ended here, with event %d; the log has nothing of it", was.LastEventID)
 		case now.sequence < was.Sequence:
-			d.Kind, d.Detail = KindShort, fmt.Sprintf("it ended here, with event %d; in the log it ends at %d with event %d", was.LastEventID, now.sequence, now.event)
+			d.Kind, d.Detail = KindShort, fmt.Sprintf("it ended here, with event %d; in the log it ends at %d", was.LastEventID, now.sequence)
 		case now.sequence > was.Sequence:
 			d.Position.Sequence = now.sequence
 			d.Detail = fmt.Sprintf("it ended at %d, here is another message of it that was not there", was.Sequence)
@@ -326,13 +332,18 @@ func (k *Checker) ofWorkflows(e *expected, end uint64) error {
 		}
 		k.report.differs(d)
 	}
-	for name, now := range k.workflows {
-		if now.seen != e.number && now.sequence <= end && (one == nil || name == *one) {
-			k.report.differs(Difference{
-				Kind: KindOther, File: e.file.Name, Workflow: name, Run: now.run, Position: events.Position{Partition: k.partition, Sequence: now.sequence},
-				Detail: "the log has this workflow before the head, which does not know it",
-			})
+	for subject, now := range k.workflows {
+		if now.seen == e.number || now.sequence > end {
+			continue
 		}
+		name, err := events.ParseSubject(subject)
+		if err != nil || one != nil && name != *one {
+			continue // no workflow's: the window says so
+		}
+		k.report.differs(Difference{
+			Kind: KindOther, File: e.file.Name, Workflow: name, Position: events.Position{Partition: k.partition, Sequence: now.sequence},
+			Detail: "the log has this workflow before the head, which does not know it",
+		})
 	}
 	return nil
 }

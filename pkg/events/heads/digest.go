@@ -94,7 +94,6 @@ type last struct {
 	hash     string
 	run      events.RunID
 	event    events.EventID
-	seen     int // the number of the file that has had it last
 }
 
 // workflowOf says whose message it is, and what its last is then; not ok where

@@ -347,7 +347,8 @@ func TestHeadsFindMissingMessages(t *testing.T) {
 	}
 }
 
-// resign writes a file anew with changed lines and an end that vouches for them.
+// resign writes a file anew with changed lines, without those that have no type
+// any more, and with an end that vouches for them.
 func resign(t *testing.T, file []byte, change func(line map[string]any)) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -361,6 +362,9 @@ func resign(t *testing.T, file []byte, change func(line map[string]any)) []byte 
 			break
 		}
 		change(v)
+		if v["type"] == nil { // struck out
+			continue
+		}
 		b, err := json.Marshal(v)
 		if err != nil {
 			t.Fatal(err)
@@ -420,6 +424,33 @@ func TestHeadsOfAnotherTime(t *testing.T) {
 	f = open(t, "contradicts", resign(t, file, in("head", "digest", strings.Repeat("0", 64))))
 	if ds := check(t, log, nil, f).Differences; len(ds) != 2 || !strings.Contains(ds[0].Detail, "the file contradicts itself") {
 		t.Errorf("another digest: %+v", ds)
+	}
+}
+
+// A workflow that the log has before the head, and the file does not, was put
+// there; asked about it alone too, and not asked about another.
+func TestHeadsFindAWorkflowThatWasNotThere(t *testing.T) {
+	t.Parallel()
+	log := newLog(t, 2)
+	workflows := fill(t, log, 7, 30)
+	ghost := workflows[2]
+	f := open(t, "f", resign(t, write(t, log, heads.Options{Workflows: true}), func(line map[string]any) {
+		if line["workflow"] == ghost.ID && line["namespace"] == ghost.Namespace {
+			delete(line, "type")
+		}
+	}))
+	tail, err := log.Tail(t.Context(), ghost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range []*events.Workflow{nil, &ghost} {
+		ds := check(t, log, one, f).Differences
+		if len(ds) != 1 || ds[0].Workflow != ghost || ds[0].Kind != heads.KindOther || ds[0].Position != tail.Position() || !strings.Contains(ds[0].Detail, "does not know it") {
+			t.Errorf("found %+v, want %s at %s", ds, ghost, tail.Position())
+		}
+	}
+	if ds := check(t, log, &workflows[0], f).Differences; len(ds) != 0 {
+		t.Errorf("asked about another: %+v", ds)
 	}
 }
 

@@ -168,7 +168,8 @@ const null = "\x00"
 // canonicalRow is a row of the fold as comparable texts.
 func canonicalRow(t *table, r row) ([]string, error) {
 	out := make([]string, len(r))
-	for i, c := range t.all() {
+	for i := range r { // a row has all columns
+		c := t.column(i)
 		s, err := canonical(c.pgType, r[i])
 		if err != nil {
 			return nil, fmt.Errorf("%s of %s: %w", c.name, t.name, err)
