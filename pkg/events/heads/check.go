@@ -129,9 +129,9 @@ type Checker struct {
 	partition events.Partition
 	lines     *lines
 	whole     *digest
-	furthest  uint64      // the last sequence that a head is at
-	pending   []*expected // files whose head was not reached
-	keep      bool        // whether workflows are wanted
+	furthest  uint64         // the last sequence that a head is at
+	pending   []*expected    // files whose head was not reached
+	keep      bool           // whether workflows are wanted
 	workflows map[string]end // by subject
 	report    Report
 }

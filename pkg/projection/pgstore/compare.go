@@ -112,9 +112,9 @@ func (w *comparison) judge(t *table, want, got []string, expected bool) {
 	case got == nil:
 		d.Kind = KindMissing
 	default:
-		for i, c := range t.all() {
+		for i := range got {
 			if want[i] != got[i] {
-				d := d
+				c, d := t.column(i), d
 				d.Kind = KindColumn
 				d.Where += fmt.Sprintf(" column %s: the table has %s, the log says %s", c.name, shown(got[i]), shown(want[i]))
 				w.differs(d)
