@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/embednats"
@@ -130,6 +131,26 @@ var tamperings = []tampering{
 		},
 		workflow: []found{
 			{chain, "victim", "log 0:7: "},
+			{notFolded, "victim", "position 0:7: the chain is broken"},
+		},
+	},
+	{
+		name: "one message deleted by an administrator", why: "through the API, on a stream made anew that allowed it for a while",
+		online: deleteOnline,
+		log: []found{
+			{gap, "", "log 0:6: sequences 5 to 5 are missing"},
+			{chain, "victim", "log 0:7: "},
+		},
+		tables: []found{
+			{pointless, "", "the checkpoint says that commit 0:14 was stored at "},
+			{notFolded, "victim", "position 0:7: the chain is broken"},
+		},
+		heads: []found{
+			{other, "", "log 0:5: sequences 5 to 8 hold 3 messages where there were 4"},
+		},
+		workflow: []found{
+			{chain, "victim", "log 0:7: "},
+			{pointless, "", "the checkpoint says that commit 0:14 was stored at "},
 			{notFolded, "victim", "position 0:7: the chain is broken"},
 		},
 	},
@@ -548,6 +569,39 @@ func (s *tamperScene) tampered(t *testing.T, tt tampering) environment {
 		tt.online(t, js)
 	}
 	return environment{t: t, nats: server.ClientURL(), database: s.database}
+}
+
+// deleteOnline makes the stream anew, with the same messages but one, and leaves
+// it as a log's stream must be.
+func deleteOnline(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := js.Stream(t.Context(), natslog.StreamName(0))
+	check(err)
+	c := s.CachedInfo().Config
+	var messages []*jetstream.RawStreamMsg
+	for seq := range uint64(len(scene)) {
+		m, err := s.GetMsg(t.Context(), seq+1)
+		check(err)
+		messages = append(messages, m)
+	}
+	check(js.DeleteStream(t.Context(), c.Name))
+	c.DenyDelete = false
+	s, err = js.CreateStream(t.Context(), c)
+	check(err)
+	for _, m := range messages {
+		_, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data})
+		check(err)
+	}
+	check(s.DeleteMsg(t.Context(), 5))
+	c.DenyDelete = true
+	_, err = js.UpdateStream(t.Context(), c)
+	check(err)
 }
 
 // nextEpoch is what a restore does beside putting the messages back.

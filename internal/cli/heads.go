@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -140,8 +141,9 @@ func expectAll(ctx context.Context, p *progress, log events.Log) error {
 // createWhole makes a file that must not be there, under its name only once it
 // is written and synced.
 func createWhole(name string, write func(io.Writer) error) (err error) {
+	taken := fmt.Errorf("%s is there already: a record is kept, not replaced", name)
 	if _, err := os.Lstat(name); err == nil {
-		return fmt.Errorf("%s is there already: a record is kept, not replaced", name)
+		return taken
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
@@ -160,8 +162,15 @@ func createWhole(name string, write func(io.Writer) error) (err error) {
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	// A link, unlike a rename, replaces nothing that came meanwhile.
-	return os.Link(f.Name(), name)
+	// A link, unlike a rename, replaces nothing that came meanwhile; not every
+	// file system has them.
+	switch err := os.Link(f.Name(), name); {
+	case errors.Is(err, fs.ErrExist):
+		return taken
+	case err != nil:
+		return os.Rename(f.Name(), name)
+	}
+	return nil
 }
 
 // headsChecked is `log heads --check -o json`.

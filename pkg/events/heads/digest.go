@@ -80,10 +80,11 @@ func (d *digest) reset() {
 	d.messages = 0
 }
 
-// chainHash is a message's link of the chain, as its header says.
+// chainHash is a message's link of the chain, as its header says. It may be
+// kept: it does not hold on to the message.
 func chainHash(m events.Message) string {
 	if v := m.Header["A-Chain"]; len(v) == 1 {
-		return v[0]
+		return strings.Clone(v[0])
 	}
 	return ""
 }
