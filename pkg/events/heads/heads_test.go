@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/testenv"
@@ -32,22 +33,26 @@ var logs = []struct {
 	open  func(*testing.T) events.Log
 }{
 	{"memory", 200, func(t *testing.T) events.Log { return newLog(t, 3) }},
-	{"R1", 60, func(t *testing.T) events.Log {
-		js, err := jetstream.New(testenv.NATS(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		if _, err := natslog.Create(ctx, js, natslog.CreateOptions{Streams: 2}); err != nil {
-			t.Fatal(err)
-		}
-		log, err := natslog.Open(ctx, js, natslog.Config{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return log
-	}},
+	{"R1", 60, func(t *testing.T) events.Log { return natsLog(t, testenv.NATS(t), 1) }},
+	{"R3", 30, func(t *testing.T) events.Log { return natsLog(t, testenv.NATSCluster(t), 3) }},
+}
+
+func natsLog(t *testing.T, nc *nats.Conn, replicas int) events.Log {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := natslog.Create(ctx, js, natslog.CreateOptions{Streams: 2, Replicas: replicas}); err != nil {
+		t.Fatal(err)
+	}
+	log, err := natslog.Open(ctx, js, natslog.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
 }
 
 func newLog(t *testing.T, streams int) *memlog.Log {
