@@ -50,7 +50,7 @@ const maxLine = 64 << 10
 // guards against cannot write.
 func Open(name string, r io.ReaderAt, size int64) (*File, error) {
 	f := &File{Name: name, r: r}
-	o := opening{file: f, in: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), maxLine), sum: sha256.New()}
+	o := opening{file: f, in: bufio.NewReaderSize(io.NewSectionReader(r, 0, size), int(min(size+1, maxLine))), sum: sha256.New()}
 	if err := o.run(); err != nil {
 		return nil, err
 	}
