@@ -214,7 +214,7 @@ func (a *app) printFaults(s demo.Summary, v verified) error {
 			return err
 		}
 	}
-	return a.printDifferences(v)
+	return a.printDifferences(v.Differences)
 }
 
 // Commands that are suggested whether the demo was kept or not.

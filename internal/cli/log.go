@@ -17,7 +17,7 @@ func logCommand(a *app) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "log",
 		Short: "Create, inspect and mend the log",
-	}, logCreateCommand(a), logInfoCommand(a), logVoidCommand(a))
+	}, logCreateCommand(a), logInfoCommand(a), logVoidCommand(a), logHeadsCommand(a))
 }
 
 func logCreateCommand(a *app) *cobra.Command {

@@ -41,7 +41,7 @@ func (a *app) startProgress(what string) *progress {
 		p.bar = p.bars.AddBar(0,
 			mpb.BarRemoveOnComplete(),
 			mpb.PrependDecorators(decor.Name(what+" "), decor.Percentage()),
-			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return plural(p.events.Load(), "event") + ", " + p.rate() })),
+			mpb.AppendDecorators(decor.Any(func(decor.Statistics) string { return p.counted() })),
 		)
 		return p
 	}
@@ -63,6 +63,15 @@ func (a *app) startProgress(what string) *progress {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && cwriter.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// counted is how many events there were, where any are counted.
+func (p *progress) counted() string {
+	n := p.events.Load()
+	if n == 0 {
+		return ""
+	}
+	return plural(n, "event") + ", " + p.rate()
 }
 
 // rate is events a second since the start.

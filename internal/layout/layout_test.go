@@ -23,6 +23,7 @@ var layers = []layer{
 	{"pkg/events", nil},
 	{"pkg/events/internal/...", []string{"pkg/events", "pkg/events/internal/..."}},
 	{"pkg/events/eventjson", []string{"pkg/events"}},
+	{"pkg/events/heads", []string{"pkg/events"}},
 	{"pkg/events/natslog", []string{"pkg/events", "pkg/events/internal/..."}},
 	{"pkg/events/memlog", []string{"pkg/events", "pkg/events/internal/..."}},
 	{"pkg/events/eventstest", []string{"pkg/events", "pkg/events/internal/...", "pkg/events/memlog", "pkg/events/eventjson"}},

@@ -54,6 +54,17 @@ type VerifyOptions struct {
 	// Progress, if set, is told about events that were checked. It is called
 	// from several goroutines.
 	Progress func(events int)
+	// Beside, if set, begins what is given every message of a partition in the
+	// same pass, such as a comparison with heads.
+	Beside func(events.Partition) Observer
+}
+
+// Observer is given the messages of one partition in order, or those of one
+// workflow, and then the sequence of the last one that the partition holds. An
+// error ends the verification.
+type Observer interface {
+	Message(m events.Message) error
+	End(last uint64) error
 }
 
 // VerifyLog checks the log against itself, up to where it ended at the start:
@@ -63,8 +74,9 @@ type VerifyOptions struct {
 // check could not be completed.
 //
 // The chain proves gaps, swaps and alterations inside a workflow. It cannot
-// prove that a workflow's last commits were not cut off together: checkpoints
-// and exported heads do.
+// prove that a workflow's last commits were not cut off together, or replaced by
+// others with right hashes: checkpoints and exported heads do (package heads).
+// docs/adr/0006-verify.md has the table.
 func VerifyLog(ctx context.Context, log events.Log, o VerifyOptions) (LogReport, error) {
 	n := log.Identity().Map.Partitions()
 	report := LogReport{Ends: make([]uint64, n)}
@@ -77,6 +89,9 @@ func VerifyLog(ctx context.Context, log events.Log, o VerifyOptions) (LogReport,
 		}
 		g.Go(func() error {
 			v := &verifying{log: log, partition: p, o: o, ends: map[events.Workflow]*end{}}
+			if o.Beside != nil {
+				v.beside = o.Beside(p)
+			}
 			if err := v.run(ctx); err != nil {
 				return fmt.Errorf("verify partition %d: %w", p, err)
 			}
@@ -109,6 +124,7 @@ type verifying struct {
 	partition events.Partition
 	o         VerifyOptions
 	ends      map[events.Workflow]*end
+	beside    Observer // nil: none
 	report    LogReport
 	last      uint64
 }
@@ -139,7 +155,7 @@ func (e *end) opens(run events.RunID) bool {
 }
 
 func (v *verifying) run(ctx context.Context) error {
-	b, err := v.log.Bounds(ctx, v.partition)
+	m, b, err := events.LastMessage(ctx, v.log, v.partition)
 	if err != nil {
 		return err
 	}
@@ -147,10 +163,25 @@ func (v *verifying) run(ctx context.Context) error {
 	if b.First > 1 {
 		v.differs(Difference{Kind: KindGap, Position: events.Position{Partition: v.partition, Sequence: b.First}, Detail: fmt.Sprintf("the log begins here, not at 1: %d messages are gone", b.First-1)})
 	}
-	if b.Last < b.First {
-		return nil
+	held := m.Position.Sequence
+	if held > 0 {
+		if err := v.follow(ctx, b.First, held); err != nil {
+			return err
+		}
 	}
-	follow := events.FollowOptions{Until: b.Last}
+	if next := max(held+1, b.First); next <= b.Last { // what was deleted last leaves its number
+		v.differs(Difference{Kind: KindGap, Position: events.Position{Partition: v.partition, Sequence: b.Last}, Detail: fmt.Sprintf("sequences %d to %d are missing, and nothing comes after them", next, b.Last)})
+	}
+	if v.beside != nil {
+		return v.beside.End(held)
+	}
+	return nil
+}
+
+// follow checks the messages from the partition's first to the last that it
+// holds, or those of the one workflow.
+func (v *verifying) follow(ctx context.Context, first, held uint64) error {
+	follow := events.FollowOptions{Until: held}
 	if v.o.Workflow != nil {
 		last, err := lastOf(ctx, v.log, *v.o.Workflow)
 		if err != nil || last == 0 {
@@ -158,7 +189,7 @@ func (v *verifying) run(ctx context.Context) error {
 		}
 		follow = events.FollowOptions{Until: last, Workflow: v.o.Workflow}
 	}
-	next := b.First
+	next := first
 	for m, err := range v.log.Follow(ctx, v.partition, follow) {
 		if err != nil {
 			return err
@@ -168,6 +199,11 @@ func (v *verifying) run(ctx context.Context) error {
 				v.differs(Difference{Kind: KindGap, Position: m.Position, Detail: fmt.Sprintf("sequences %d to %d are missing", next, seq-1)})
 			}
 			next = seq + 1
+		}
+		if v.beside != nil {
+			if err := v.beside.Message(m); err != nil {
+				return err
+			}
 		}
 		if err := v.message(ctx, m); err != nil {
 			return err

@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -506,6 +507,102 @@ func TestVerifyLogListsAThousandDifferences(t *testing.T) {
 		return int(a.Position.Sequence) - int(b.Position.Sequence)
 	}) {
 		t.Error("not in the order of positions")
+	}
+}
+
+// cut is a log whose last messages were deleted: their numbers stay.
+type cut struct {
+	*memlog.Log
+	after uint64 // the last that is left
+}
+
+func (c cut) Message(ctx context.Context, p events.Position) (events.Message, error) {
+	if p.Sequence > c.after {
+		return events.Message{}, events.ErrNotFound
+	}
+	return c.Log.Message(ctx, p)
+}
+
+func (c cut) Tail(ctx context.Context, w events.Workflow) (events.Cursor, error) {
+	var tail events.Cursor
+	for m, err := range c.Follow(ctx, 0, events.FollowOptions{Until: c.after}) {
+		if err != nil {
+			return events.Cursor{}, err
+		}
+		if commit, err := events.Decode(m); err == nil && commit.Workflow == w {
+			tail = commit.Cursor(c.Identity())
+		}
+	}
+	if tail.IsZero() {
+		return tail, events.ErrNotFound
+	}
+	return tail, nil
+}
+
+// watching remembers what it was given.
+type watching struct {
+	sequences []uint64
+	end       int64
+	fail      error
+}
+
+func (w *watching) Message(m events.Message) error {
+	w.sequences = append(w.sequences, m.Position.Sequence)
+	return w.fail
+}
+
+func (w *watching) End(last uint64) error {
+	w.end = int64(last)
+	return nil
+}
+
+// Messages deleted at the end are a gap that nothing follows, and no reason to
+// wait for them; an observer is given what is there, and where that ends.
+func TestVerifyLogWhoseEndWasDeleted(t *testing.T) {
+	t.Parallel()
+	s := newSpoiled(t)
+	b, err := s.Bounds(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var own []uint64
+	for _, at := range s.at {
+		own = append(own, at.Sequence)
+	}
+	for _, tt := range []struct {
+		name  string
+		after uint64
+		one   *events.Workflow
+		gap   bool
+		given int
+	}{
+		{"nothing deleted", b.Last, nil, false, int(b.Last)},
+		{"the last", b.Last - 1, nil, true, int(b.Last) - 1},
+		{"some", b.Last - 7, nil, true, int(b.Last) - 7},
+		{"all", 0, nil, true, 0},
+		{"nothing of a workflow", b.Last, &order, false, len(own)},
+		{"a workflow's last", own[5] - 1, &order, true, 5},
+		{"a workflow's all", own[0] - 1, &order, true, 0},
+	} {
+		w := &watching{end: -1}
+		r := check(t, cut{s.Log, tt.after}, replay.VerifyOptions{Workflow: tt.one, Beside: func(events.Partition) replay.Observer { return w }})
+		if len(w.sequences) != tt.given || !slices.IsSorted(w.sequences) || w.end != int64(tt.after) {
+			t.Errorf("%s: the observer was given %v, and the end %d", tt.name, w.sequences, w.end)
+		}
+		if (len(r.Differences) == 1) != tt.gap || len(r.Differences) > 1 {
+			t.Errorf("%s: found %s", tt.name, texts(r.Differences))
+			continue
+		}
+		if tt.gap {
+			d, says := r.Differences[0], fmt.Sprintf("sequences %d to %d are missing, and nothing comes after them", tt.after+1, b.Last)
+			if d.Kind != replay.KindGap || d.Position.Sequence != b.Last || d.Detail != says {
+				t.Errorf("%s: found %s, want %q", tt.name, texts(r.Differences), says)
+			}
+		}
+	}
+	w := &watching{fail: errors.New("full")}
+	if _, err := replay.VerifyLog(t.Context(), s, replay.VerifyOptions{Beside: func(events.Partition) replay.Observer { return w }}); !errors.Is(err, w.fail) || len(w.sequences) != 1 {
+		t.Errorf("an observer that failed after %d messages: %v", len(w.sequences), err)
 	}
 }
 

@@ -15,6 +15,14 @@ type column struct{ name, pgType string }
 // all is the key and the columns, in the order in which rows hold them.
 func (t *table) all() []column { return append(append([]column(nil), t.key...), t.columns...) }
 
+// column is the one at a place of all.
+func (t *table) column(i int) column {
+	if i < len(t.key) {
+		return t.key[i]
+	}
+	return t.columns[i-len(t.key)]
+}
+
 // columnNames joins the names of columns, each behind a prefix.
 func columnNames(cs []column, prefix string) string {
 	var b strings.Builder

@@ -28,6 +28,7 @@ type Difference struct {
 const (
 	KindLag        = "lag"              // commits that the tables do not have yet
 	KindCheckpoint = "wrong checkpoint" // a checkpoint that does not fit the log
+	KindNotInLog   = "not in the log"   // a commit that the tables have, of a workflow whose checkpoint does not fit
 	KindNotFolded  = "cannot be folded" // a workflow whose log cannot become rows
 	KindMissing    = "missing row"
 	KindExtra      = "extra row"
@@ -212,8 +213,13 @@ func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) e
 		if err != nil {
 			return err
 		}
-		if !fits {
-			continue // to which sequence the rows should be compared is unknown
+		if !fits { // to which sequence the rows should be compared is unknown
+			if c.LogID == v.log.Identity().LogID {
+				if err := v.workflowEnds(ctx, c); err != nil {
+					return fmt.Errorf("verify partition %d: %w", p, err)
+				}
+			}
+			continue
 		}
 		if err := v.partition(ctx, c); err != nil {
 			return fmt.Errorf("verify partition %d: %w", p, err)

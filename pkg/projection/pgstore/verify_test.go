@@ -325,6 +325,50 @@ func TestVerifyFindsWrongCheckpoints(t *testing.T) {
 	}
 }
 
+// Where a checkpoint does not fit, exactly those workflows are named whose last
+// commit in the tables is not in the log.
+func TestVerifyNamesTheWorkflowsThatTheLogLost(t *testing.T) {
+	t.Parallel()
+	s := newSpoiling(t)
+	s.copy("checkpoints")
+	s.copy("workflows")
+	var w events.Workflow
+	var partition, last int64
+	if err := s.pool.QueryRow(t.Context(), `SELECT namespace, workflow_id, partition, last_sequence FROM annals.workflows ORDER BY last_sequence LIMIT 1`).Scan(&w.Namespace, &w.ID, &partition, &last); err != nil {
+		t.Fatal(err)
+	}
+	const of = " WHERE (namespace, workflow_id) = "
+	row := fmt.Sprintf("%s('%s', '%s')", of, w.Namespace, strings.ReplaceAll(w.ID, "'", "''"))
+	for _, tt := range []struct{ name, sql, says string }{
+		{"none", "", ""},
+		{"another hash", "UPDATE annals.workflows SET last_hash = set_byte(last_hash, 3, get_byte(last_hash, 3) # 1)" + row, "the log has another there, with chain hash"},
+		{"beyond the end", "UPDATE annals.workflows SET last_sequence = 1000" + row, fmt.Sprintf("position %d:1000: the tables have a commit", partition)},
+		{"another workflow's place", fmt.Sprintf("UPDATE annals.workflows SET last_sequence = last_sequence + 1%s AND last_sequence < (SELECT max(last_sequence) FROM annals.workflows WHERE partition = %d)", row, partition), "the log has a message of subject"},
+	} {
+		s.exec(fmt.Sprintf("UPDATE annals.checkpoints SET log_epoch = log_epoch + 1 WHERE partition = %d AND projection = 'executions'", partition))
+		if tt.sql != "" {
+			s.exec(tt.sql)
+		}
+		for _, o := range []pgstore.VerifyOptions{noWait, {Wait: -1, Workflow: &w}} {
+			ds := verify(t, s.log, s.store, o).Differences
+			if len(ds) == 0 || ds[0].Kind != pgstore.KindCheckpoint {
+				t.Fatalf("%s: found %v, want a wrong checkpoint first", tt.name, ds)
+			}
+			ds = ds[1:]
+			if tt.says == "" && len(ds) > 0 || tt.says != "" && (len(ds) != 1 || ds[0].Kind != pgstore.KindNotInLog || ds[0].Workflow != w || !strings.Contains(ds[0].Where, tt.says)) {
+				t.Errorf("%s: found %v, want %q", tt.name, ds, tt.says)
+			}
+		}
+		s.mend("checkpoints")
+		s.mend("workflows")
+	}
+	// Of another log the places mean nothing.
+	s.exec(fmt.Sprintf("UPDATE annals.checkpoints SET log_id = 'x' WHERE partition = %d AND projection = 'executions'", partition))
+	if ds := verify(t, s.log, s.store, noWait).Differences; len(ds) != 1 {
+		t.Errorf("another log: found %v, want the wrong checkpoint alone", ds)
+	}
+}
+
 // What the tables do not have yet is a difference too, and the only one.
 func TestVerifyReportsLag(t *testing.T) {
 	t.Parallel()
@@ -427,6 +471,9 @@ func TestVerifyReportsWhatCannotBeFolded(t *testing.T) {
 				log.Alter(at, func(m *events.Message) { tt.alter(t, m) })
 				for _, o := range []pgstore.VerifyOptions{noWait, {Wait: -1, Workflow: &w}} {
 					ds := verify(t, log, store, o).Differences
+					if len(ds) == 2 && last && ds[0].Kind == pgstore.KindCheckpoint && ds[1].Kind == pgstore.KindNotInLog && ds[1].Workflow == w && strings.Contains(ds[1].Where, at.String()) {
+						ds = ds[:1] // where the checkpoint meets it, the workflow is named with it
+					}
 					if len(ds) != 1 || !strings.Contains(ds[0].Where, at.String()) {
 						t.Fatalf("found %v, want one at %s", ds, at)
 					}
