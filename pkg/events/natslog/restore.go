@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
@@ -76,25 +77,13 @@ func Restore(ctx context.Context, js jetstream.JetStream, f *backup.Folder, o Re
 		return RestoreReport{}, &events.WrongLogError{What: "format of the log in the backup", Want: strconv.Itoa(events.Format), Got: strconv.Itoa(format)}
 	}
 	r := &restoring{js: js, folder: f, o: o, identity: f.Identity()}
-	if err := r.plan(); err != nil {
-		return RestoreReport{}, err
-	}
-	if err := f.Check(ctx); err != nil {
-		return RestoreReport{}, err
-	}
-	for _, s := range r.streams {
-		if err := r.findStubs(ctx, s); err != nil {
+	for _, step := range []func(context.Context) error{r.plan, f.Check, r.findStubs, r.begin, r.fill, r.open} {
+		if err := step(ctx); err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
 			return RestoreReport{}, err
 		}
-	}
-	if err := r.begin(ctx); err != nil {
-		return RestoreReport{}, err
-	}
-	if err := r.fill(ctx); err != nil {
-		return RestoreReport{}, err
-	}
-	if err := r.open(ctx); err != nil {
-		return RestoreReport{}, err
 	}
 	id, err := identify(ctx, js)
 	if err != nil {
@@ -146,7 +135,7 @@ func (s *restoredStream) inBackup() events.Partition {
 
 // plan makes the configurations that the streams get in the end, and refuses
 // those that no log may have.
-func (r *restoring) plan() error {
+func (r *restoring) plan(context.Context) error {
 	id := r.identity
 	for p := heartbeats; int(p) < id.Map.Partitions(); p++ {
 		s := &restoredStream{partition: p}
@@ -182,8 +171,17 @@ func (r *restoring) plan() error {
 	return nil
 }
 
-// findStubs finds out which missing messages of a stream others follow.
-func (r *restoring) findStubs(ctx context.Context, s *restoredStream) error {
+// findStubs finds out which missing messages others follow.
+func (r *restoring) findStubs(ctx context.Context) error {
+	for _, s := range r.streams {
+		if err := r.findStubsOf(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *restoring) findStubsOf(ctx context.Context, s *restoredStream) error {
 	s.start = s.content.First
 	if s.partition == heartbeats || s.whole() && s.start == 1 {
 		return nil
@@ -386,15 +384,15 @@ func (r *restoring) clear(ctx context.Context, s *restoredStream, info *jetstrea
 	if _, ok := info.Config.Metadata[metaRestoring]; !ok {
 		c := info.Config
 		c.Subjects = []string{s.restoreSubject() + "none"}
-		if _, err := r.js.UpdateStream(ctx, c); err != nil {
+		if err := r.update(ctx, c); err != nil {
 			return fmt.Errorf("stream %s, which is empty: %w", c.Name, err)
 		}
-		now, err := r.js.Stream(ctx, c.Name)
+		now, err := r.stream(ctx, c.Name)
 		if err != nil {
-			return unavailable(c.Name, err)
+			return err
 		}
 		if n := now.CachedInfo().State.Msgs; n > 0 {
-			if _, err := r.js.UpdateStream(ctx, info.Config); err != nil {
+			if err := r.update(ctx, info.Config); err != nil {
 				return fmt.Errorf("stream %s was empty and is not any more; to give it its subjects back: %w", c.Name, err)
 			}
 			return &NotEmptyError{Stream: c.Name, Messages: n}
@@ -422,6 +420,40 @@ func mintEpoch(old uint32) (uint32, error) {
 	return old + 1 + binary.LittleEndian.Uint32(b[:])%epochGrowth, nil
 }
 
+// patiently asks the server again where it gives no answer.
+func patiently(ctx context.Context, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, restorePatience)
+	defer cancel()
+	return backoff.Retry(func() error {
+		attempt, cancel := context.WithTimeout(ctx, createAttempt)
+		defer cancel()
+		err := ask(attempt)
+		if err != nil && !passes(err) && !errors.Is(err, nats.ErrConnectionReconnecting) && !errors.Is(err, nats.ErrDisconnected) && !errors.Is(err, nats.ErrReconnectBufExceeded) {
+			err = backoff.Permanent(err)
+		}
+		return err
+	}, retry(ctx))
+}
+
+// stream asks for a stream as it is.
+func (r *restoring) stream(ctx context.Context, name string) (stream jetstream.Stream, err error) {
+	err = patiently(ctx, func(ctx context.Context) (err error) {
+		stream, err = r.js.Stream(ctx, name)
+		return err
+	})
+	if err != nil {
+		return nil, unavailable(name, err)
+	}
+	return stream, nil
+}
+
+func (r *restoring) update(ctx context.Context, c jetstream.StreamConfig) error {
+	return patiently(ctx, func(ctx context.Context) error {
+		_, err := r.js.UpdateStream(ctx, c)
+		return err
+	})
+}
+
 // fill has every stream hold what the backup does.
 func (r *restoring) fill(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -444,9 +476,9 @@ func (r *restoring) fillStream(ctx context.Context, s *restoredStream) error {
 	if err := r.fillPatiently(ctx, s); err != nil {
 		return err
 	}
-	stream, err := r.js.Stream(ctx, s.content.Name)
+	stream, err := r.stream(ctx, s.content.Name)
 	if err != nil {
-		return unavailable(s.content.Name, err)
+		return err
 	}
 	if s.partition == heartbeats {
 		return nil
@@ -455,8 +487,8 @@ func (r *restoring) fillStream(ctx context.Context, s *restoredStream) error {
 		if err := s.clearGaps(ctx, stream); err != nil {
 			return fmt.Errorf("remove what stands for missing messages: %w", err)
 		}
-		if stream, err = r.js.Stream(ctx, s.content.Name); err != nil {
-			return unavailable(s.content.Name, err)
+		if stream, err = r.stream(ctx, s.content.Name); err != nil {
+			return err
 		}
 	}
 	state := stream.CachedInfo().State
@@ -586,7 +618,7 @@ func (r *restoring) open(ctx context.Context) error {
 }
 
 func (r *restoring) finish(ctx context.Context, s *restoredStream) error {
-	if _, err := r.js.UpdateStream(ctx, r.finalConfig(s)); err != nil {
+	if err := r.update(ctx, r.finalConfig(s)); err != nil {
 		return fmt.Errorf("complete stream %s: %w", s.content.Name, err)
 	}
 	return nil
@@ -599,7 +631,7 @@ const replicaPatience = 2 * time.Minute
 func (r *restoring) replicate(ctx context.Context, s *restoredStream) error {
 	c := r.restoringConfig(s)
 	c.Replicas = s.final.Replicas
-	if _, err := r.js.UpdateStream(ctx, c); err != nil {
+	if err := r.update(ctx, c); err != nil {
 		return err
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
