@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 				Setup: func(e *testscript.Env) error {
 					e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
 					e.Setenv("NATS_URL", testenv.NATSURL(t))
+					e.Setenv("SECOND_NATS_URL", testenv.NATSURL(t))
 					e.Setenv("DATABASE_URL", testenv.Postgres(t, migrated))
 					e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, ".config"))
 					return nil
