@@ -237,7 +237,8 @@ func (r *restoring) finalConfig(s *restoredStream) jetstream.StreamConfig {
 
 // The subjects that a stream listens to while it is restored.
 func (s *restoredStream) restoreSubject() string { return "annals-restore." + s.content.Name + ".m." }
-func (s *restoredStream) fillerSubject() string  { return "annals-restore." + s.content.Name + ".gap" }
+
+func (s *restoredStream) fillerSubject() string { return "annals-restore." + s.content.Name + ".gap" }
 
 // prefix begins the subjects of the stream's messages.
 func (s *restoredStream) prefix() string {
