@@ -24,6 +24,7 @@ import (
 
 var (
 	backupEvents = flag.Int("backup-events", 4000, "events that TestBackupSpeed backs up and restores")
+	backupThree  = flag.Bool("backup-three", false, "TestBackupSpeed restores to three replicas, on three servers in its process")
 	backupAlways = flag.Bool("backup-always", false, "TestBackupSpeed restores into a server that syncs every message before it acknowledges")
 )
 
@@ -32,6 +33,16 @@ func onDisk(t testing.TB, always bool) *nats.Conn {
 	t.Helper()
 	s := testenv.OwnServer(t, embednats.Options{StoreDir: t.TempDir(), SyncAlways: always})
 	return testenv.Connect(t, s.ClientURL())
+}
+
+// target is where TestBackupSpeed restores to.
+func target(t testing.TB) *nats.Conn {
+	t.Helper()
+	if !*backupThree {
+		return onDisk(t, *backupAlways)
+	}
+	c := testenv.OwnCluster(t, embednats.Options{StoreDir: t.TempDir(), SyncAlways: *backupAlways})
+	return testenv.Connect(t, c.ClientURL())
 }
 
 // TestBackupSpeed prints what a backup, one more after a tenth more events, the
@@ -93,13 +104,16 @@ func TestBackupSpeed(t *testing.T) {
 	t.Logf("%d commits, %d events, %d bytes of records, %d bytes of files", commits, count, m.Bytes(), m.Size())
 	measure("check: checksums", func() (int64, error) { return m.Bytes(), openFolder(t, dir).Check(t.Context()) })
 	measure("check: every commit", func() (int64, error) { whole(); return m.Bytes(), nil })
-	to, rawTo := onDisk(t, *backupAlways), onDisk(t, *backupAlways)
+	to, rawTo, replicas := target(t), target(t), 1
+	if *backupThree {
+		replicas = 3
+	}
 	measure("restore", func() (int64, error) {
-		_, err := natslog.Restore(t.Context(), jetStream(t, to), openFolder(t, dir), natslog.RestoreOptions{})
+		_, err := natslog.Restore(t.Context(), jetStream(t, to), openFolder(t, dir), natslog.RestoreOptions{Replicas: replicas})
 		return m.Bytes(), err
 	})
 	measure("raw publishes of the same", func() (int64, error) {
-		return m.Bytes(), rawRestore(t.Context(), rawTo, id, openFolder(t, dir))
+		return m.Bytes(), rawRestore(t.Context(), rawTo, id, openFolder(t, dir), replicas)
 	})
 }
 
@@ -186,7 +200,7 @@ func rawBackup(ctx context.Context, nc *nats.Conn, id events.Identity, dir strin
 
 // rawRestore publishes all messages to streams of their own, as many in flight
 // as the client library lets be, with no expectation and in no order that is checked.
-func rawRestore(ctx context.Context, nc *nats.Conn, id events.Identity, folder *backup.Folder) error {
+func rawRestore(ctx context.Context, nc *nats.Conn, id events.Identity, folder *backup.Folder, replicas int) error {
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(16384))
 	if err != nil {
 		return err
@@ -201,7 +215,7 @@ func rawRestore(ctx context.Context, nc *nats.Conn, id events.Identity, folder *
 			for s := r.First; s < r.End; s++ {
 				subjects = append(subjects, events.SubjectFilter(s))
 			}
-			if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: subjects}); err != nil {
+			if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: subjects, Replicas: replicas}); err != nil {
 				return err
 			}
 			for m, err := range folder.Follow(ctx, events.Partition(p), events.FollowOptions{}) {

@@ -108,7 +108,12 @@ func (p *publishing) await(ctx context.Context) error {
 	}
 	s := p.flight[p.oldest]
 	seq, err := parseAck(answer, p.stream)
+	var api *apiError
 	switch {
+	case errors.Is(err, subjectlog.ErrMoved), errors.Is(err, subjectlog.ErrBusy), errors.As(err, &api) && api.Code == 503:
+		// What an earlier connection sent has come after all, or the server is not
+		// ready: from where the stream ends then it goes on.
+		return fmt.Errorf("message %d, subject %s: %w", s.sequence, s.subject, err)
 	case err != nil:
 		return fmt.Errorf("%w: message %d, subject %s: %w", errRefused, s.sequence, s.subject, err)
 	case s.sequence != 0 && seq != s.sequence:
