@@ -23,7 +23,7 @@ var layers = []layer{
 	{"pkg/events", nil},
 	{"pkg/events/internal/...", []string{"pkg/events", "pkg/events/internal/..."}},
 	{"pkg/events/eventjson", []string{"pkg/events"}},
-	{"pkg/events/backup", []string{"pkg/events"}},
+	{"pkg/events/backup", []string{"pkg/events", "pkg/events/internal/..."}},
 	{"pkg/events/natslog", []string{"pkg/events", "pkg/events/internal/...", "pkg/events/backup"}},
 	{"pkg/events/memlog", []string{"pkg/events", "pkg/events/internal/..."}},
 	{"pkg/events/eventstest", []string{"pkg/events", "pkg/events/internal/...", "pkg/events/memlog", "pkg/events/eventjson"}},

@@ -1,15 +1,10 @@
 package natslog
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -187,133 +182,4 @@ func (p *publishing) alone(ctx context.Context, subject string, h events.Header,
 		}
 		pause.Stop()
 	}
-}
-
-// fillPartition publishes what the backup has of a partition after a sequence.
-// What is missing there is missing afterwards: messages of another subject take
-// the place of gaps until they are purged.
-func (r *restoring) fillPartition(ctx context.Context, s *restoredStream, pub *publishing, after uint64) error {
-	next := max(after+1, s.start)
-	gapTo := func(end uint64) error {
-		for ; next < end; next++ {
-			subject := s.fillerSubject()
-			if stub, ok := s.stubs[next]; ok {
-				subject = s.restoreSubject() + stub
-			}
-			if err := pub.send(ctx, subject, nil, nil, next); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for m, err := range r.folder.Follow(ctx, s.partition, events.FollowOptions{After: next - 1}) {
-		if err != nil {
-			return err
-		}
-		if err := gapTo(m.Position.Sequence); err != nil {
-			return err
-		}
-		subject, ok := strings.CutPrefix(m.Subject, s.prefix())
-		if !ok {
-			return fmt.Errorf("%w: message %s has the subject %s, which is none of this stream", errRefused, m.Position, m.Subject)
-		}
-		send := pub.send
-		if len(m.Header[nats.MsgIdHdr]) > 0 {
-			send = pub.alone
-		}
-		if err := send(ctx, s.restoreSubject()+subject, m.Header, m.Body, next); err != nil {
-			return err
-		}
-		next++
-	}
-	if err := gapTo(s.content.Last + 1); err != nil {
-		return err
-	}
-	return pub.drain(ctx)
-}
-
-// restoredUpTo is how far a stream is restored already, which it checks at the end.
-func (r *restoring) restoredUpTo(ctx context.Context, s *restoredStream) (uint64, error) {
-	stream, err := r.js.Stream(ctx, s.content.Name)
-	if err != nil {
-		return 0, unavailable(s.content.Name, err)
-	}
-	state := stream.CachedInfo().State
-	last := state.LastSeq
-	if state.Msgs == 0 || last < s.start {
-		return max(last, s.start-1), nil
-	}
-	if last > s.content.Last {
-		return 0, fmt.Errorf("%w: it ends at %d, the backup at %d", ErrSpoiled, last, s.content.Last)
-	}
-	at := events.Position{Partition: s.partition, Sequence: last}
-	want, err := r.folder.Message(ctx, at)
-	gap := errors.Is(err, events.ErrNotFound)
-	if err != nil && !gap {
-		return 0, err
-	}
-	reader := &store{js: r.js, nc: r.js.Conn(), config: Config{}.withDefaults()}
-	reader.checked.Store(reader.nc.Stats().Reconnects)
-	got, err := reader.Get(ctx, at)
-	switch {
-	case gap && (errors.Is(err, subjectlog.ErrNone) || err == nil && (got.Subject == s.fillerSubject() || got.Subject == s.prefix()+s.stubs[last])):
-	case err != nil && !errors.Is(err, subjectlog.ErrNone):
-		return 0, err
-	case err != nil || gap || got.Subject != want.Subject || !bytes.Equal(got.Body, want.Body) || !sameHeader(got.Header, want.Header):
-		return 0, fmt.Errorf("%w: message %d is another one", ErrSpoiled, last)
-	}
-	return last, nil
-}
-
-func sameHeader(a, b events.Header) bool {
-	return maps.EqualFunc(a, b, func(x, y []string) bool { return slices.Equal(x, y) })
-}
-
-// expectedHeader is the compare-and-set of a stored message.
-const expectedHeader = "Nats-Expected-Last-Subject-Sequence"
-
-// fillHeartbeats publishes the newest heartbeat of each activity, as the first of
-// its subject. Those that the log would have forgotten already are left out: the
-// others begin their age anew. What is no heartbeat is left out too.
-func (r *restoring) fillHeartbeats(ctx context.Context, s *restoredStream, pub *publishing) error {
-	stream, err := r.js.Stream(ctx, s.content.Name)
-	if err != nil {
-		return unavailable(s.content.Name, err)
-	}
-	if err := stream.Purge(ctx); err != nil { // an attempt before
-		return err
-	}
-	newest := map[[16]byte]uint64{} // by the hash of the subject
-	key := func(subject string) [16]byte {
-		sum := sha256.Sum256([]byte(subject))
-		return [16]byte(sum[:16])
-	}
-	p := s.inBackup()
-	for m, err := range r.folder.Follow(ctx, p, events.FollowOptions{}) {
-		if err != nil {
-			return err
-		}
-		newest[key(m.Subject)] = m.Position.Sequence
-	}
-	var kept, forgotten int64
-	for m, err := range r.folder.Follow(ctx, p, events.FollowOptions{}) {
-		if err != nil {
-			return err
-		}
-		if newest[key(m.Subject)] != m.Position.Sequence {
-			continue
-		}
-		if _, err := events.DecodeHeartbeat(m); err != nil || time.Since(m.Time) > s.final.MaxAge {
-			forgotten++
-			continue
-		}
-		m.Header[expectedHeader] = []string{"0"}
-		if err := pub.send(ctx, s.restoreSubject()+strings.TrimPrefix(m.Subject, s.prefix()), m.Header, m.Body, 0); err != nil {
-			return err
-		}
-		kept++
-	}
-	r.heartbeats.Store(kept)
-	r.forgotten.Store(forgotten)
-	return pub.drain(ctx)
 }
