@@ -119,6 +119,9 @@ func (r *restoring) mayBegin(ctx context.Context, there map[string]*jetstream.St
 		if info.State.Msgs > 0 {
 			return &NotEmptyError{Stream: name, Messages: info.State.Msgs}
 		}
+		if n := info.State.Consumers; n > 0 {
+			return &NotEmptyError{Stream: name, Reason: fmt.Sprintf("is empty, and followed by %d: stop all programs that have this log open, and wait half a minute", n)}
+		}
 		if known[name] == nil {
 			return &NotEmptyError{Stream: name, Reason: "is of a log with other streams: delete it"}
 		}

@@ -222,6 +222,80 @@ func TestRestoreRefusesALogThatIsThere(t *testing.T) {
 	}
 }
 
+// Who has a log open while it is deleted and restored, over the same connection,
+// is told: whoever follows it, and whoever appends while it is away.
+func TestRestoreIsNoticedWithoutAReconnect(t *testing.T) {
+	t.Parallel()
+	nc, dir := testenv.NATS(t), t.TempDir()
+	create(t, nc, natslog.CreateOptions{Streams: 1})
+	log, js := open(t, nc, natslog.Config{}), jetStream(t, nc)
+	w := histories(t, log, 1, 5)[0]
+	backUp(t, log, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	followed := make(chan error, 1)
+	seen := make(chan struct{}, 100)
+	go func() {
+		for _, err := range log.Follow(ctx, 0, events.FollowOptions{}) {
+			if err != nil {
+				followed <- err
+				return
+			}
+			seen <- struct{}{}
+		}
+	}()
+	<-seen
+	for _, name := range []string{natslog.StreamName(0), natslog.HeartbeatStream} {
+		if err := js.DeleteStream(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := log.Append(ctx, request(w, events.AtEnd(), signal())); err == nil {
+		t.Error("an append was stored nowhere")
+	}
+	r := restore(t, nc, dir, natslog.RestoreOptions{})
+	if err := <-followed; !errors.Is(err, events.ErrWrongLog) {
+		t.Errorf("whoever follows it: %v", err)
+	}
+	if _, err := log.Append(ctx, request(events.Workflow{Namespace: "default", ID: "new"}, events.NewRun(), started())); !errors.Is(err, events.ErrWrongLog) {
+		t.Errorf("whoever appended while it was away: %v", err)
+	}
+	if again := open(t, nc, natslog.Config{}); again.Identity().Epoch != r.Identity.Epoch {
+		t.Errorf("%+v", again.Identity())
+	}
+}
+
+// An empty log that somebody follows is not restored over.
+func TestRestoreRefusesAnEmptyLogThatIsFollowed(t *testing.T) {
+	t.Parallel()
+	_, dir := busyLog(t, 1)
+	nc := testenv.NATS(t)
+	create(t, nc, natslog.CreateOptions{Streams: 1})
+	log, js := open(t, nc, natslog.Config{}), jetStream(t, nc)
+	ctx, stop := context.WithCancel(t.Context())
+	var following sync.WaitGroup
+	following.Go(func() {
+		for range log.Follow(ctx, 0, events.FollowOptions{}) {
+		}
+	})
+	for {
+		s, err := js.Stream(t.Context(), natslog.StreamName(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.CachedInfo().State.Consumers > 0 {
+			break
+		}
+	}
+	_, err := natslog.Restore(t.Context(), js, openFolder(t, dir), natslog.RestoreOptions{})
+	if !errors.Is(err, natslog.ErrNotEmpty) || !strings.Contains(err.Error(), "followed") {
+		t.Errorf("%v", err)
+	}
+	stop()
+	following.Wait()
+	restore(t, nc, dir, natslog.RestoreOptions{})
+}
+
 // busyLog is a log in which every stream has some thousand commits, and its backup.
 func busyLog(t *testing.T, streams int) (*natslog.Log, string) {
 	t.Helper()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -35,6 +36,15 @@ type store struct {
 }
 
 var _ subjectlog.Store = (*store)(nil)
+
+// doubted stands for no number of reconnects: the log is checked before it is
+// used again.
+const doubted = math.MaxUint64
+
+// doubt has the log checked again although the connection is the same: nobody
+// listened to its subjects, or what followed it came to an end, and it may have
+// been deleted and restored meanwhile.
+func (s *store) doubt() { s.checked.Store(doubted) }
 
 // sameLog checks, once after each reconnect, that the log is still the one that
 // was opened: a server may have come back with a restored one.
@@ -133,6 +143,9 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 
 	answer, err := s.nc.RequestMsgWithContext(attempt, msg)
 	if err != nil {
+		if errors.Is(err, nats.ErrNoResponders) {
+			s.doubt()
+		}
 		switch {
 		case errors.Is(err, nats.ErrMaxPayload):
 			return 0, &subjectlog.RejectedError{Reason: err.Error()}
