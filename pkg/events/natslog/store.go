@@ -41,9 +41,8 @@ var _ subjectlog.Store = (*store)(nil)
 // used again.
 const doubted = math.MaxUint64
 
-// doubt has the log checked again although the connection is the same: nobody
-// listened to its subjects, or what followed it came to an end, and it may have
-// been deleted and restored meanwhile.
+// doubt has the log checked again although the connection is the same: what
+// followed it came to an end, and it may have been deleted and restored meanwhile.
 func (s *store) doubt() { s.checked.Store(doubted) }
 
 // sameLog checks, once after each reconnect, that the log is still the one that
@@ -143,9 +142,6 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 
 	answer, err := s.nc.RequestMsgWithContext(attempt, msg)
 	if err != nil {
-		if errors.Is(err, nats.ErrNoResponders) {
-			s.doubt()
-		}
 		switch {
 		case errors.Is(err, nats.ErrMaxPayload):
 			return 0, &subjectlog.RejectedError{Reason: err.Error()}
