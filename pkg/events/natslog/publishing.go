@@ -17,8 +17,9 @@ const (
 	// restoreMessages and restoreBytes bound what is in flight to one stream.
 	restoreMessages = 4096
 	restoreBytes    = 16 << 20
-	// ackPatience is how long a server may say nothing.
-	ackPatience = 20 * time.Second
+	// ackPatience is how long a server may say nothing, which costs nothing where a
+	// connection breaks: a disk that syncs every message may stall for long.
+	ackPatience = time.Minute
 )
 
 // errRefused: the server does not take a message of the backup.
