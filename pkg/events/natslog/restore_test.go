@@ -259,6 +259,23 @@ func TestRestoreIsNoticedWithoutAReconnect(t *testing.T) {
 	}
 }
 
+// More replicas than there can be are refused before anything is copied.
+func TestRestoreRefusesTooManyReplicas(t *testing.T) {
+	t.Parallel()
+	_, dir := busyLog(t, 1)
+	nc := testenv.NATS(t)
+	_, err := natslog.Restore(t.Context(), jetStream(t, nc), openFolder(t, dir), natslog.RestoreOptions{
+		Replicas: 3, Progress: func(n int) { t.Errorf("%d messages were copied", n) },
+	})
+	if err == nil || !strings.Contains(err.Error(), "replicas") {
+		t.Errorf("%v", err)
+	}
+	if _, err := natslog.Restore(t.Context(), jetStream(t, nc), openFolder(t, dir), natslog.RestoreOptions{Replicas: 6}); !errors.Is(err, events.ErrInvalid) {
+		t.Errorf("six replicas: %v", err)
+	}
+	restore(t, nc, dir, natslog.RestoreOptions{})
+}
+
 // An empty log that somebody follows is not restored over.
 func TestRestoreRefusesAnEmptyLogThatIsFollowed(t *testing.T) {
 	t.Parallel()

@@ -159,7 +159,11 @@ const duplicates = 100 * time.Millisecond
 // subjects of its own, which it stores under those that they have.
 func (r *restoring) restoringConfig(s *restoredStream) jetstream.StreamConfig {
 	c := s.final
-	c.Replicas = 1
+	// No two heartbeats have the same subject, so their stream has its replicas at
+	// once: servers that cannot have so many say so before anything is copied.
+	if s.partition != heartbeats {
+		c.Replicas = 1
+	}
 	c.Subjects = []string{s.restoreSubject() + ">", s.fillerSubject()}
 	c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: s.restoreSubject() + ">", Destination: s.prefix() + ">"}
 	c.RePublish = nil
