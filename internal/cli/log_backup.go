@@ -109,6 +109,7 @@ type onlySource struct {
 	events.Source
 	events.Appender
 	events.Reader
+	events.Voider
 	events.Heartbeats
 }
 

@@ -133,6 +133,7 @@ type sourceOnly struct {
 	events.Source
 	events.Appender
 	events.Reader
+	events.Voider
 	events.Heartbeats
 }
 

@@ -2,6 +2,7 @@ package natslog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -61,11 +62,11 @@ func (r *restoring) plan(context.Context) error {
 			c.Replicas = o
 		}
 		if p == heartbeats {
-			if err := checkHeartbeatSettings(*c); err != nil {
+			if err := errors.Join(heartbeatFaults(*c)...); err != nil {
 				return err
 			}
 		} else {
-			if err := checkSettings(*c, subjects(id.Map.Ranges[p])); err != nil {
+			if err := errors.Join(logFaults(*c, subjects(id.Map.Ranges[p]))...); err != nil {
 				return err
 			}
 		}
