@@ -19,6 +19,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/backup"
 	"github.com/annals-io/annals/pkg/events/natslog"
+	"github.com/annals-io/annals/pkg/replay"
 )
 
 // A backup under load is a prefix of every stream, and each that adds to it a
@@ -504,5 +505,49 @@ func TestRestoreForgetsOldHeartbeats(t *testing.T) {
 	report := restore(t, testenv.NATS(t), dir, natslog.RestoreOptions{})
 	if report.Heartbeats != 0 || report.Forgotten != r.Heartbeats {
 		t.Errorf("restored %+v of a backup with %d", report, r.Heartbeats)
+	}
+}
+
+// A reset names its base by a position, and a void what it covers by sequences:
+// both hold in the folder and in the restored log.
+func TestResetsAndVoidsAreRestored(t *testing.T) {
+	t.Parallel()
+	nc, dir := testenv.NATS(t), t.TempDir()
+	create(t, nc, natslog.CreateOptions{Streams: 1})
+	log := open(t, nc, natslog.Config{})
+	w := events.Workflow{Namespace: "default", ID: "order"}
+	add := func(r events.Request) events.Result {
+		t.Helper()
+		res, err := log.Append(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	first := add(request(w, events.NewRun(), started(), signal(), completed()))
+	put(t, nc, w.Subject(), nil, []byte("no commit"))
+	if _, err := log.Void(t.Context(), events.VoidRequest{Workflow: w, Reason: "a test"}); err != nil {
+		t.Fatal(err)
+	}
+	reset := request(w, events.AtEnd(), signal())
+	reset.Base = &events.Base{Run: first.RunID, Event: 2}
+	tail, err := log.Tail(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset.Expect = events.After(tail)
+	add(reset)
+	backUp(t, log, dir)
+	to := testenv.NATS(t)
+	restore(t, to, dir, natslog.RestoreOptions{})
+	for name, s := range map[string]events.Source{"the folder": openFolder(t, dir), "the restored log": open(t, to, natslog.Config{})} {
+		r, err := replay.VerifyLog(t.Context(), sourceOnly{Source: s}, replay.VerifyOptions{})
+		if err != nil || len(r.Differences) > 0 || r.Voided != 1 || r.Runs != 2 {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+		void, err := s.Covering(t.Context(), w, events.Position{Sequence: 2})
+		if err != nil || void.Position.Sequence != 3 {
+			t.Errorf("%s: the message at 2 is covered by %v, %v", name, void, err)
+		}
 	}
 }
