@@ -5,7 +5,9 @@ import (
 	"fmt"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/backup"
 	"github.com/annals-io/annals/pkg/events/eventjson"
+	"github.com/annals-io/annals/pkg/events/natslog"
 )
 
 // The exit codes of every program.
@@ -38,9 +40,11 @@ type exitError struct{ code int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// answers are the errors of a log that are an answer: it is reached, and says no.
+// answers are the errors of a log, and of a backup, that are an answer: it is
+// reached, and says no.
 var answers = []error{
 	events.ErrConflict, events.ErrClosed, events.ErrNotFound, events.ErrLimit, events.ErrCommitIDReused, events.ErrNotVoidable,
+	backup.ErrNone, backup.ErrAnother, backup.ErrDamaged, natslog.ErrNotEmpty, natslog.ErrUnfinished, natslog.ErrSpoiled,
 }
 
 // exitCode says how a program ends that failed with err.

@@ -16,8 +16,10 @@ import (
 func logCommand(a *app) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "log",
-		Short: "Create, inspect and mend the log",
-	}, logCreateCommand(a), logInfoCommand(a), logVoidCommand(a), logHeadsCommand(a))
+		Short: "Create, inspect, mend, back up and restore the log",
+	}, logCreateCommand(a), logInfoCommand(a), logVoidCommand(a),
+		logHeadsCommand(a), logBackupCommand(a), logRestoreCommand(a),
+	)
 }
 
 func logCreateCommand(a *app) *cobra.Command {

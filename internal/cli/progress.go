@@ -20,9 +20,9 @@ const progressInterval = 10 * time.Second
 // terminal, else by a log line now and then. Its methods are safe for
 // concurrent use.
 type progress struct {
-	what        string
+	what, unit  string
 	done, total atomic.Int64 // steps
-	events      atomic.Int64
+	events      atomic.Int64 // or what else the unit is
 	began       time.Time
 
 	bars *mpb.Progress
@@ -34,8 +34,11 @@ type progress struct {
 
 // startProgress begins to tell about what, e.g. "import". The caller MUST
 // call finish.
-func (a *app) startProgress(what string) *progress {
-	p := &progress{what: what, began: time.Now(), stop: make(chan struct{})}
+func (a *app) startProgress(what string) *progress { return a.startProgressOf(what, "event") }
+
+// startProgressOf is startProgress where it is not events that are counted.
+func (a *app) startProgressOf(what, unit string) *progress {
+	p := &progress{what: what, unit: unit, began: time.Now(), stop: make(chan struct{})}
 	if isTerminal(a.err) {
 		p.bars = mpb.New(mpb.WithOutput(a.err), mpb.WithWidth(40))
 		p.bar = p.bars.AddBar(0,
@@ -51,7 +54,7 @@ func (a *app) startProgress(what string) *progress {
 		for {
 			select {
 			case <-tick.C:
-				slog.Info(what+" is under way", slog.Int64("percent", 100*p.done.Load()/max(p.total.Load(), 1)), slog.Int64("events", p.events.Load()), slog.String("rate", p.rate()))
+				slog.Info(what+" is under way", slog.Int64("percent", 100*p.done.Load()/max(p.total.Load(), 1)), slog.Int64(unit+"s", p.events.Load()), slog.String("rate", p.rate()))
 			case <-p.stop:
 				return
 			}
@@ -71,11 +74,11 @@ func (p *progress) counted() string {
 	if n == 0 {
 		return ""
 	}
-	return plural(n, "event") + ", " + p.rate()
+	return plural(n, p.unit) + ", " + p.rate()
 }
 
-// rate is events a second since the start.
-func (p *progress) rate() string { return rate(p.events.Load(), time.Since(p.began)) }
+// rate is events, or what else the unit is, a second since the start.
+func (p *progress) rate() string { return rateOf(p.events.Load(), p.unit, time.Since(p.began)) }
 
 // expect sets how many steps there are.
 func (p *progress) expect(total int) {

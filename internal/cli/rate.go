@@ -7,11 +7,14 @@ import (
 )
 
 // rate is n things in a time as events a second.
-func rate(n int64, d time.Duration) string {
+func rate(n int64, d time.Duration) string { return rateOf(n, "event", d) }
+
+// rateOf is n units in a time as units a second.
+func rateOf(n int64, unit string, d time.Duration) string {
 	if d <= 0 {
 		return "-"
 	}
-	return grouped(int64(float64(n)/d.Seconds())) + " events/s"
+	return grouped(int64(float64(n)/d.Seconds())) + " " + unit + "s/s"
 }
 
 // grouped writes a number with commas.

@@ -59,6 +59,10 @@ func TestScripts(t *testing.T) {
 					e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
 					e.Setenv("NATS_URL", testenv.NATSURL(t))
 					e.Setenv("DATABASE_URL", testenv.Postgres(t, migrated))
+					if strings.HasPrefix(filepath.Base(script), "backup") { // where a log is restored
+						e.Setenv("SECOND_NATS_URL", testenv.NATSURL(t))
+						e.Setenv("SECOND_DATABASE_URL", testenv.Postgres(t, migrated))
+					}
 					e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, ".config"))
 					return nil
 				},

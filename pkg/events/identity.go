@@ -10,7 +10,7 @@ const Format = 1
 // after a restore.
 type Identity struct {
 	LogID  string // a UUID, minted when the log is created
-	Epoch  uint32 // from 1; a restore mints the next one
+	Epoch  uint32 // from 1; a restore mints a greater one
 	Format int
 	Map    SlotMap
 }

@@ -43,7 +43,7 @@ func Check(ctx context.Context, source events.Source, c Checkpoint) error {
 	case c.LogID != id.LogID:
 		return wrong("the tables were made from log %s, this is %s", c.LogID, id.LogID)
 	case c.LogEpoch != id.Epoch:
-		return wrong("the tables were made in epoch %d, this is %d: the log was restored", c.LogEpoch, id.Epoch)
+		return wrong("the tables were made in epoch %d, this is %d: the log was restored, rebuild them", c.LogEpoch, id.Epoch)
 	}
 	b, err := source.Bounds(ctx, c.Partition)
 	if err != nil {

@@ -12,6 +12,10 @@
 // Heartbeats lie in a stream of their own, ANNALS_HEARTBEATS, which keeps the last
 // message of each activity for an age.
 //
+// Log.Backup brings a log into a folder (package backup), and Restore makes a log
+// of one where there is none: the same messages at the same sequences, in a new
+// epoch. Until its last step the streams are no log, and Open says so.
+//
 // Tails, and the reads that decide what became of an append, go to the stream's
 // leader (STREAM.MSG.GET): a direct get may be answered by a replica that is
 // behind (ADR-31 of NATS). Pages of a history use direct gets and must reach

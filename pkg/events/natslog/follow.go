@@ -66,6 +66,7 @@ func (f *following) run(ctx context.Context) {
 			f.yield(events.Message{}, err)
 			return
 		}
+		f.store.doubt()
 		if f.after != progress {
 			delays.Reset()
 		}

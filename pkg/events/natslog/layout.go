@@ -112,6 +112,9 @@ func parseMetadata(stream string, m map[string]string) (stated, error) {
 // parseIdentity reads what every stream of a log says: which log it is. It
 // gives what reads the other numbers, too.
 func parseIdentity(stream string, m map[string]string) (s stated, number func(key string) (int, error), err error) {
+	if m[metaRestoring] != "" {
+		return stated{}, nil, &events.WrongLogError{What: "stream " + stream, Want: "a stream of a log", Got: "of a restore that is under way or was not completed: annals log restore --resume goes on with it"}
+	}
 	if m[metaLogID] == "" {
 		return stated{}, nil, &events.WrongLogError{What: "stream " + stream, Want: "a stream of a log", Got: "without " + metaLogID + " in its metadata"}
 	}

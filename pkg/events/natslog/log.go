@@ -140,11 +140,15 @@ func (s *store) bounds(ctx context.Context, p events.Partition) (events.Bounds, 
 	if err != nil {
 		return events.Bounds{}, unavailable(StreamName(p), err)
 	}
-	state := stream.CachedInfo().State
+	return boundsOf(stream.CachedInfo().State), nil
+}
+
+// boundsOf are those of a stream in this state.
+func boundsOf(state jetstream.StreamState) events.Bounds {
 	if state.FirstSeq == 0 {
-		return events.Bounds{First: 1, Last: 0}, nil
+		return events.Bounds{First: 1, Last: 0}
 	}
-	return events.Bounds{First: state.FirstSeq, Last: state.LastSeq}, nil
+	return events.Bounds{First: state.FirstSeq, Last: state.LastSeq}
 }
 
 // Conn is the connection that the log uses.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -35,6 +36,14 @@ type store struct {
 }
 
 var _ subjectlog.Store = (*store)(nil)
+
+// doubted stands for no number of reconnects: the log is checked before it is
+// used again.
+const doubted = math.MaxUint64
+
+// doubt has the log checked again although the connection is the same: what
+// followed it came to an end, and it may have been deleted and restored meanwhile.
+func (s *store) doubt() { s.checked.Store(doubted) }
 
 // sameLog checks, once after each reconnect, that the log is still the one that
 // was opened: a server may have come back with a restored one.
