@@ -134,7 +134,7 @@ func restored(t *testing.T, direct *nats.Conn) {
 	atEnd := request(w, events.AtEnd().WithAttempt(events.Attempt{After: at.Cursor, Time: time.Now()}), signal())
 	atEnd.CommitID = "at end"
 
-	restore(t, direct)
+	raiseEpoch(t, direct)
 	connected := nc.StatusChanged(nats.CONNECTED)
 	e.pass() // which cuts what lost something
 	<-connected
@@ -206,8 +206,8 @@ func bounds(t *testing.T, log *natslog.Log) (ends [2]events.Bounds) {
 	return ends
 }
 
-// restore gives the log's streams the next epoch, as a restore does.
-func restore(t *testing.T, nc *nats.Conn) {
+// raiseEpoch gives the log's streams the next epoch, as a restore does.
+func raiseEpoch(t *testing.T, nc *nats.Conn) {
 	t.Helper()
 	js := jetStream(t, nc)
 	for _, name := range []string{natslog.StreamName(0), natslog.StreamName(1), natslog.HeartbeatStream} {
