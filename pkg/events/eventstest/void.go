@@ -12,7 +12,7 @@ import (
 func voidCases() []testCase {
 	return named(voidIsRefusedWhereNothingIsWrong, voidCoversSeveralMessages, voidOfAMessageAfterAClose,
 		voidOfAMessageAfterAVoid, voidIsRecognisedWhenRepeated, voidRefusesBadInput, sixteenRacersVoidOneMessage, voidTakesNoAppendBack,
-		aForgedVoidOfCommitsIsCorrupt, appendsFromBeforeAVoid, commitIdsAreFoundPastVoids, voidsAmongManyCommitsReadInEveryWay,
+		aForgedVoidOfCommitsIsCorrupt, aForgedVoidThatMiscountsIsCorrupt, appendsFromBeforeAVoid, commitIdsAreFoundPastVoids, voidsAmongManyCommitsReadInEveryWay,
 		coveringTellsVoidFromForeign)
 }
 
@@ -243,6 +243,30 @@ func aForgedVoidOfCommitsIsCorrupt(c *scene) {
 		c.Errorf("%d events, want 3", n)
 	}
 	CheckWorkflow(c, c.log, w)
+}
+
+// aForgedVoidThatMiscountsIsCorrupt: it follows, and voids fewer messages than
+// there are, or more.
+func aForgedVoidThatMiscountsIsCorrupt(c *scene) {
+	for _, n := range []uint64{1, 3} {
+		w := events.Workflow{Namespace: c.ns, ID: fmt.Sprint("w", n)}
+		one := c.start(w)
+		c.start(events.Workflow{Namespace: c.ns, ID: fmt.Sprint("another", n)}) // room for a third message between
+		first := c.foreign(w)
+		second := c.foreign(w)
+		forged := events.Commit{
+			Workflow: w, Kind: events.KindVoid, ID: "forged", Back: one.Cursor.Back(), Void: &events.Void{Messages: n, Last: second.Sequence},
+			Run: events.Segment{Run: one.RunID, First: 2, Last: 1, Type: "T", Before: 1, After: 1, Size: one.Cursor.Size(), RunFirst: one.Position.Sequence},
+		}
+		if n > second.Sequence-one.Position.Sequence {
+			continue // no void can say so
+		}
+		forged.Hash = forged.ChainHash(one.Cursor.Hash())
+		seq := c.h.Put(c, first.Partition, w.Subject(), events.EncodeHeader(&forged), nil)
+		broken(c, w, "", first)
+		voided(c, c.void(w), first, second, events.Position{Partition: first.Partition, Sequence: seq})
+		CheckWorkflow(c, c.log, w)
+	}
 }
 
 // appendsFromBeforeAVoid: a cursor that the void has overtaken conflicts, and
