@@ -12,7 +12,7 @@ import (
 func voidCases() []testCase {
 	return named(voidIsRefusedWhereNothingIsWrong, voidCoversSeveralMessages, voidOfAMessageAfterAClose,
 		voidOfAMessageAfterAVoid, voidIsRecognisedWhenRepeated, voidRefusesBadInput, sixteenRacersVoidOneMessage, voidTakesNoAppendBack,
-		aForgedVoidOfCommitsIsCorrupt, aForgedVoidThatMiscountsIsCorrupt, appendsFromBeforeAVoid, commitIdsAreFoundPastVoids, voidsAmongManyCommitsReadInEveryWay,
+		aForgedVoidOfCommitsIsCorrupt, aForgedVoidThatMiscountsIsCorrupt, appendsFromBeforeAVoid, startsOfAWorkflowOfVoids, commitIdsAreFoundPastVoids, voidsAmongManyCommitsReadInEveryWay,
 		coveringTellsVoidFromForeign)
 }
 
@@ -302,6 +302,51 @@ func appendsFromBeforeAVoid(c *scene) {
 	}
 }
 
+// startsOfAWorkflowOfVoids: a workflow without a run is as one that is not there,
+// whichever way it is started.
+func startsOfAWorkflowOfVoids(c *scene) {
+	for i, p := range policies {
+		for _, signaling := range []bool{false, true} {
+			for n := 1; n < 3; n++ {
+				if signaling && p.conflict == fail {
+					continue
+				}
+				w := c.workflow(fmt.Sprint(i, signaling, n))
+				for range n {
+					c.foreign(w)
+					c.void(w)
+				}
+				r := events.StartRequest{Workflow: w, Reuse: p.reuse, Conflict: p.conflict, CommitID: "mine", Events: list(started("T"))}
+				start := func() (events.StartResult, error) {
+					if signaling {
+						return events.SignalWithStart(c.ctx(), c.log, r, signaled("s"))
+					}
+					return events.Start(c.ctx(), c.log, r)
+				}
+				first, err := start()
+				if err != nil || first.Outcome != events.RunStarted || first.Existed {
+					c.Errorf("%s: %+v, %v", w, first, err)
+				}
+				if again, err := start(); err != nil || !again.Existed || again.Position != first.Position {
+					c.Errorf("%s, again: %+v, %v", w, again, err)
+				}
+			}
+		}
+	}
+	w := c.workflow("new workflow")
+	c.foreign(w)
+	c.void(w)
+	r := events.Request{Workflow: w, CommitID: "mine", Expect: events.NewWorkflow(), Events: list(started("T"))}
+	first := c.append(r)
+	c.foreign(w)
+	c.void(w)
+	if again := c.append(r); !again.Existed || again.Position != first.Position {
+		c.Errorf("again: %+v", again)
+	}
+	r.CommitID = "another"
+	refused[*events.ConflictError](c, r, events.ErrConflict)
+}
+
 func commitIdsAreFoundPastVoids(c *scene) {
 	w := c.workflow("w")
 	start := events.Request{Workflow: w, CommitID: "start", RunID: "r", Events: list(started("T"))}
@@ -431,12 +476,15 @@ func aVoidOfUnknownOutcomeIsSettled(c *scene) {
 // somebody writes past the library, and somebody mends that.
 func anAppendIsSettledPastAVoid(c *scene) {
 	for fault, stored := range map[Fault]bool{LoseMessage: false, LoseAck: true} {
-		for _, kind := range []string{"first run", "after", "at end"} {
+		for _, kind := range []string{"first run", "first run of all", "after", "at end"} {
 			w := c.workflow(fmt.Sprintf("%s, stored %t", kind, stored))
 			r := events.Request{Workflow: w, CommitID: "mine", Events: signals(1, "mine")}
 			switch kind {
-			case "first run":
+			case "first run", "first run of all":
 				r.Events = list(started("T"))
+				if kind != "first run" {
+					r.Expect = events.NewWorkflow()
+				}
 			case "after":
 				r.Expect = events.After(c.start(w).Cursor)
 			default:
