@@ -172,7 +172,7 @@ func (a *appending) newWorkflow(ctx context.Context, tail events.Cursor) (events
 			tail = moved.Cursor(a.identity)
 			continue
 		}
-		last, err := a.last(ctx, a.p.Workflow)
+		last, err := a.last(a.bounded(ctx))
 		if err != nil {
 			return events.Result{}, err
 		}
