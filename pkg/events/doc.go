@@ -25,6 +25,13 @@
 // Completeness. A read yields the whole range that was asked for, or an error
 // that ends it. It never yields part of a history as if it were all.
 //
+// Mending. A message that was written past the library makes its workflow
+// ErrCorrupt, and nothing else; a void (Voider) declares it void, and every
+// reader passes it over. A void never takes a commit back.
+//
+// Resets. A run may begin with the events of another one, up to any of them
+// (Request.Base). They are not stored again: reads splice.
+//
 // Heartbeats of activities are beside the histories, not in them: only the newest
 // of each activity is kept, and only for an age (Heartbeats).
 //

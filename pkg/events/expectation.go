@@ -30,8 +30,8 @@ const (
 // NewRun expects that no run is open, and starts one.
 func NewRun() Expectation { return Expectation{} }
 
-// NewWorkflow expects that the workflow has no history at all, and starts its
-// first run. A repeat with the same commit id is recognised for ever.
+// NewWorkflow expects that the workflow has no history at all (a void is none),
+// and starts its first run. A repeat with the same commit id is recognised for ever.
 func NewWorkflow() Expectation { return Expectation{kind: expectNewWorkflow} }
 
 // After expects exactly the history that the cursor is the end of. After a

@@ -200,7 +200,7 @@ func (s *starting) judge(tail Cursor) (Expectation, StartOutcome, error) {
 		return Expectation{}, 0, &ConflictError{Workflow: s.r.Workflow, Expected: expected, Actual: tail}
 	}
 	switch {
-	case tail.IsZero():
+	case tail.Run() == "":
 		return NewWorkflow(), RunStarted, nil
 	case IsOpen(tail.Status()) && s.onOpen == RunSignaled:
 		return AtEnd(), RunSignaled, nil

@@ -110,8 +110,9 @@ func Decode(m Message) (*Commit, error) {
 	c.Workflow = w
 	d := decoder{header: m.Header}
 	c.Kind = d.kind()
+	known := known[c.Kind]
 	for name := range m.Header {
-		if strings.HasPrefix(name, headerPrefix) && !known[c.Kind][name] {
+		if strings.HasPrefix(name, headerPrefix) && !known[name] {
 			d.fail(name, "is not known here")
 		}
 	}

@@ -200,7 +200,7 @@ func due(w *modelWorkflow, r events.Request) error {
 	switch {
 	case !opens:
 		return events.ErrInvalid
-	case events.IsOpen(tail.Status()), r.Expect.IsNewWorkflow() && !tail.IsZero():
+	case events.IsOpen(tail.Status()), r.Expect.IsNewWorkflow() && tail.Run() != "":
 		return events.ErrConflict
 	}
 	return nil

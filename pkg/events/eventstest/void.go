@@ -12,7 +12,7 @@ import (
 func voidCases() []testCase {
 	return named(voidIsRefusedWhereNothingIsWrong, voidCoversSeveralMessages, voidOfAMessageAfterAClose,
 		voidOfAMessageAfterAVoid, voidIsRecognisedWhenRepeated, voidRefusesBadInput, sixteenRacersVoidOneMessage, voidTakesNoAppendBack,
-		aForgedVoidOfCommitsIsCorrupt, appendsFromBeforeAVoid, commitIdsAreFoundPastVoids, voidsAmongManyCommitsReadInEveryWay,
+		aForgedVoidOfCommitsIsCorrupt, aForgedVoidThatMiscountsIsCorrupt, appendsFromBeforeAVoid, startsOfAWorkflowOfVoids, commitIdsAreFoundPastVoids, voidsAmongManyCommitsReadInEveryWay,
 		coveringTellsVoidFromForeign)
 }
 
@@ -245,6 +245,30 @@ func aForgedVoidOfCommitsIsCorrupt(c *scene) {
 	CheckWorkflow(c, c.log, w)
 }
 
+// aForgedVoidThatMiscountsIsCorrupt: it follows, and voids fewer messages than
+// there are, or more.
+func aForgedVoidThatMiscountsIsCorrupt(c *scene) {
+	for _, n := range []uint64{1, 3} {
+		w := events.Workflow{Namespace: c.ns, ID: fmt.Sprint("w", n)}
+		one := c.start(w)
+		c.start(events.Workflow{Namespace: c.ns, ID: fmt.Sprint("another", n)}) // room for a third message between
+		first := c.foreign(w)
+		second := c.foreign(w)
+		forged := events.Commit{
+			Workflow: w, Kind: events.KindVoid, ID: "forged", Back: one.Cursor.Back(), Void: &events.Void{Messages: n, Last: second.Sequence},
+			Run: events.Segment{Run: one.RunID, First: 2, Last: 1, Type: "T", Before: 1, After: 1, Size: one.Cursor.Size(), RunFirst: one.Position.Sequence},
+		}
+		if n > second.Sequence-one.Position.Sequence {
+			continue // no void can say so
+		}
+		forged.Hash = forged.ChainHash(one.Cursor.Hash())
+		seq := c.h.Put(c, first.Partition, w.Subject(), events.EncodeHeader(&forged), nil)
+		broken(c, w, "", first)
+		voided(c, c.void(w), first, second, events.Position{Partition: first.Partition, Sequence: seq})
+		CheckWorkflow(c, c.log, w)
+	}
+}
+
 // appendsFromBeforeAVoid: a cursor that the void has overtaken conflicts, and
 // the one that the error carries goes on.
 func appendsFromBeforeAVoid(c *scene) {
@@ -276,6 +300,51 @@ func appendsFromBeforeAVoid(c *scene) {
 	if commits := c.commits(w); len(commits) != 2 || commits[0].Count() != 0 || commits[1].Count() != 1 {
 		c.Errorf("the commits are %+v", commits)
 	}
+}
+
+// startsOfAWorkflowOfVoids: a workflow without a run is as one that is not there,
+// whichever way it is started.
+func startsOfAWorkflowOfVoids(c *scene) {
+	for i, p := range policies {
+		for _, signaling := range []bool{false, true} {
+			for n := 1; n < 3; n++ {
+				if signaling && p.conflict == fail {
+					continue
+				}
+				w := c.workflow(fmt.Sprint(i, signaling, n))
+				for range n {
+					c.foreign(w)
+					c.void(w)
+				}
+				r := events.StartRequest{Workflow: w, Reuse: p.reuse, Conflict: p.conflict, CommitID: "mine", Events: list(started("T"))}
+				start := func() (events.StartResult, error) {
+					if signaling {
+						return events.SignalWithStart(c.ctx(), c.log, r, signaled("s"))
+					}
+					return events.Start(c.ctx(), c.log, r)
+				}
+				first, err := start()
+				if err != nil || first.Outcome != events.RunStarted || first.Existed {
+					c.Errorf("%s: %+v, %v", w, first, err)
+				}
+				if again, err := start(); err != nil || !again.Existed || again.Position != first.Position {
+					c.Errorf("%s, again: %+v, %v", w, again, err)
+				}
+			}
+		}
+	}
+	w := c.workflow("new workflow")
+	c.foreign(w)
+	c.void(w)
+	r := events.Request{Workflow: w, CommitID: "mine", Expect: events.NewWorkflow(), Events: list(started("T"))}
+	first := c.append(r)
+	c.foreign(w)
+	c.void(w)
+	if again := c.append(r); !again.Existed || again.Position != first.Position {
+		c.Errorf("again: %+v", again)
+	}
+	r.CommitID = "another"
+	refused[*events.ConflictError](c, r, events.ErrConflict)
 }
 
 func commitIdsAreFoundPastVoids(c *scene) {
@@ -407,12 +476,15 @@ func aVoidOfUnknownOutcomeIsSettled(c *scene) {
 // somebody writes past the library, and somebody mends that.
 func anAppendIsSettledPastAVoid(c *scene) {
 	for fault, stored := range map[Fault]bool{LoseMessage: false, LoseAck: true} {
-		for _, kind := range []string{"first run", "after", "at end"} {
+		for _, kind := range []string{"first run", "first run of all", "after", "at end"} {
 			w := c.workflow(fmt.Sprintf("%s, stored %t", kind, stored))
 			r := events.Request{Workflow: w, CommitID: "mine", Events: signals(1, "mine")}
 			switch kind {
-			case "first run":
+			case "first run", "first run of all":
 				r.Events = list(started("T"))
+				if kind != "first run" {
+					r.Expect = events.NewWorkflow()
+				}
 			case "after":
 				r.Expect = events.After(c.start(w).Cursor)
 			default:

@@ -90,7 +90,7 @@ func (a *appending) run(ctx context.Context) (events.Result, error) {
 		return a.newRun(ctx)
 	}
 	if a.p.Expect.IsNewWorkflow() {
-		return a.after(ctx, events.Cursor{})
+		return a.newWorkflow(ctx, events.Cursor{})
 	}
 	if c, ok := a.p.Expect.AfterCursor(); ok {
 		if err := a.checkCursor(c); err != nil {
@@ -157,6 +157,26 @@ func (a *appending) newRun(ctx context.Context) (events.Result, error) {
 		if events.IsOpen(tail.Status()) {
 			return events.Result{}, a.conflict(tail)
 		}
+	}
+}
+
+// newWorkflow starts the first run of a workflow: behind nothing, or behind voids
+// from tail on.
+func (a *appending) newWorkflow(ctx context.Context, tail events.Cursor) (events.Result, error) {
+	for {
+		res, moved, err := a.settle(ctx, tail)
+		if moved == nil || err != nil {
+			return res, err
+		}
+		if moved.Run.Run == "" {
+			tail = moved.Cursor(a.identity)
+			continue
+		}
+		last, err := a.last(a.bounded(ctx))
+		if err != nil {
+			return events.Result{}, err
+		}
+		return events.Result{}, a.conflict(last.Cursor(a.identity))
 	}
 }
 
@@ -272,6 +292,9 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 	res, moved, err := a.settle(ctx, attempt.After)
 	if moved == nil || err != nil {
 		return res, err
+	}
+	if a.p.Expect.IsNewWorkflow() && moved.Run.Run == "" {
+		return a.newWorkflow(ctx, moved.Cursor(a.identity))
 	}
 	_, atEnd := a.p.Expect.IsAtEnd()
 	last, err := a.last(ctx)
