@@ -116,8 +116,9 @@ func unknownStart(c *scene, y way, fault Fault, between string, token bool) {
 		}
 		checkStart(c, w, res, 1)
 		// Once it is settled it stays so, whatever it is repeated with.
+		another := c.h.Open(c, Options{})
 		for range 2 {
-			again, err := y.start(c.ctx(), c.h.Open(c, Options{}), r)
+			again, err := y.start(c.ctx(), another, r)
 			if err != nil {
 				c.Fatal(err)
 			}
