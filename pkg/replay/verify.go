@@ -274,7 +274,7 @@ func (v *verifying) message(ctx context.Context, m events.Message) error {
 			if d.Kind == KindChain {
 				before.doubt(c, d)
 			} else {
-				v.differs(d)
+				v.found(before, d)
 			}
 			// What follows is checked against this commit, as it is.
 		}
@@ -286,7 +286,7 @@ func (v *verifying) message(ctx context.Context, m events.Message) error {
 		}
 		v.report.Runs++
 		if !before.opens(s.Run) {
-			v.differs(Difference{Kind: KindEnvelope, Workflow: c.Workflow, Run: s.Run, Position: c.Position, Detail: "it starts a run whose id an earlier run has"})
+			v.found(before, Difference{Kind: KindEnvelope, Workflow: c.Workflow, Run: s.Run, Position: c.Position, Detail: "it starts a run whose id an earlier run has"})
 		}
 		before.run.Run = s.Run
 	}

@@ -397,7 +397,7 @@ func TestVerifyLogPassesOverWhatIsVoid(t *testing.T) {
 	}
 	forged := &events.Commit{
 		Workflow: order, Kind: events.KindEvents, ID: "forged", Back: tail.Back(),
-		Run: events.Segment{Run: "forged", First: 1, Last: 3, After: 2, Size: 9, PrevRunFirst: tail.RunFirst()},
+		Run: events.Segment{Run: tail.Run(), First: 1, Last: 3, After: 2, Size: 9, PrevRunFirst: tail.RunFirst()},
 	}
 	log.Put(p, order.Subject(), events.EncodeHeader(forged), nil)
 	void(1)

@@ -34,6 +34,16 @@ func (e *end) doubt(c *events.Commit, d Difference) {
 	e.suspect.found = append(e.suspect.found, d)
 }
 
+// found reports what is wrong with a workflow, behind a suspect once it is known
+// that no void covers it.
+func (v *verifying) found(e *end, d Difference) {
+	if e.suspect != nil {
+		e.suspect.found = append(e.suspect.found, d)
+		return
+	}
+	v.differs(d)
+}
+
 // count notes what looks like a commit and may be void.
 func (s *suspect) count(c *events.Commit) {
 	s.messages++
