@@ -3,6 +3,7 @@ package cli_test
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,11 +94,11 @@ func TestBackupAndRestoreAreKilled(t *testing.T) {
 	}
 	again, err := natslog.Open(t.Context(), toJS, natslog.Config{})
 	if err != nil {
-		if _, stderr, code := run(t, bin, dir, env, "annals", "log", "restore", folder, "--resume"); code != 0 {
-			t.Fatal(stderr)
-		}
-		if again, err = natslog.Open(t.Context(), toJS, natslog.Config{}); err != nil {
-			t.Fatal(err)
+		// The last request of one that was killed may have been on its way still,
+		// and completed the log since.
+		_, stderr, code := run(t, bin, dir, env, "annals", "log", "restore", folder, "--resume")
+		if again, err = natslog.Open(t.Context(), toJS, natslog.Config{}); err != nil || code != 0 && !strings.Contains(stderr, "nothing to resume") {
+			t.Fatal(err, stderr)
 		}
 	}
 	t.Logf("the backup was killed %d times, the restore in the middle %d times", killed, restores)

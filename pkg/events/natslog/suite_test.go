@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"iter"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -25,6 +27,11 @@ import (
 const patience = time.Minute
 
 func TestMain(m *testing.M) {
+	// Tests here wait for servers more than they work. What the command line says
+	// comes after this.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err)
+	}
 	testenv.Main(
 		m,
 		// A server that is stopped while it takes up a stream does not close that
