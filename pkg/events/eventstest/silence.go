@@ -7,9 +7,10 @@ import (
 )
 
 const (
-	// briefly is the timeout of appends to a log that does not answer, and
-	// patience what should never pass before they end.
-	briefly  = 50 * time.Millisecond
+	// briefly is the timeout of appends to a log that does not answer: longer
+	// than the reads before them take on a busy machine. Patience is what should
+	// never pass before they end.
+	briefly  = 400 * time.Millisecond
 	patience = 30 * time.Second
 )
 

@@ -1,10 +1,10 @@
 package eventstest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -445,15 +445,22 @@ func coveringTellsVoidFromForeign(c *scene) {
 	}
 }
 
-// aVoidOfUnknownOutcomeIsSettled: the fault hits until the deadline; the same
-// request, sent again, finds what became of it.
+// aVoidOfUnknownOutcomeIsSettled: the fault hits, and nobody waits for another
+// attempt; the same request, sent again, finds what became of it.
 func aVoidOfUnknownOutcomeIsSettled(c *scene) {
 	for fault, name := range map[Fault]string{LoseMessage: "message", LoseAck: "ack"} {
 		w := c.workflow(name)
 		c.start(w)
 		c.foreign(w)
-		log := c.h.Open(c, Options{AppendTimeout: 100 * time.Millisecond, Fault: func(events.CommitID) Fault { return fault }})
-		res, err := log.Void(c.ctx(), events.VoidRequest{Workflow: w, Reason: "r"})
+		ctx, cancel := context.WithCancel(c.ctx())
+		log := c.h.Open(c, Options{Fault: func(events.CommitID) Fault {
+			if fault == LoseMessage {
+				cancel()
+			}
+			return fault
+		}})
+		res, err := log.Void(ctx, events.VoidRequest{Workflow: w, Reason: "r"})
+		cancel()
 		if fault == LoseAck {
 			// The look that comes before the next attempt finds it.
 			if err != nil || !res.Existed || res.Messages != 1 {
