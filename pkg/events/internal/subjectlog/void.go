@@ -33,10 +33,14 @@ func (l *Log) Void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 // never will be stored.
 func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult, error) {
 	wait := Delays()
-	unsettled := false
+	unsettled := false // an attempt may be stored, or may yet be
+	moved := false     // none will be any more: the next look says what is stored
 	fail := func(err error) (events.VoidResult, error) {
-		if unsettled {
-			return events.VoidResult{}, &events.OutcomeUnknownError{Workflow: r.Workflow, CommitID: r.CommitID, Cause: err}
+		switch {
+		case unsettled:
+			err = &events.OutcomeUnknownError{Workflow: r.Workflow, CommitID: r.CommitID, Cause: err}
+		case errors.Is(err, context.Canceled) && !events.SafeToRetry(err):
+			err = &unavailableError{cause: err}
 		}
 		return events.VoidResult{}, err
 	}
@@ -53,6 +57,9 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 		if s.stored != nil {
 			return s.result(l, s.stored, true), nil
 		}
+		if moved {
+			unsettled, moved = false, false
+		}
 		c, err := s.commit(l)
 		if err != nil {
 			return events.VoidResult{}, err
@@ -68,11 +75,10 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 			c.Position = events.Position{Partition: out.Partition, Sequence: seq}
 			return s.result(l, c, false), nil
 		case errors.Is(err, ErrMoved):
-			unsettled = false // no attempt so far is stored, unless the next look finds it
+			moved = true
 			if ctx.Err() == nil {
 				continue
 			}
-			unsettled = true
 		case errors.As(err, &rejected) && !unsettled:
 			return events.VoidResult{}, &events.LimitError{
 				Workflow: r.Workflow, What: "bytes of a void", Got: int64(len(c.Body)), Remedy: "the server " + rejected.Error(),
