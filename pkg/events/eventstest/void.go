@@ -224,6 +224,32 @@ func voidTakesNoAppendBack(c *scene) {
 	}
 }
 
+// voidTakesNoAppendBackBehindDamage: the commit that an append followed is
+// damaged so that it is none any more. The append, which looks right by itself, is
+// one that somebody knows to be stored.
+func voidTakesNoAppendBackBehindDamage(c *scene) {
+	for _, n := range []int{1, 2} { // commits behind the damage
+		for _, first := range []bool{false, true} {
+			c.sound = false
+			w := events.Workflow{Namespace: c.ns, ID: fmt.Sprint("w", n, first)}
+			damaged := c.start(w)
+			if !first {
+				damaged = c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
+			}
+			next := c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
+			for range n - 1 {
+				c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
+			}
+			c.h.Features.Alter(c, damaged.Position, func(m *events.Message) { m.Header = events.Header{} })
+			_, err := c.log.Void(c.ctx(), events.VoidRequest{Workflow: w})
+			got := as[*events.NotVoidableError](c, err, events.ErrNotVoidable, "void")
+			if got.Position != next.Position {
+				c.Errorf("error is %+v, want one about %s behind %s", got, next.Position, damaged.Position)
+			}
+		}
+	}
+}
+
 // aForgedVoidOfCommitsIsCorrupt: a void with a right chain hides a commit.
 func aForgedVoidOfCommitsIsCorrupt(c *scene) {
 	w := events.Workflow{Namespace: c.ns, ID: "w"}
