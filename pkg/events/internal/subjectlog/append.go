@@ -281,9 +281,6 @@ func (a *appending) notThatRun(ctx context.Context, last *events.Commit, run eve
 // settleAttempt sends again what ended unknown, against the same expectation,
 // and goes on as the expectation says once that is settled.
 func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (events.Result, error) {
-	if !a.p.given {
-		return events.Result{}, &events.InvalidError{Field: "commitId", Reason: "is empty: an expectation of an unknown outcome goes with the commit id of that append"}
-	}
 	if !attempt.After.IsZero() {
 		if err := a.checkCursor(attempt.After); err != nil {
 			return events.Result{}, err
