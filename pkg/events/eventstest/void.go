@@ -313,8 +313,15 @@ func appendsFromBeforeAVoid(c *scene) {
 	w = c.workflow("first")
 	c.foreign(w)
 	empty := c.void(w)
-	_, err := c.log.Append(c.ctx(), events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
-	notFound(c, err, events.NotFoundError{Workflow: w})
+	for range 2 { // the second time the handle has seen the end
+		for _, r := range []events.Request{
+			{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")},
+			{Workflow: w, Expect: events.AfterEvent("", 0), Events: list(started("T"))},
+		} {
+			_, err := c.log.Append(c.ctx(), r)
+			notFound(c, err, events.NotFoundError{Workflow: w})
+		}
+	}
 	if empty.Cursor.Run() != "" || empty.Cursor.IsZero() {
 		c.Errorf("cursor is %s", empty.Cursor)
 	}
@@ -509,7 +516,7 @@ func aVoidOfUnknownOutcomeIsSettled(c *scene) {
 // somebody writes past the library, and somebody mends that.
 func anAppendIsSettledPastAVoid(c *scene) {
 	for fault, stored := range map[Fault]bool{LoseMessage: false, LoseAck: true} {
-		for _, kind := range []string{"first run", "first run of all", "after", "at end"} {
+		for _, kind := range []string{"first run", "first run of all", "after", "after an event", "at end"} {
 			w := c.workflow(fmt.Sprintf("%s, stored %t", kind, stored))
 			r := events.Request{Workflow: w, CommitID: "mine", Events: signals(1, "mine")}
 			switch kind {
@@ -520,10 +527,13 @@ func anAppendIsSettledPastAVoid(c *scene) {
 				}
 			case "after":
 				r.Expect = events.After(c.start(w).Cursor)
+			case "after an event":
+				r.Expect = events.AfterEvent(c.start(w).RunID, 1)
 			default:
 				c.start(w)
 				r.Expect = events.AtEnd()
 			}
+			expect := r.Expect
 			doubt := doubtfully(c, r, fault, 0)
 			c.foreign(w)
 			r.Expect = doubt.Expectation
@@ -535,6 +545,19 @@ func anAppendIsSettledPastAVoid(c *scene) {
 			c.void(w)
 			if !stored && kind == "after" {
 				refused[*events.ConflictError](c, r, events.ErrConflict)
+				continue
+			}
+			if !stored && kind == "after an event" {
+				// The void is no event: a repetition that knows nothing of the
+				// attempt is stored behind it.
+				again := r
+				again.Expect = expect
+				if res := c.append(again); res.Existed {
+					c.Errorf("%s: %+v, and it was not stored", w, res)
+				}
+				if res := c.append(r); !res.Existed {
+					c.Errorf("%s: settled as %+v, and a repetition was stored", w, res)
+				}
 				continue
 			}
 			if res := c.append(r); res.Existed != stored {

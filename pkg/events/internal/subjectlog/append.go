@@ -193,30 +193,46 @@ func (a *appending) after(ctx context.Context, c events.Cursor) (events.Result, 
 	return events.Result{}, a.conflict(last.Cursor(a.identity))
 }
 
+// afterEvent appends directly after an event. No event has the empty run: then
+// it only looks for the commit id.
 func (a *appending) afterEvent(ctx context.Context, run events.RunID, id events.EventID) (events.Result, error) {
 	// Directly after the event that is expected there is no earlier attempt to
 	// look for: the store refuses this one if there is.
 	beyond := all
-	if c, ok := a.cache.get(a.p.Workflow, a.store.Generation(), time.Now()); ok && c.Run() == run && c.LastEventID() == id {
+	if c, ok := a.cache.get(a.p.Workflow, a.store.Generation(), time.Now()); ok && run != "" && c.Run() == run && c.LastEventID() == id {
 		if res, done, err := a.fromCache(ctx, c); done {
 			return res, err
 		}
 		beyond = c.Position().Sequence
 	}
 	ctx = a.bounded(ctx)
-	last, err := a.newest(ctx)
-	if err != nil {
-		return events.Result{}, err
-	}
-	if last.Run.Run == run && last.Run.Last == id {
-		return a.after(ctx, last.Cursor(a.identity))
-	}
-	if a.p.given {
-		if found, err := a.findCommit(ctx, last, beyond); found != nil || err != nil {
-			return a.existing(found, err)
+	for {
+		last, err := a.newest(ctx)
+		if err != nil {
+			return events.Result{}, err
+		}
+		tail := last.Cursor(a.identity)
+		if tail.Run() != run || tail.LastEventID() != id {
+			if a.p.given {
+				found, err := a.findCommit(ctx, last, beyond)
+				if found != nil || err != nil {
+					return a.existing(found, err)
+				}
+			}
+			return events.Result{}, a.conflict(tail)
+		}
+		res, moved, err := a.settle(ctx, tail)
+		if moved == nil || err != nil {
+			return res, err
+		}
+		beyond = tail.Position().Sequence
+		if moved.Void == nil { // a void is no event: what is expected still holds behind it
+			if last, err = a.last(ctx); err != nil {
+				return events.Result{}, err
+			}
+			return events.Result{}, a.conflict(last.Cursor(a.identity))
 		}
 	}
-	return events.Result{}, a.conflict(last.Cursor(a.identity))
 }
 
 // atEnd follows the workflow to wherever it ends.
@@ -298,7 +314,9 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 	if err != nil {
 		return events.Result{}, a.stillUnknown(attempt, err)
 	}
-	if !atEnd && !a.p.Expect.IsNewRun() {
+	run, id, afterEvent := a.p.Expect.AfterRunEvent()
+	afterEvent = afterEvent && moved.Void != nil // which is no event
+	if !atEnd && !afterEvent && !a.p.Expect.IsNewRun() {
 		return events.Result{}, a.conflict(last.Cursor(a.identity))
 	}
 	// This attempt is settled, but an earlier repetition may have gone on from
@@ -310,10 +328,14 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 	if found != nil {
 		return a.existing(found, nil)
 	}
-	if atEnd {
+	switch {
+	case atEnd:
 		return a.atEndFrom(ctx, last)
+	case afterEvent:
+		return a.afterEvent(ctx, run, id)
+	default:
+		return a.newRun(ctx)
 	}
-	return a.newRun(ctx)
 }
 
 // stillUnknown is the error of a look-up that was to settle an attempt.
