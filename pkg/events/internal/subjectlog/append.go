@@ -194,7 +194,7 @@ func (a *appending) after(ctx context.Context, c events.Cursor) (events.Result, 
 }
 
 // afterEvent appends directly after an event. No event has the empty run: then
-// it only looks for the commit id.
+// it only looks for the commit id, that of a start along the starts, too.
 func (a *appending) afterEvent(ctx context.Context, run events.RunID, id events.EventID) (events.Result, error) {
 	// Directly after the event that is expected there is no earlier attempt to
 	// look for: the store refuses this one if there is.
@@ -215,6 +215,9 @@ func (a *appending) afterEvent(ctx context.Context, run events.RunID, id events.
 		if tail.Run() != run || tail.LastEventID() != id {
 			if a.p.given {
 				found, err := a.findCommit(ctx, last, beyond)
+				if found == nil && err == nil && run == "" && a.p.opens >= 0 {
+					found, err = a.findStart(ctx, last, beyond)
+				}
 				if found != nil || err != nil {
 					return a.existing(found, err)
 				}
