@@ -397,7 +397,7 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 		var rejected *RejectedError
 		switch {
 		case errors.Is(err, ErrMoved):
-			next, err := a.standingAfter(ctx, out)
+			next, err := a.standingAfter(ctx, out, tail)
 			switch {
 			case errors.Is(err, events.ErrCorrupt):
 				return events.Result{}, nil, err
@@ -477,19 +477,23 @@ func (a *appending) checkRunIDs(ctx context.Context, tail events.Cursor) error {
 	return nil
 }
 
-// standingAfter is the commit that stands directly after the expectation.
-func (a *appending) standingAfter(ctx context.Context, out Outgoing) (*events.Commit, error) {
+// standingAfter is the commit that stands directly after the expectation, which
+// is tail.
+func (a *appending) standingAfter(ctx context.Context, out Outgoing, tail events.Cursor) (*events.Commit, error) {
 	wait := Delays()
 	for {
 		m, err := a.store.Next(ctx, out.Partition, out.Subject, out.Expected+1)
 		if err == nil {
-			c, corrupt := decode(a.p.Workflow, m)
-			if corrupt == nil {
+			c, bad := decode(a.p.Workflow, m)
+			if bad == nil && c.Hash == c.ChainHash(tail.Hash()) {
 				return c, nil
+			}
+			if bad == nil {
+				bad = corrupt(c, "its hash does not follow from the commit that the append expects, at %s", tail.Position())
 			}
 			c, err = a.Covering(ctx, a.p.Workflow, m.Position)
 			if errors.Is(err, events.ErrNotFound) {
-				return nil, corrupt
+				return nil, bad
 			}
 			return c, err
 		}
