@@ -250,6 +250,23 @@ func voidTakesNoAppendBackBehindDamage(c *scene) {
 	}
 }
 
+// coveringTrustsNoHint: the void names an earlier commit as the one before it.
+func coveringTrustsNoHint(c *scene) {
+	c.sound = false
+	w := events.Workflow{Namespace: c.ns, ID: "w"}
+	one := c.start(w)
+	two := c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
+	foreign := c.foreign(w)
+	void := c.void(w)
+	c.h.Features.Alter(c, void.Position, func(m *events.Message) { m.Header["A-Back"] = []string{fmt.Sprint(one.Position.Sequence)} })
+	if got, err := c.log.Covering(c.ctx(), w, two.Position); !errors.Is(err, events.ErrNotFound) {
+		c.Errorf("the commit at %s is covered by %+v, %v", two.Position, got, err)
+	}
+	if got, err := c.log.Covering(c.ctx(), w, foreign); err != nil || got.Position != void.Position {
+		c.Errorf("the message at %s is covered by %+v, %v", foreign, got, err)
+	}
+}
+
 // aForgedVoidOfCommitsIsCorrupt: a void with a right chain hides a commit.
 func aForgedVoidOfCommitsIsCorrupt(c *scene) {
 	w := events.Workflow{Namespace: c.ns, ID: "w"}
