@@ -343,7 +343,7 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 
 // stillUnknown is the error of a look-up that was to settle an attempt.
 func (a *appending) stillUnknown(attempt events.Attempt, err error) error {
-	if errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrWrongLog) {
+	if errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrWrongLog) || errors.Is(err, events.ErrInvalid) {
 		return err
 	}
 	return a.unknown(attempt.After, err)
