@@ -242,12 +242,12 @@ var codes = []struct {
 	is   error
 	code string
 }{
+	{events.ErrOutcomeUnknown, "outcomeUnknown"}, // whatever its cause is
 	{events.ErrConflict, "conflict"},
 	{events.ErrClosed, "closed"},
 	{events.ErrNotFound, "notFound"},
 	{events.ErrLimit, "limit"},
 	{events.ErrCommitIDReused, "commitIdReused"},
-	{events.ErrOutcomeUnknown, "outcomeUnknown"},
 	{events.ErrInvalid, "invalid"},
 	{events.ErrOverloaded, "overloaded"},
 	{events.ErrUnavailable, "unavailable"},

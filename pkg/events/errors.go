@@ -149,7 +149,9 @@ func (e *CommitIDReusedError) Error() string {
 func (e *CommitIDReusedError) Is(target error) bool { return target == ErrCommitIDReused }
 
 // OutcomeUnknownError carries what settles the append: send the same request
-// again with this commit id and this expectation.
+// again with this commit id and this expectation. Ask for it before all others:
+// by errors.Is it is what its cause is, too (ErrUnavailable, ErrOverloaded), and
+// what those say of nothing stored is true of the last attempt only.
 type OutcomeUnknownError struct {
 	Workflow    Workflow
 	CommitID    CommitID

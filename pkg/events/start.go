@@ -169,7 +169,8 @@ func (s *starting) begin(ctx context.Context) (*StartResult, Cursor, error) {
 }
 
 // nowhere is an expectation that is never met: what comes back is the append that
-// has the commit id, or where the workflow ends.
+// has the commit id, which is looked for as AtEnd and NewRun look for theirs, or
+// where the workflow ends.
 var nowhere = AfterEvent("", 0)
 
 // look gives where the workflow ends by now, after which nothing with the commit

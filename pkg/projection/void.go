@@ -27,15 +27,10 @@ func (p *partition) isVoid(ctx context.Context, cause error) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look for a void of the message at %s: %w", bad.Position, err)
 	}
-	s := stretch{before: void.Position.Sequence}
-	if len(void.Back) > 0 {
-		s.after = void.Back[0]
-	}
-	if bad.Position.Sequence <= s.after { // a hint that does not hold
-		s.after = bad.Position.Sequence - 1
-	}
+	// Not from the void's Back on, which is a hint: what could be applied is no
+	// reason to pass anything over.
 	subject := bad.Workflow.Subject()
-	p.voided[subject] = append(p.voided[subject], s)
+	p.voided[subject] = append(p.voided[subject], stretch{after: bad.Position.Sequence - 1, before: void.Position.Sequence})
 	p.logger.LogAttrs(ctx, slog.LevelWarn, "messages that are no commits are passed over: they were declared void",
 		append(place(cause), slog.String("void", void.Position.String()), slog.String("reason", string(void.Body)))...)
 	return true, nil

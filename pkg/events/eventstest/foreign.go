@@ -218,8 +218,19 @@ func aForgedMessageBreaksTheChain(c *scene) {
 		Workflow: w, Kind: events.KindEvents, ID: "forged", Back: at.Cursor.Back(), Body: body,
 		Run: events.Segment{Run: at.RunID, First: 2, Last: 2, Type: "T", Before: 1, After: 1, Size: at.Cursor.Size() + 10, RunFirst: at.Cursor.RunFirst()},
 	}
-	seq := c.h.Put(c, at.Position.Partition, w.Subject(), events.EncodeHeader(&forged), body)
-	broken(c, w, "", events.Position{Partition: at.Position.Partition, Sequence: seq})
+	position := events.Position{Partition: at.Position.Partition, Sequence: c.h.Put(c, at.Position.Partition, w.Subject(), events.EncodeHeader(&forged), body)}
+	broken(c, w, "", position)
+	// Whoever knows what it should follow does not take it for a commit.
+	r := events.Request{Workflow: w, Expect: events.After(at.Cursor), CommitID: "forged", Events: signals(1, "s")}
+	got := refused[*events.CorruptError](c, r, events.ErrCorrupt)
+	if got.Position != position {
+		c.Errorf("error is %+v, want one at %s", got, position)
+	}
+	voided(c, c.void(w), position)
+	refused[*events.ConflictError](c, r, events.ErrConflict)
+	r.Expect = events.AtEnd()
+	c.append(r)
+	CheckWorkflow(c, c.log, w)
 }
 
 // aBodyThatIsNoHistory: an envelope and a hash that are right around a body

@@ -253,10 +253,8 @@ func (m *modelled) settle(t *rapid.T) {
 	// It was not stored, so it is an append like any other, but for what it was
 	// tried against: an expectation that named a history still means that one.
 	attempt, _ := r.Expect.Attempted()
-	_, _, afterEvent := r.Expect.AfterRunEvent()
-	_, after := r.Expect.AfterCursor()
 	want := due(w, r)
-	if afterEvent || after {
+	if _, after := r.Expect.AfterCursor(); after {
 		want = nil
 		if attempt.After.Position() != w.tail().Position() {
 			want = events.ErrConflict

@@ -69,6 +69,12 @@ func (c *scene) overloaded(log events.Log, end func(), r events.Request) *events
 	if doubt.CommitID != "unknown" || !errors.Is(err, events.ErrOverloaded) {
 		c.Errorf("error of a repetition is %+v", doubt)
 	}
+	// Without the commit id it could never be settled.
+	unknown.CommitID = ""
+	_, err = log.Append(c.ctx(), unknown)
+	if invalid := as[*events.InvalidError](c, err, events.ErrInvalid, "a repetition without a commit id"); invalid.Field != "commitId" {
+		c.Errorf("error of a repetition without a commit id is %+v", invalid)
+	}
 	end()
 	if res, err := log.Append(c.ctx(), r); err != nil || res.Existed {
 		c.Errorf("once the others have ended: %+v, %v", res, err)

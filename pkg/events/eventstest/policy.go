@@ -56,6 +56,7 @@ func policyCases() []testCase {
 	return append(cases, named(
 		startOrUseExisting, terminateAndStartByPolicy, rejectDuplicate, failedOnlyFollowsAFailure, signalWithStart,
 		startKeepsTheTerminationThatWasGiven, startRefusesBadRequestsByField, startSaysWhatElseIsWrong, startIdWithOtherContentIsRefused,
+		startIsLookedForAlongTheStarts,
 	)...)
 }
 
@@ -559,5 +560,31 @@ func startIdWithOtherContentIsRefused(c *scene) {
 		if got := c.countCommits(w); got != n {
 			c.Errorf("%s: %d commits, want %d", y.name, got, n)
 		}
+	}
+}
+
+// startIsLookedForAlongTheStarts: a start that is repeated is found however many
+// commits its run has had since, whichever way it took.
+func startIsLookedForAlongTheStarts(c *scene) {
+	for _, y := range ways {
+		if strings.HasPrefix(y.name, "signal with start") {
+			continue // is looked for as a signal is
+		}
+		log := c.h.Open(c, Options{LookBack: 4})
+		r := y.prepare(c, y.name, "a word")
+		first, err := y.start(c.ctx(), log, r)
+		if err != nil {
+			c.Fatalf("%s: %v", y.name, err)
+		}
+		for range 8 {
+			c.append(events.Request{Workflow: r.Workflow, Expect: events.AtEnd(), Events: signals(1, "later")})
+		}
+		first.Existed = true
+		again, err := y.start(c.ctx(), log, r)
+		if err != nil {
+			c.Errorf("%s, repeated: %v", y.name, err)
+			continue
+		}
+		c.same(y.name+", repeated", first, again)
 	}
 }

@@ -387,6 +387,12 @@ func aResetOfUnknownOutcomeIsSettled(c *scene) {
 			}
 			doubt := doubtfully(c, r, fault, 0)
 			r.Expect, r.CommitID = doubt.Expectation, doubt.CommitID
+			// Sent back with a base that is none, it would be in doubt for ever.
+			other := r
+			other.Base = &events.Base{Run: "one", Event: 20}
+			if got := refused[*events.InvalidError](c, other, events.ErrInvalid); got.Field != "base.event" {
+				c.Errorf("%s: error is %+v", w, got)
+			}
 			res := c.append(r)
 			if res.Existed != stored || res.FirstEventID != 3 || len(c.history(w, res.RunID)) != 3 || len(c.commitsWith(w, r.CommitID)) != 1 {
 				c.Errorf("%s: settled as %+v", w, res)

@@ -141,7 +141,7 @@ func groups(h Harness) []group {
 		out = append(out, group{"heartbeats' age", heartbeatAgeCases()})
 	}
 	if f.Alter != nil {
-		out = append(out, group{"altered", alteredCases()})
+		out = append(out, group{"altered", append(alteredCases(), named(voidTakesNoAppendBackBehindDamage, coveringTrustsNoHint)...)})
 	}
 	return out
 }

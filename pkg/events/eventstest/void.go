@@ -224,6 +224,49 @@ func voidTakesNoAppendBack(c *scene) {
 	}
 }
 
+// voidTakesNoAppendBackBehindDamage: the commit that an append followed is
+// damaged so that it is none any more. The append, which looks right by itself, is
+// one that somebody knows to be stored.
+func voidTakesNoAppendBackBehindDamage(c *scene) {
+	for _, n := range []int{1, 2} { // commits behind the damage
+		for _, first := range []bool{false, true} {
+			c.sound = false
+			w := events.Workflow{Namespace: c.ns, ID: fmt.Sprint("w", n, first)}
+			damaged := c.start(w)
+			if !first {
+				damaged = c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
+			}
+			next := c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
+			for range n - 1 {
+				c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
+			}
+			c.h.Features.Alter(c, damaged.Position, func(m *events.Message) { m.Header = events.Header{} })
+			_, err := c.log.Void(c.ctx(), events.VoidRequest{Workflow: w})
+			got := as[*events.NotVoidableError](c, err, events.ErrNotVoidable, "void")
+			if got.Position != next.Position {
+				c.Errorf("error is %+v, want one about %s behind %s", got, next.Position, damaged.Position)
+			}
+		}
+	}
+}
+
+// coveringTrustsNoHint: the void names an earlier commit as the one before it.
+func coveringTrustsNoHint(c *scene) {
+	c.sound = false
+	w := events.Workflow{Namespace: c.ns, ID: "w"}
+	one := c.start(w)
+	two := c.append(events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
+	foreign := c.foreign(w)
+	void := c.void(w)
+	c.h.Features.Alter(c, void.Position, func(m *events.Message) { m.Header["A-Back"] = []string{fmt.Sprint(one.Position.Sequence)} })
+	if got, err := c.log.Covering(c.ctx(), w, two.Position); !errors.Is(err, events.ErrNotFound) {
+		c.Errorf("the commit at %s is covered by %+v, %v", two.Position, got, err)
+	}
+	if got, err := c.log.Covering(c.ctx(), w, foreign); err != nil || got.Position != void.Position {
+		c.Errorf("the message at %s is covered by %+v, %v", foreign, got, err)
+	}
+}
+
 // aForgedVoidOfCommitsIsCorrupt: a void with a right chain hides a commit.
 func aForgedVoidOfCommitsIsCorrupt(c *scene) {
 	w := events.Workflow{Namespace: c.ns, ID: "w"}
@@ -287,8 +330,15 @@ func appendsFromBeforeAVoid(c *scene) {
 	w = c.workflow("first")
 	c.foreign(w)
 	empty := c.void(w)
-	_, err := c.log.Append(c.ctx(), events.Request{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")})
-	notFound(c, err, events.NotFoundError{Workflow: w})
+	for range 2 { // the second time the handle has seen the end
+		for _, r := range []events.Request{
+			{Workflow: w, Expect: events.AtEnd(), Events: signals(1, "s")},
+			{Workflow: w, Expect: events.AfterEvent("", 0), Events: list(started("T"))},
+		} {
+			_, err := c.log.Append(c.ctx(), r)
+			notFound(c, err, events.NotFoundError{Workflow: w})
+		}
+	}
 	if empty.Cursor.Run() != "" || empty.Cursor.IsZero() {
 		c.Errorf("cursor is %s", empty.Cursor)
 	}
@@ -483,7 +533,7 @@ func aVoidOfUnknownOutcomeIsSettled(c *scene) {
 // somebody writes past the library, and somebody mends that.
 func anAppendIsSettledPastAVoid(c *scene) {
 	for fault, stored := range map[Fault]bool{LoseMessage: false, LoseAck: true} {
-		for _, kind := range []string{"first run", "first run of all", "after", "at end"} {
+		for _, kind := range []string{"first run", "first run of all", "after", "after an event", "at end"} {
 			w := c.workflow(fmt.Sprintf("%s, stored %t", kind, stored))
 			r := events.Request{Workflow: w, CommitID: "mine", Events: signals(1, "mine")}
 			switch kind {
@@ -494,10 +544,13 @@ func anAppendIsSettledPastAVoid(c *scene) {
 				}
 			case "after":
 				r.Expect = events.After(c.start(w).Cursor)
+			case "after an event":
+				r.Expect = events.AfterEvent(c.start(w).RunID, 1)
 			default:
 				c.start(w)
 				r.Expect = events.AtEnd()
 			}
+			expect := r.Expect
 			doubt := doubtfully(c, r, fault, 0)
 			c.foreign(w)
 			r.Expect = doubt.Expectation
@@ -509,6 +562,19 @@ func anAppendIsSettledPastAVoid(c *scene) {
 			c.void(w)
 			if !stored && kind == "after" {
 				refused[*events.ConflictError](c, r, events.ErrConflict)
+				continue
+			}
+			if !stored && kind == "after an event" {
+				// The void is no event: a repetition that knows nothing of the
+				// attempt is stored behind it.
+				again := r
+				again.Expect = expect
+				if res := c.append(again); res.Existed {
+					c.Errorf("%s: %+v, and it was not stored", w, res)
+				}
+				if res := c.append(r); !res.Existed {
+					c.Errorf("%s: settled as %+v, and a repetition was stored", w, res)
+				}
 				continue
 			}
 			if res := c.append(r); res.Existed != stored {

@@ -193,30 +193,49 @@ func (a *appending) after(ctx context.Context, c events.Cursor) (events.Result, 
 	return events.Result{}, a.conflict(last.Cursor(a.identity))
 }
 
+// afterEvent appends directly after an event. No event has the empty run: then
+// it only looks for the commit id, that of a start along the starts, too.
 func (a *appending) afterEvent(ctx context.Context, run events.RunID, id events.EventID) (events.Result, error) {
 	// Directly after the event that is expected there is no earlier attempt to
 	// look for: the store refuses this one if there is.
 	beyond := all
-	if c, ok := a.cache.get(a.p.Workflow, a.store.Generation(), time.Now()); ok && c.Run() == run && c.LastEventID() == id {
+	if c, ok := a.cache.get(a.p.Workflow, a.store.Generation(), time.Now()); ok && run != "" && c.Run() == run && c.LastEventID() == id {
 		if res, done, err := a.fromCache(ctx, c); done {
 			return res, err
 		}
 		beyond = c.Position().Sequence
 	}
 	ctx = a.bounded(ctx)
-	last, err := a.newest(ctx)
-	if err != nil {
-		return events.Result{}, err
-	}
-	if last.Run.Run == run && last.Run.Last == id {
-		return a.after(ctx, last.Cursor(a.identity))
-	}
-	if a.p.given {
-		if found, err := a.findCommit(ctx, last, beyond); found != nil || err != nil {
-			return a.existing(found, err)
+	for {
+		last, err := a.newest(ctx)
+		if err != nil {
+			return events.Result{}, err
+		}
+		tail := last.Cursor(a.identity)
+		if tail.Run() != run || tail.LastEventID() != id {
+			if a.p.given {
+				found, err := a.findCommit(ctx, last, beyond)
+				if found == nil && err == nil && run == "" && a.p.opens >= 0 {
+					found, err = a.findStart(ctx, last, beyond)
+				}
+				if found != nil || err != nil {
+					return a.existing(found, err)
+				}
+			}
+			return events.Result{}, a.conflict(tail)
+		}
+		res, moved, err := a.settle(ctx, tail)
+		if moved == nil || err != nil {
+			return res, err
+		}
+		beyond = tail.Position().Sequence
+		if moved.Void == nil { // a void is no event: what is expected still holds behind it
+			if last, err = a.last(ctx); err != nil {
+				return events.Result{}, err
+			}
+			return events.Result{}, a.conflict(last.Cursor(a.identity))
 		}
 	}
-	return events.Result{}, a.conflict(last.Cursor(a.identity))
 }
 
 // atEnd follows the workflow to wherever it ends.
@@ -281,9 +300,6 @@ func (a *appending) notThatRun(ctx context.Context, last *events.Commit, run eve
 // settleAttempt sends again what ended unknown, against the same expectation,
 // and goes on as the expectation says once that is settled.
 func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (events.Result, error) {
-	if !a.p.given {
-		return events.Result{}, &events.InvalidError{Field: "commitId", Reason: "is empty: an expectation of an unknown outcome goes with the commit id of that append"}
-	}
 	if !attempt.After.IsZero() {
 		if err := a.checkCursor(attempt.After); err != nil {
 			return events.Result{}, err
@@ -301,7 +317,9 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 	if err != nil {
 		return events.Result{}, a.stillUnknown(attempt, err)
 	}
-	if !atEnd && !a.p.Expect.IsNewRun() {
+	run, id, afterEvent := a.p.Expect.AfterRunEvent()
+	afterEvent = afterEvent && moved.Void != nil // which is no event
+	if !atEnd && !afterEvent && !a.p.Expect.IsNewRun() {
 		return events.Result{}, a.conflict(last.Cursor(a.identity))
 	}
 	// This attempt is settled, but an earlier repetition may have gone on from
@@ -313,15 +331,19 @@ func (a *appending) settleAttempt(ctx context.Context, attempt events.Attempt) (
 	if found != nil {
 		return a.existing(found, nil)
 	}
-	if atEnd {
+	switch {
+	case atEnd:
 		return a.atEndFrom(ctx, last)
+	case afterEvent:
+		return a.afterEvent(ctx, run, id)
+	default:
+		return a.newRun(ctx)
 	}
-	return a.newRun(ctx)
 }
 
 // stillUnknown is the error of a look-up that was to settle an attempt.
 func (a *appending) stillUnknown(attempt events.Attempt, err error) error {
-	if errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrWrongLog) {
+	if errors.Is(err, events.ErrCorrupt) || errors.Is(err, events.ErrWrongLog) || errors.Is(err, events.ErrInvalid) {
 		return err
 	}
 	return a.unknown(attempt.After, err)
@@ -375,7 +397,7 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 		var rejected *RejectedError
 		switch {
 		case errors.Is(err, ErrMoved):
-			next, err := a.standingAfter(ctx, out)
+			next, err := a.standingAfter(ctx, out, tail)
 			switch {
 			case errors.Is(err, events.ErrCorrupt):
 				return events.Result{}, nil, err
@@ -455,19 +477,23 @@ func (a *appending) checkRunIDs(ctx context.Context, tail events.Cursor) error {
 	return nil
 }
 
-// standingAfter is the commit that stands directly after the expectation.
-func (a *appending) standingAfter(ctx context.Context, out Outgoing) (*events.Commit, error) {
+// standingAfter is the commit that stands directly after the expectation, which
+// is tail.
+func (a *appending) standingAfter(ctx context.Context, out Outgoing, tail events.Cursor) (*events.Commit, error) {
 	wait := Delays()
 	for {
 		m, err := a.store.Next(ctx, out.Partition, out.Subject, out.Expected+1)
 		if err == nil {
-			c, corrupt := decode(a.p.Workflow, m)
-			if corrupt == nil {
+			c, bad := decode(a.p.Workflow, m)
+			if bad == nil && c.Hash == c.ChainHash(tail.Hash()) {
 				return c, nil
+			}
+			if bad == nil {
+				bad = corrupt(c, "its hash does not follow from the commit that the append expects, at %s", tail.Position())
 			}
 			c, err = a.Covering(ctx, a.p.Workflow, m.Position)
 			if errors.Is(err, events.ErrNotFound) {
-				return nil, corrupt
+				return nil, bad
 			}
 			return c, err
 		}

@@ -120,12 +120,12 @@ func (l *Log) Covering(ctx context.Context, w events.Workflow, p events.Position
 		if err != nil {
 			return nil, Unavailable(err)
 		}
-		before := j.suspects
+		before, prev := j.suspects, j.prev
 		c := j.next(m)
 		if c == nil || m.Position.Sequence <= p.Sequence {
 			continue
 		}
-		if before == 0 || len(c.Back) > 0 && c.Back[0] >= p.Sequence {
+		if before == 0 || prev != nil && prev.Position.Sequence >= p.Sequence {
 			break // the message is a commit
 		}
 		return c, nil

@@ -99,6 +99,9 @@ func prepare(r events.Request, limits events.Limits, now time.Time) (*prepared, 
 		return nil, err
 	}
 	if a, ok := r.Expect.Attempted(); ok {
+		if !p.given {
+			return nil, &events.InvalidError{Field: "commitId", Reason: "is empty: an expectation of an unknown outcome goes with the commit id of that append"}
+		}
 		if !a.Time.IsZero() {
 			p.time = a.Time
 		}

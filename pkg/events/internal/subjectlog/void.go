@@ -33,10 +33,14 @@ func (l *Log) Void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 // never will be stored.
 func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult, error) {
 	wait := Delays()
-	unsettled := false
+	unsettled := false // an attempt may be stored, or may yet be
+	moved := false     // none will be any more: the next look says what is stored
 	fail := func(err error) (events.VoidResult, error) {
-		if unsettled {
-			return events.VoidResult{}, &events.OutcomeUnknownError{Workflow: r.Workflow, CommitID: r.CommitID, Cause: err}
+		switch {
+		case unsettled:
+			err = &events.OutcomeUnknownError{Workflow: r.Workflow, CommitID: r.CommitID, Cause: err}
+		case errors.Is(err, context.Canceled) && !events.SafeToRetry(err):
+			err = &unavailableError{cause: err}
 		}
 		return events.VoidResult{}, err
 	}
@@ -53,6 +57,9 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 		if s.stored != nil {
 			return s.result(l, s.stored, true), nil
 		}
+		if moved {
+			unsettled, moved = false, false
+		}
 		c, err := s.commit(l)
 		if err != nil {
 			return events.VoidResult{}, err
@@ -68,11 +75,10 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 			c.Position = events.Position{Partition: out.Partition, Sequence: seq}
 			return s.result(l, c, false), nil
 		case errors.Is(err, ErrMoved):
-			unsettled = false // no attempt so far is stored, unless the next look finds it
+			moved = true
 			if ctx.Err() == nil {
 				continue
 			}
-			unsettled = true
 		case errors.As(err, &rejected) && !unsettled:
 			return events.VoidResult{}, &events.LimitError{
 				Workflow: r.Workflow, What: "bytes of a void", Got: int64(len(c.Body)), Remedy: "the server " + rejected.Error(),
@@ -100,8 +106,8 @@ type survey struct {
 	count  uint64                 // of them
 	end    uint64                 // sequence of the last
 	// before is the last suspect as the commit that it would be, nil if it
-	// would be none; followed is the first suspect that follows from the one
-	// before it.
+	// would be none; followed is the first suspect that was appended behind
+	// another message than the last commit.
 	before, followed *events.Commit
 	// stored is the commit that has the request's id.
 	stored *events.Commit
@@ -143,10 +149,24 @@ func (s *survey) suspect(m events.Message, c *events.Commit, why error) {
 		}
 		s.voided = append(s.voided, events.VoidedMessage{Position: m.Position, Time: m.Time, Reason: reason})
 	}
-	if c != nil && s.before != nil && s.followed == nil && follows(s.before, c) == nil {
+	if c != nil && s.followed == nil && s.wasAppended(c) {
 		s.followed = c
 	}
 	s.before = c
+}
+
+// wasAppended reports whether a suspect, by its envelope, follows another message
+// than the last commit, or did when it was stored: that one was a commit when the
+// suspect was appended to it. A void appends nothing.
+func (s *survey) wasAppended(c *events.Commit) bool {
+	if s.before != nil && follows(s.before, c) == nil {
+		return true
+	}
+	var end uint64
+	if s.prev != nil {
+		end = s.prev.Position.Sequence
+	}
+	return c.Void == nil && len(c.Back) > 0 && c.Back[0] != end
 }
 
 // commit is the void of what was found, or says why there can be none.
@@ -157,7 +177,7 @@ func (s *survey) commit(l *Log) (*events.Commit, error) {
 	case s.followed != nil:
 		return nil, &events.NotVoidableError{
 			Workflow: s.r.Workflow, Position: s.followed.Position,
-			Reason: fmt.Sprintf("the commit at %s follows the message at %s, so a void would take back what was appended; that message was altered, or commits before it are gone", s.followed.Position, s.voided[0].Position),
+			Reason: fmt.Sprintf("the commit at %s was appended behind another message than the last commit, so a void would take back what was appended; that message was altered, or commits are gone", s.followed.Position),
 		}
 	}
 	c := &events.Commit{
