@@ -101,7 +101,7 @@ func Append(ctx context.Context, o AppendOptions, each func(Result) error) error
 		}
 	}
 	if left == 0 {
-		return fmt.Errorf("%w: %s", ErrNoCase, o.Filter)
+		return fmt.Errorf("%w: %s matches none of %s, …", ErrNoCase, o.Filter, cases[0])
 	}
 	if o.Duration == 0 {
 		o.Duration = 5 * time.Second
@@ -122,6 +122,9 @@ func Append(ctx context.Context, o AppendOptions, each func(Result) error) error
 				}
 				left--
 				r, err := appendCase(ctx, c, s, log, length, n)
+				if ctx.Err() != nil {
+					return context.Cause(ctx) // and not of the appends that it ended
+				}
 				if err != nil {
 					return fmt.Errorf("%s: %w", c, err)
 				}

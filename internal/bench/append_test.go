@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"math"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
 )
 
@@ -113,8 +115,31 @@ func TestAppendOnAGivenServer(t *testing.T) {
 			t.Errorf("stream %d has %+v, %v", p, b, err)
 		}
 	}
+	// Nor what is left of one that is damaged.
+	if err := js.DeleteStream(t.Context(), natslog.StreamName(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Append(t.Context(), o, func(Result) error { return nil }); !errors.Is(err, ErrLogThere) {
+		t.Errorf("with the rest of a log there: %v", err)
+	}
+	for _, name := range []string{natslog.StreamName(1), natslog.HeartbeatStream} {
+		if _, err := js.Stream(t.Context(), name); err != nil {
+			t.Errorf("stream %s: %v", name, err)
+		}
+	}
 	o.Filter = regexp.MustCompile("writers=2/")
 	if err := Append(t.Context(), o, func(Result) error { return nil }); !errors.Is(err, ErrNoCase) {
 		t.Errorf("a filter that matches nothing gave %v", err)
+	}
+}
+
+// Who interrupts a benchmark reads that, and not that an append has an unknown outcome.
+func TestAppendInterruptedSaysSo(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	time.AfterFunc(300*time.Millisecond, func() { cancel(enough) })
+	o := AppendOptions{Filter: regexp.MustCompile("writers=1/events=1/replicas=1/fsync=default"), Duration: time.Hour}
+	if err := Append(ctx, o, func(Result) error { return nil }); !errors.Is(err, enough) || errors.Is(err, events.ErrOutcomeUnknown) {
+		t.Errorf("interrupted: %v", err)
 	}
 }

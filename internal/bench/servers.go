@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -90,13 +91,7 @@ func given(ctx context.Context, connect func() (*nats.Conn, error)) (*servers, e
 	}
 	js, err := jetstream.New(nc)
 	if err == nil {
-		_, err = js.Stream(ctx, natslog.StreamName(0))
-		switch {
-		case errors.Is(err, jetstream.ErrStreamNotFound):
-			err = nil
-		case err == nil:
-			err = fmt.Errorf("%w: stream %s", ErrLogThere, natslog.StreamName(0))
-		}
+		err = noLog(ctx, js)
 	}
 	if err != nil {
 		nc.Close()
@@ -106,6 +101,19 @@ func given(ctx context.Context, connect func() (*nats.Conn, error)) (*servers, e
 		defer nc.Close()
 		return deleteLog(context.WithoutCancel(ctx), js)
 	}}, nil
+}
+
+// noLog fails with ErrLogThere if there is any stream of a log, also of one that is
+// damaged or not restored yet: all of them would be deleted in the end.
+func noLog(ctx context.Context, js jetstream.JetStream) (err error) {
+	prefix := strings.TrimRight(natslog.StreamName(0), "0")
+	names := js.StreamNames(ctx)
+	for name := range names.Name() {
+		if strings.HasPrefix(name, prefix) && err == nil {
+			err = fmt.Errorf("%w: stream %s", ErrLogThere, name)
+		}
+	}
+	return errors.Join(err, names.Err())
 }
 
 // deleteLog deletes the streams that were made for the benchmark.

@@ -52,7 +52,7 @@ the milliseconds of one append.`,
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "how long each case is measured, ours and raw each")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if o.Duration <= 0 {
-			return usagef("--duration is %s", o.Duration)
+			return usagef("--duration is %s, it is more than 0", o.Duration)
 		}
 		if filter != "" {
 			var err error

@@ -31,9 +31,7 @@ func (x *examination) nats(ctx context.Context) events.Log {
 		return nil
 	}
 	log, streams := x.log(ctx, nc, js, servers)
-	if err == nil { // else that is a problem already
-		x.durability(nc, servers, wiring.Replicas(streams))
-	}
+	x.durability(nc, servers, wiring.Replicas(streams), err)
 	x.natsClock(servers, streams)
 	x.accountStorage(ctx, js)
 	x.serverStorage(servers)

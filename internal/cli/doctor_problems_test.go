@@ -440,10 +440,14 @@ func TestDoctorLooksAtEveryServer(t *testing.T) {
 	finds(t, found, "server storage", doubtful, "(?m)^n1: 850 bytes of 1,000", "(?m)^n3: 850", "max_file_store")
 
 	x := &examination{app: newApp(Streams{})}
-	x.durability(testenv.Connect(t, url), []wiring.Server{{JetStream: &wiring.ServerStore{}, Source: "test"}}, 3)
+	x.durability(testenv.Connect(t, url), []wiring.Server{{JetStream: &wiring.ServerStore{}, Source: "test"}}, 3, nil)
 	finds(t, x.found, "durability", doubtful, "lose power together")
 
-	finds(t, examine(t, url, func(x *examination) { x.servers.Monitors = []string{"http://127.0.0.1:1"} }), "servers", problematic, "monitoring port")
+	for monitor, says := range map[string]string{"http://127.0.0.1:1": "connection refused", "127.0.0.1:8222": `"127.0.0.1:8222" is no URL such as http://127.0.0.1:8222`} {
+		found := examine(t, url, func(x *examination) { x.servers.Monitors = []string{monitor} })
+		finds(t, found, "servers", problematic, "monitoring port", says)
+		finds(t, found, "durability", fine, "unknown: see servers")
+	}
 }
 
 // Whatever the doctor may find is explained.

@@ -69,9 +69,12 @@ func (x *examination) payload(nc *nats.Conn, servers []wiring.Server) {
 }
 
 // durability says in which mode acknowledgements are given. Replicas is 0 if
-// it is not known.
-func (x *examination) durability(nc *nats.Conn, servers []wiring.Server, replicas int) {
+// it is not known; silent is why servers that were asked have not answered.
+func (x *examination) durability(nc *nats.Conn, servers []wiring.Server, replicas int, silent error) {
 	d := x.servers.DurabilityOf(nc, servers)
+	if silent != nil {
+		d.Why = "see servers"
+	}
 	const remedy = ": set sync_interval: always in the servers' configuration, as deploy/nats does"
 	switch {
 	case d.Mode() != "interval":

@@ -96,6 +96,22 @@ func (x *examination) heartbeatLag(ctx context.Context, log events.Log, store *p
 	}
 }
 
+// obstacle says why a projector stops before a message; empty: it does not, as far
+// as the message alone and the voids behind it tell.
+func obstacle(ctx context.Context, log events.Log, m events.Message) string {
+	if _, err := events.Decode(m); err == nil {
+		return ""
+	}
+	w, err := events.ParseSubject(m.Subject)
+	if err != nil {
+		return fmt.Sprintf("the projector stops before %s, whose subject is no workflow's: %s", m.Position, m.Subject)
+	}
+	if _, err := log.Covering(ctx, w, m.Position); !errors.Is(err, events.ErrNotFound) && !errors.Is(err, events.ErrCorrupt) {
+		return "" // it is void, or cannot be asked for now
+	}
+	return fmt.Sprintf("the projector stops before %s, which is no commit of %s: annals log void, then start the projector again", m.Position, w)
+}
+
 // lag holds the checkpoints against the log: they fit, and are not far behind.
 func (x *examination) lag(ctx context.Context, log events.Log, checkpoints []projection.Checkpoint) {
 	id := log.Identity()
@@ -129,8 +145,16 @@ func (x *examination) lag(ctx context.Context, log events.Log, checkpoints []pro
 		m, err := log.Message(ctx, next)
 		if errors.Is(err, events.ErrNotFound) {
 			bad = append(bad, fmt.Sprintf("the log has nothing at %s, which comes next", next))
-		} else if err == nil && (oldest.IsZero() || m.Time.Before(oldest)) {
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		if oldest.IsZero() || m.Time.Before(oldest) {
 			oldest = m.Time
+		}
+		if what := obstacle(ctx, log, m); what != "" {
+			bad = append(bad, what)
 		}
 	}
 	value := "has everything"

@@ -52,6 +52,9 @@ Exit code 1 on any difference; 3 where a file is damaged or another log's.`,
 		if write.Window < 1 {
 			return usagef("--window is %d, it is at least 1", write.Window)
 		}
+		if out == "" {
+			return usagef("--out is empty: name a FILE, or - for standard output")
+		}
 		if len(check) == 0 && c.Flags().Changed("output") {
 			return usagef("--output is for --check: heads are written in a form of their own")
 		}

@@ -32,6 +32,9 @@ Exit code 1 where the folder is refused, and for --check where anything is damag
 	c.Flags().BoolVar(&check, "check", false, "check the backup in the folder instead")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if args[0] == "" {
+			return errNoFolder
+		}
 		if check {
 			return a.checkBackup(c, o, args[0])
 		}
@@ -52,6 +55,10 @@ Exit code 1 where the folder is refused, and for --check where anything is damag
 	}
 	return c
 }
+
+// errNoFolder keeps an empty DIR, say of a variable that is not set, from being the
+// current folder.
+var errNoFolder = usagef("DIR is empty: name a folder")
 
 // backedUp is `log backup -o json`.
 type backedUp struct {
@@ -84,7 +91,8 @@ func (a *app) printBackup(o *output, r backup.Report, took time.Duration) error 
 	return t.flush()
 }
 
-// backupChecked is `log backup --check -o json`.
+// backupChecked is `log backup --check -o json`. Where anything is damaged, nothing is
+// counted.
 type backupChecked struct {
 	LogID       string       `json:"logId"`
 	Epoch       uint32       `json:"epoch"`
@@ -163,10 +171,12 @@ func (a *app) printBackupChecked(o *output, v backupChecked) error {
 		t.row("log", v.LogID)
 		t.row("epoch", v.Epoch)
 		t.row("taken", v.Taken)
-		t.row("commits", v.Commits)
-		t.row("events", v.Events)
-		t.row("runs", v.Runs)
-		t.row("heartbeats", v.Heartbeats)
+		if len(v.Damaged) == 0 { // else nothing was counted
+			t.row("commits", v.Commits)
+			t.row("events", v.Events)
+			t.row("runs", v.Runs)
+			t.row("heartbeats", v.Heartbeats)
+		}
 		t.row("damaged", len(v.Damaged))
 		t.row("differences", int64(len(v.Differences))+v.Unlisted)
 		if err := t.flush(); err != nil {

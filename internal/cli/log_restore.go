@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/backup"
 	"github.com/annals-io/annals/pkg/events/natslog"
 )
@@ -17,9 +18,11 @@ func logRestoreCommand(a *app) *cobra.Command {
 		Use:   "restore DIR",
 		Short: "Make a log of a backup, where there is none",
 		Long: `Makes the log that a folder is the backup of: the same commits at the same positions, in a new epoch, so that
-whatever has a cursor, a position or tables of the log as it was is refused. Rebuild the tables afterwards.
+whatever has a cursor, a position or tables of the log as it was is refused. Rebuild the tables afterwards: drop
+the schema annals, then projector migrate and projector run.
 Where there is a log already, unless it is empty, nothing is done. The backup's checksums are checked first.
 
+It takes a NATS server on which nothing has a log open: annals dev has its own open for as long as it runs.
 Stop all that appends before. Until the last step the streams are no log and nobody reaches them; if it is
 killed before, nothing opens them: --resume goes on with it, or delete the streams ANNALS_* and begin anew.
 
@@ -33,6 +36,9 @@ anew; those that the log would have forgotten by now are left out.`,
 	c.Flags().BoolVar(&restore.Resume, "resume", false, "go on with a restore from this folder that was not completed")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if args[0] == "" {
+			return errNoFolder
+		}
 		if c.Flags().Changed("replicas") && restore.Replicas == 0 {
 			return usagef("--replicas is at least 1")
 		}
@@ -45,6 +51,10 @@ anew; those that the log would have forgotten by now are left out.`,
 			return err
 		}
 		a.onClose(nc.Close)
+		// Else the log would be there, and no program could open it.
+		if need := natslog.NeedPayload(events.Limits{}); nc.MaxPayload() < need {
+			return fmt.Errorf("max_payload of the server is %d, a log needs at least %d bytes: set max_payload: 4MB in its configuration", nc.MaxPayload(), need)
+		}
 		js, err := jetstream.New(nc)
 		if err != nil {
 			return err
@@ -90,6 +100,6 @@ func (a *app) printRestored(o *output, r natslog.RestoreReport, m *backup.Manife
 	if err := t.flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(a.out, "\nThe tables are of the log as it was: rebuild them.")
+	fmt.Fprintln(a.out, "\nThe tables are of the log as it was: rebuild them (drop the schema annals, projector migrate, projector run).")
 	return nil
 }

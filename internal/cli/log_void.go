@@ -115,5 +115,6 @@ func (a *app) printVoid(o *output, r events.VoidResult) error {
 	if more := v.Messages - uint64(len(v.Voided)); more > 0 {
 		fmt.Fprintf(a.out, "and %s more\n", plural(int64(more), "message"))
 	}
+	fmt.Fprintln(a.out, "\nA projector that has stopped before them goes on when it is started again.")
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 
@@ -40,14 +39,14 @@ func FindReplicas(ctx context.Context, nc *nats.Conn, monitors []string, id even
 		return all, nil
 	}
 	for _, m := range monitors {
-		url := strings.TrimSuffix(m, "/") + "/jsz?streams=true&config=true"
-		text, err := fetchMonitor(ctx, url)
+		const page = "/jsz?streams=true&config=true"
+		text, err := fetchMonitor(ctx, m, page)
 		if err != nil {
 			return nil, err
 		}
 		these, err := parseJsz(text, id)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", url, err)
+			return nil, fmt.Errorf("%s: %w", monitorURL(m, page), err)
 		}
 		all = append(all, these...)
 	}

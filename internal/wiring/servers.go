@@ -55,17 +55,23 @@ func FindServers(ctx context.Context, nc *nats.Conn, monitors []string, now func
 }
 
 func askMonitor(ctx context.Context, base string, now func() time.Time) (Server, error) {
-	url := strings.TrimSuffix(base, "/") + "/varz"
+	const page = "/varz"
 	before := now()
-	text, err := fetchMonitor(ctx, url)
+	text, err := fetchMonitor(ctx, base, page)
 	if err != nil {
 		return Server{}, err
 	}
-	return parseVarz(text, url, before, now())
+	return parseVarz(text, monitorURL(base, page), before, now())
 }
 
+func monitorURL(base, page string) string { return strings.TrimSuffix(base, "/") + page }
+
 // fetchMonitor gets a page of a monitoring port.
-func fetchMonitor(ctx context.Context, url string) ([]byte, error) {
+func fetchMonitor(ctx context.Context, base, page string) ([]byte, error) {
+	if !strings.HasPrefix(base, "http://") && !strings.HasPrefix(base, "https://") {
+		return nil, fmt.Errorf("monitoring port: %q is no URL such as http://127.0.0.1:8222", base)
+	}
+	url := monitorURL(base, page)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("monitoring port: %w", err)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -131,6 +132,7 @@ func (w *writing) run(ctx context.Context) (Report, error) {
 		})
 	}
 	if err := g.Wait(); err != nil {
+		w.undo(m)
 		return Report{}, err
 	}
 	w.report.Messages, w.report.Bytes = m.Messages()-messages, m.Bytes()-bytes
@@ -411,7 +413,7 @@ func (w *writing) clean(m *Manifest) error {
 		}
 		folder := filepath.Join(w.dir, c.Name)
 		entries, err := os.ReadDir(folder)
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		for _, e := range entries {
@@ -425,6 +427,20 @@ func (w *writing) clean(m *Manifest) error {
 		}
 	}
 	return nil
+}
+
+// undo removes the files of a run that goes no further, before there is a manifest
+// that names them: a disk that is full has room again. What cannot be removed the
+// next run removes.
+func (w *writing) undo(m *Manifest) {
+	kept := w.old
+	if kept == nil {
+		kept = &Manifest{Streams: slices.Clone(m.Streams), Heartbeats: m.Heartbeats}
+		for c := range kept.all() {
+			c.Segments = nil
+		}
+	}
+	_ = w.clean(kept)
 }
 
 // settings of a stream of the backup, decoded into v.

@@ -114,7 +114,8 @@ func TestKilledAtEveryStep(t *testing.T) {
 	}
 }
 
-// A disk that is full, or a folder that cannot be, is said with its name.
+// A disk that is full, or a folder that cannot be, is said with its name; what was
+// written to the disk in vain is removed.
 func TestWhatTheFileSystemRefuses(t *testing.T) {
 	t.Parallel()
 	log := newLog(t)
@@ -122,14 +123,20 @@ func TestWhatTheFileSystemRefuses(t *testing.T) {
 	dir := t.TempDir()
 	write(t, log, dir, backup.Options{})
 	grow(t, log, 2, 20)
-	_, err := backup.Write(t.Context(), source{Log: log}, dir, backup.Options{}.WithStep(func(what, path string) error {
-		if what == "write" && strings.Contains(path, "ANNALS_01") {
-			return syscall.ENOSPC
+	for _, dir := range []string{dir, t.TempDir()} {
+		before := files(t, dir)
+		_, err := backup.Write(t.Context(), source{Log: log}, dir, backup.Options{}.WithStep(func(what, path string) error {
+			if what == "write" && strings.Contains(path, "ANNALS_01") {
+				return syscall.ENOSPC
+			}
+			return nil
+		}))
+		if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "ANNALS_01") || !strings.Contains(err.Error(), "no space left on device") {
+			t.Errorf("a full disk: %v", err)
 		}
-		return nil
-	}))
-	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "ANNALS_01") || !strings.Contains(err.Error(), "no space left on device") {
-		t.Errorf("a full disk: %v", err)
+		if after := files(t, dir); !slices.Equal(after, before) {
+			t.Errorf("a full disk has %v, before it had %v", after, before)
+		}
 	}
 	holds(t, dir, log)
 

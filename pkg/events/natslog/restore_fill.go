@@ -94,11 +94,13 @@ const (
 	restorePatience = time.Minute
 	// settle is how long it lets a server finish what a lost connection sent.
 	settle = 250 * time.Millisecond
+	// restoreTold lies between two lines about a stream that gets no further.
+	restoreTold = 10 * time.Second
 )
 
 // fillPatiently fills a stream, over connection after connection if need be.
 func (r *restoring) fillPatiently(ctx context.Context, s *restoredStream) error {
-	var since time.Time // when it last got further
+	var since, told time.Time // when it last got further, and was last written about
 	for after := uint64(0); ; {
 		err := r.fillOnce(ctx, s, &after)
 		switch {
@@ -109,7 +111,10 @@ func (r *restoring) fillPatiently(ctx context.Context, s *restoredStream) error 
 		case time.Since(since) > restorePatience:
 			return fmt.Errorf("%w: %w", events.ErrUnavailable, err)
 		}
-		r.o.Logger.LogAttrs(ctx, slog.LevelWarn, "restoring: interrupted, going on", slog.String("stream", s.content.Name), slog.Any("error", err))
+		if time.Since(told) >= restoreTold {
+			told = time.Now()
+			r.o.Logger.LogAttrs(ctx, slog.LevelWarn, "restoring: interrupted, trying again", slog.String("stream", s.content.Name), slog.Any("error", err))
+		}
 		pause := time.NewTimer(settle)
 		select {
 		case <-pause.C:

@@ -1,9 +1,13 @@
 package natslog_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/annals-io/annals/internal/embednats"
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/internal/testenv/historytest"
 	"github.com/annals-io/annals/pkg/events"
@@ -275,6 +280,38 @@ func TestRestoreRefusesTooManyReplicas(t *testing.T) {
 		t.Errorf("six replicas: %v", err)
 	}
 	restore(t, nc, dir, natslog.RestoreOptions{})
+}
+
+// A server without room is tried again and again, and written about now and then.
+func TestRestoreWithoutRoomSaysSoNowAndThen(t *testing.T) {
+	t.Parallel()
+	_, dir := busyLog(t, 2)
+	conf, store := filepath.Join(t.TempDir(), "nats.conf"), t.TempDir()
+	text := fmt.Sprintf("host: 127.0.0.1, port: -1, max_payload: 4MB\njetstream { store_dir: %q, max_file_store: 20KB }\n", store)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := embednats.StartConfigured(t.Context(), conf, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // several attempts
+	defer cancel()
+	var lines bytes.Buffer
+	_, err = natslog.Restore(ctx, jetStream(t, testenv.Connect(t, s.ClientURL())), openFolder(t, dir), natslog.RestoreOptions{Logger: slog.New(slog.NewTextHandler(&lines, nil))})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	told := strings.Count(lines.String(), "trying again")
+	streams := len(openFolder(t, dir).Manifest().Streams)
+	if told == 0 || told > streams || !strings.Contains(lines.String(), "insufficient resources") {
+		t.Errorf("%d lines of %d streams:\n%s", told, streams, lines.String())
+	}
 }
 
 // An empty log that somebody follows is not restored over.
