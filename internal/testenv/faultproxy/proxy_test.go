@@ -125,7 +125,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("the server heard %q, and not what was late: what was lost came", got)
 	}
 
-	if n := p.Cut(); n != 1 {
+	if n := p.Cut(); n < 1 || n > 3 { // those that Pass has cut may still be ending
 		t.Errorf("%d connections were cut", n)
 	}
 	c.isCut()
