@@ -123,7 +123,7 @@ func Append(ctx context.Context, o AppendOptions, each func(Result) error) error
 				left--
 				r, err := appendCase(ctx, c, s, log, length, n)
 				if ctx.Err() != nil {
-					return context.Cause(ctx) // and not of the appends that it ended
+					return context.Cause(ctx)
 				}
 				if err != nil {
 					return fmt.Errorf("%s: %w", c, err)
@@ -134,6 +134,9 @@ func Append(ctx context.Context, o AppendOptions, each func(Result) error) error
 			}
 			return nil
 		})
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx) // and not of the requests that it ended
+		}
 		if err != nil {
 			return err
 		}

@@ -26,8 +26,9 @@ var (
 	linearFaults     = flag.Int("linear.faults", 20, "faults of each kind on three servers, half of them on one")
 )
 
-// linearPatience ends a check whose faults do not come about.
-const linearPatience = 6 * time.Minute
+// linearPatience ends a check whose faults do not come about. Under the race
+// detector, beside other tests, they take minutes.
+const linearPatience = 10 * time.Minute
 
 // linear is one check under way: clients, and who does something to them.
 type linear struct {

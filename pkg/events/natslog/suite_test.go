@@ -14,7 +14,6 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/pkg/events"
@@ -32,14 +31,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
 		panic(err)
 	}
-	testenv.Main(
-		m,
-		// A server that is stopped while it takes up a stream does not close that
-		// stream's files (nats-server 2.15.2), and tests here stop servers at any
-		// moment. These two belong to such files, and to nothing of ours.
-		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"),
-		goleak.IgnoreTopFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"),
-	)
+	testenv.Main(m)
 }
 
 // create makes a log on the connection.
