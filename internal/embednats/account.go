@@ -1,9 +1,14 @@
 package embednats
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -53,7 +58,17 @@ func (s *Server) RemoveAccount(name string) error {
 	if err := account.DisableJetStream(); err != nil {
 		return fmt.Errorf("remove account %s: %w", name, err)
 	}
-	if err := os.RemoveAll(filepath.Join(s.store.dir, server.JetStreamStoreDir, name)); err != nil {
+	// On a cluster the server still moves and deletes a stream's folder that
+	// another one had it delete, and may put something there meanwhile.
+	folder := filepath.Join(s.store.dir, server.JetStreamStoreDir, name)
+	err = backoff.Retry(func() error {
+		err := os.RemoveAll(folder)
+		if err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
+			err = backoff.Permanent(err)
+		}
+		return err
+	}, backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxElapsedTime(10*time.Second)))
+	if err != nil {
 		return fmt.Errorf("remove account %s: %w", name, err)
 	}
 	return nil
