@@ -222,25 +222,32 @@ func TestGoldenVectors(t *testing.T) {
 				got = append(got, vectorOf(t, a.why, a.r, m, c, previous[a.r.Workflow]))
 				previous[a.r.Workflow] = c.Hash
 			}
-			path := filepath.Join("testdata", "wire", name+".json")
-			if *update {
-				writeVectors(t, path, got)
-			}
-			b, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var want []vector
-			if err := json.Unmarshal(b, &want); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("the wire format has changed (-file +now):\n%s", diff)
-			}
-			for _, v := range want {
-				checkBySpecification(t, v)
-			}
+			sameVectors(t, name+".json", got, checkBySpecification)
 		})
+	}
+}
+
+// sameVectors fails unless the file of golden vectors holds got, and each of its
+// vectors passes the check; with -update it writes the file first.
+func sameVectors[V any](t *testing.T, file string, got []V, check func(*testing.T, V)) {
+	t.Helper()
+	path := filepath.Join("testdata", "wire", file)
+	if *update {
+		writeVectors(t, path, got)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []V
+	if err := json.Unmarshal(b, &want); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the wire format has changed (-file +now):\n%s", diff)
+	}
+	for _, v := range want {
+		check(t, v)
 	}
 }
 

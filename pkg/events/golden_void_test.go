@@ -5,16 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -85,24 +81,7 @@ func TestGoldenVoids(t *testing.T) {
 	void("of a message after a close", "v3", "again: größer", 1)
 	void("of a message after a void", "v 4", "", 1)
 
-	path := filepath.Join("testdata", "wire", "voids.json")
-	if *update {
-		writeVectors(t, path, got)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []voidVector
-	if err := json.Unmarshal(b, &want); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the wire format has changed (-file +now):\n%s", diff)
-	}
-	for _, v := range want {
-		checkVoidBySpecification(t, v)
-	}
+	sameVectors(t, "voids.json", got, checkVoidBySpecification)
 }
 
 // checkVoidBySpecification computes a void's digest and chain as

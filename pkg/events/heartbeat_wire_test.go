@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -88,24 +86,7 @@ func TestGoldenHeartbeats(t *testing.T) {
 		}
 		got = append(got, v)
 	}
-	path := filepath.Join("testdata", "wire", "heartbeats.json")
-	if *update {
-		writeVectors(t, path, got)
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []heartbeatVector
-	if err := json.Unmarshal(b, &want); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the wire format has changed (-file +now):\n%s", diff)
-	}
-	for _, v := range want {
-		checkHeartbeatBySpecification(t, v)
-	}
+	sameVectors(t, "heartbeats.json", got, checkHeartbeatBySpecification)
 }
 
 func hexOf(t *testing.T, m proto.Message) string {

@@ -37,6 +37,17 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
+// newPlaceWithALog is a place at which there was a log in the folder before.
+func newPlaceWithALog(t *testing.T, store string) *place {
+	t.Helper()
+	p := newPlace(t)
+	p.start(store)
+	nc, _ := p.connect()
+	create(t, nc, natslog.CreateOptions{Streams: 1})
+	nc.Close()
+	return p
+}
+
 func (p *place) stop() {
 	if p.server == nil {
 		return
@@ -69,12 +80,7 @@ func (p *place) connect() (*nats.Conn, <-chan nats.Status) {
 func TestAnotherLogBehindTheConnectionIsNoticed(t *testing.T) {
 	t.Parallel()
 	one, other := t.TempDir(), t.TempDir()
-	p := newPlace(t)
-	p.start(other)
-	elsewhere, _ := p.connect()
-	create(t, elsewhere, natslog.CreateOptions{Streams: 1})
-	elsewhere.Close()
-
+	p := newPlaceWithALog(t, other)
 	p.start(one)
 	nc, connected := p.connect()
 	id := create(t, nc, natslog.CreateOptions{Streams: 1})
@@ -117,11 +123,7 @@ func TestAnotherLogBehindTheConnectionIsNoticed(t *testing.T) {
 func TestAppendOfUnknownOutcomeIsNotSettledByAnotherLog(t *testing.T) {
 	t.Parallel()
 	one, other := t.TempDir(), t.TempDir()
-	p := newPlace(t)
-	p.start(other)
-	elsewhere, _ := p.connect()
-	create(t, elsewhere, natslog.CreateOptions{Streams: 1})
-	elsewhere.Close()
+	p := newPlaceWithALog(t, other)
 	p.start(one)
 	nc, connected := p.connect()
 	create(t, nc, natslog.CreateOptions{Streams: 1})
@@ -386,11 +388,7 @@ func TestFollowNoticesALogThatWasCutShort(t *testing.T) {
 func TestWhatNeverLeftReachesNoOtherLog(t *testing.T) {
 	t.Parallel()
 	one, other := t.TempDir(), t.TempDir()
-	p := newPlace(t)
-	p.start(other)
-	elsewhere, _ := p.connect()
-	create(t, elsewhere, natslog.CreateOptions{Streams: 1})
-	elsewhere.Close()
+	p := newPlaceWithALog(t, other)
 	p.start(one)
 	nc, connected := p.connect()
 	create(t, nc, natslog.CreateOptions{Streams: 1})
