@@ -37,18 +37,18 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 	}
 	for table, set := range changed {
 		var rows int
-		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM annals."+table).Scan(&rows); err != nil {
+		if err := conn.QueryRow(t.Context(), "SELECT count(*) FROM annals_executions_1."+table).Scan(&rows); err != nil {
 			t.Fatal(err)
 		}
 		if rows == 0 {
 			t.Fatalf("annals.%s is empty: nothing to change", table)
 		}
-		pick := "(SELECT ctid FROM annals." + table + " ORDER BY namespace, workflow_id LIMIT 1)"
+		pick := "(SELECT ctid FROM annals_executions_1." + table + " ORDER BY namespace, workflow_id LIMIT 1)"
 		rename := ", workflow_id || ' copy' AS workflow_id"
 		for _, tc := range []struct{ name, kind, sql string }{
-			{"one cell changed", "wrong column", "UPDATE annals." + table + " SET " + set + " WHERE ctid = " + pick + " RETURNING workflow_id"},
-			{"one row dropped", "missing row", "DELETE FROM annals." + table + " WHERE ctid = " + pick + " RETURNING workflow_id"},
-			{"one row added", "extra row", fmt.Sprintf("INSERT INTO annals.%s SELECT %s FROM (SELECT t.* %s FROM annals.%s AS t WHERE ctid = %s) AS r RETURNING workflow_id",
+			{"one cell changed", "wrong column", "UPDATE annals_executions_1." + table + " SET " + set + " WHERE ctid = " + pick + " RETURNING workflow_id"},
+			{"one row dropped", "missing row", "DELETE FROM annals_executions_1." + table + " WHERE ctid = " + pick + " RETURNING workflow_id"},
+			{"one row added", "extra row", fmt.Sprintf("INSERT INTO annals_executions_1.%s SELECT %s FROM (SELECT t.* %s FROM annals_executions_1.%s AS t WHERE ctid = %s) AS r RETURNING workflow_id",
 				table, e.columns(t, conn, table), strings.Replace(rename, "AS workflow_id", "AS added", 1), table, pick)},
 		} {
 			t.Run(table+"/"+tc.name, func(t *testing.T) {
@@ -76,7 +76,7 @@ func (e environment) columns(t *testing.T, conn *pgx.Conn, table string) string 
 	t.Helper()
 	var list string
 	err := conn.QueryRow(t.Context(), `SELECT string_agg(CASE attname WHEN 'workflow_id' THEN 'added' ELSE attname END, ', ' ORDER BY attnum)
-		FROM pg_attribute WHERE attrelid = ('annals.' || $1)::regclass AND attnum > 0 AND NOT attisdropped`, table).Scan(&list)
+		FROM pg_attribute WHERE attrelid = ('annals_executions_1.' || $1)::regclass AND attnum > 0 AND NOT attisdropped`, table).Scan(&list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,10 +92,10 @@ func (e environment) vandalise(t *testing.T, conn *pgx.Conn, table, sql, kind st
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	exec("CREATE TABLE public.kept AS TABLE annals." + table)
+	exec("CREATE TABLE public.kept AS TABLE annals_executions_1." + table)
 	defer func() {
-		exec("TRUNCATE annals." + table)
-		exec("INSERT INTO annals." + table + " TABLE public.kept")
+		exec("TRUNCATE annals_executions_1." + table)
+		exec("INSERT INTO annals_executions_1." + table + " TABLE public.kept")
 		exec("DROP TABLE public.kept")
 	}()
 	var workflow string

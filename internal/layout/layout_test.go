@@ -31,7 +31,8 @@ var layers = []layer{
 	{"pkg/execution", []string{"pkg/events", "pkg/events/eventjson"}},
 	{"pkg/execution/wellformed", []string{"pkg/events"}},
 	{"pkg/projection", []string{"pkg/events", "pkg/execution"}},
-	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/execution", "pkg/projection", "pkg/projection/pgstore/..."}},
+	{"pkg/projection/postgres", []string{"pkg/events", "pkg/projection"}},
+	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/execution", "pkg/projection", "pkg/projection/postgres", "pkg/projection/pgstore/..."}},
 	{"pkg/projection/projectiontest", []string{"pkg/events", "pkg/events/eventjson", "pkg/events/memlog", "pkg/execution", "pkg/projection"}},
 	{"pkg/replay", []string{"pkg/events", "pkg/execution"}},
 	{"pkg/telemetry", []string{"pkg/events", "pkg/projection"}},
@@ -40,7 +41,7 @@ var layers = []layer{
 	{"pkg/store", []string{"pkg/events", "pkg/execution"}},
 	{"pkg/store/internal/...", []string{"pkg/events", "pkg/execution", "pkg/replay", "pkg/store"}},
 	{"pkg/store/memstore", []string{"pkg/events", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/store", "pkg/store/internal/..."}},
-	{"pkg/store/pipeline", []string{"pkg/events", "pkg/projection/pgstore", "pkg/store", "pkg/store/internal/..."}},
+	{"pkg/store/pipeline", []string{"pkg/events", "pkg/projection/pgstore", "pkg/projection/postgres", "pkg/store", "pkg/store/internal/..."}},
 	{"pkg/store/storetest", []string{"pkg/events", "pkg/events/eventstest", "pkg/execution", "pkg/store"}},
 }
 
@@ -58,10 +59,10 @@ var rules = []rule{
 		not: []string{"github.com/nats-io/...", "github.com/synadia-io/..."},
 	},
 	{
-		name: "Postgres only in pgstore and wiring",
+		name: "Postgres only in projections' targets and wiring",
 		of:   []string{"pkg/..."},
 		// A store on the pipeline is a wiring: of a log, which it is given, and the tables.
-		but: []string{"pkg/projection/pgstore/...", "pkg/store/pipeline"},
+		but: []string{"pkg/projection/postgres", "pkg/projection/pgstore/...", "pkg/store/pipeline"},
 		not: []string{"github.com/jackc/...", "github.com/pressly/goose/...", "github.com/lib/pq/...", "database/sql"},
 	},
 	{
@@ -327,7 +328,7 @@ func TestCheck(t *testing.T) {
 		{
 			"pgx in projection", "Postgres is pgstore's",
 			[]string{"pkg/projection github.com/jackc/pgx/v5/pgxpool"},
-			[]string{"Postgres only in pgstore and wiring: pkg/projection"},
+			[]string{"Postgres only in projections' targets and wiring: pkg/projection"},
 		},
 		{
 			"a server in natslog", "a client's binary has no server",

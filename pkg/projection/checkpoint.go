@@ -11,9 +11,11 @@ import (
 
 // Checkpoint is how far a projection is durable in one partition.
 type Checkpoint struct {
-	Partition events.Partition
-	LogID     string
-	LogEpoch  uint32
+	// Generation is that of the target's tables; 0 where a target has but one.
+	Generation int
+	Partition  events.Partition
+	LogID      string
+	LogEpoch   uint32
 	// Epoch is raised by whatever changes rows beside the projector.
 	Epoch int64
 	// Sequence is that of the last commit that is in the tables, inclusive; 0: none.

@@ -89,7 +89,7 @@ func truncate(b *testing.B, pool *pgxpool.Pool) {
 	b.Helper()
 	sql := "TRUNCATE annals.checkpoints"
 	for _, t := range pgstore.Described() {
-		sql += ", annals." + t.Name
+		sql += ", annals_executions_1." + t.Name
 	}
 	if _, err := pool.Exec(b.Context(), sql+"; CHECKPOINT"); err != nil {
 		b.Fatal(err)

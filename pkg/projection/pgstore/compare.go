@@ -43,7 +43,7 @@ func newComparison(v *verifying, c projection.Checkpoint) *comparison {
 
 // stored reads a table's rows of the partition's slots, or of one workflow.
 func (w *comparison) stored(ctx context.Context, t *table, order string) (pgx.Rows, error) {
-	sql := "SELECT " + t.selected() + " FROM " + t.name + " WHERE "
+	sql := "SELECT " + t.selected() + " FROM " + t.shown() + " WHERE "
 	if one := w.o.Workflow; one != nil {
 		return w.tx.Query(ctx, sql+"slot = $1 AND namespace = $2 AND workflow_id = $3"+order, int16(one.Slot()), one.Namespace, one.ID)
 	}
@@ -79,7 +79,7 @@ func (w *comparison) compareTable(ctx context.Context, t *table) error {
 		if err != nil {
 			return err
 		}
-		w.report.Rows[t.short()]++
+		w.report.Rows[t.name]++
 		k := t.keyOf(got)
 		want, ok := expected[k]
 		delete(expected, k)
@@ -135,11 +135,8 @@ func shown(s string) string {
 	return strconv.Quote(s)
 }
 
-// short is the table's name without its schema.
-func (t *table) short() string {
-	_, name, _ := strings.Cut(t.name, ".")
-	return name
-}
+// shown is the view that readers see the table by.
+func (t *table) shown() string { return schema + "." + t.name }
 
 // keyOf joins a canonical row's key.
 func (t *table) keyOf(values []string) string { return strings.Join(values[:len(t.key)], "\x00") }
@@ -155,7 +152,7 @@ func (t *table) place(values []string) (events.Workflow, events.RunID) {
 
 // where names the table, and the row within its run.
 func (t *table) where(values []string) string {
-	s := t.name
+	s := t.shown()
 	for i := 4; i < len(t.key); i++ {
 		s += " " + t.key[i].name + " " + values[i]
 	}
@@ -304,7 +301,7 @@ func (s *storedEvents) advance() error {
 	if err != nil {
 		return err
 	}
-	s.w.report.Rows[eventsTable.short()]++
+	s.w.report.Rows[eventsTable.name]++
 	s.next = values
 	if values[sequenceColumn] == null { // which no row may have; sorted behind all others
 		s.seq = math.MaxUint64

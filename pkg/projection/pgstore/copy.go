@@ -15,6 +15,7 @@ import (
 // looks up how to encode each value by its type; rows of events have ten.
 type copied struct {
 	table *table
+	sql   string // COPY into it
 	rows  int
 	data  []byte
 }
@@ -31,7 +32,7 @@ var postgresEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 // textOID is the type text in pg_type, where it has always been.
 const textOID = 25
 
-func newCopied(t *table, rows []row) (copied, error) {
+func newCopied(t *table, sql string, rows []row) (copied, error) {
 	columns := t.all()
 	data := make([]byte, 0, len(rows)*16*len(columns))
 	data = append(data, copyHeader...)
@@ -44,7 +45,7 @@ func newCopied(t *table, rows []row) (copied, error) {
 			}
 		}
 	}
-	return copied{table: t, rows: len(rows), data: append(data, copyTrailer...)}, nil
+	return copied{table: t, sql: sql, rows: len(rows), data: append(data, copyTrailer...)}, nil
 }
 
 // appendField adds the length of a value and the value.
@@ -98,7 +99,7 @@ func appendField(b []byte, pgType string, v any) ([]byte, error) {
 
 // send copies the rows. Nothing else may be under way on the connection.
 func (c copied) send(ctx context.Context, tx pgx.Tx) error {
-	tag, err := tx.Conn().PgConn().CopyFrom(ctx, bytes.NewReader(c.data), c.table.copySQL())
+	tag, err := tx.Conn().PgConn().CopyFrom(ctx, bytes.NewReader(c.data), c.sql)
 	if err == nil && tag.RowsAffected() != int64(c.rows) {
 		err = fmt.Errorf("%w: %d rows of %s copied instead of %d", errUnexpected, tag.RowsAffected(), c.table.name, c.rows)
 	}

@@ -45,7 +45,7 @@ type Table struct {
 func Described() []Table {
 	var out []Table
 	for _, t := range tables {
-		d := Table{Name: t.short()}
+		d := Table{Name: t.name}
 		for i, c := range t.all() {
 			d.Columns = append(d.Columns, Column{Name: c.name, Type: c.pgType, Key: i < len(t.key)})
 		}

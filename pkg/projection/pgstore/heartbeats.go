@@ -13,6 +13,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/execution"
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 var (
@@ -42,7 +43,7 @@ func (s *Store) HeartbeatCheckpoint(ctx context.Context, id events.Identity) (pr
 
 // heartbeatCheckpoint is the sequence up to which a log's heartbeats are kept; 0
 // if there is no checkpoint.
-func heartbeatCheckpoint(ctx context.Context, q querier, id events.Identity) (uint64, error) {
+func heartbeatCheckpoint(ctx context.Context, q postgres.Querier, id events.Identity) (uint64, error) {
 	rows, err := q.Query(ctx, heartbeatCheckpointReadSQL, id.LogID, int64(id.Epoch))
 	if err != nil {
 		return 0, err

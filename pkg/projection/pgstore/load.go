@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	_ "embed"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -10,10 +9,8 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/execution"
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
-
-//go:embed sql/load.sql
-var loadSQL string
 
 // load reads back where the fold of workflows left off. What it does not find
 // it leaves out. It fails with projection.ErrFenced if the tables may be ahead
@@ -30,8 +27,8 @@ func (s *Store) load(ctx context.Context, last projection.Checkpoint, missing []
 		slots[i], namespaces[i], ids[i] = int16(w.Slot()), w.Namespace, w.ID
 	}
 	var q pgx.Batch
-	q.Queue(loadSQL, slots, namespaces, ids)
-	q.Queue(checkpointReadSQL, Name, int16(last.Partition))
+	q.Queue(s.statementsOf(last.Generation).load, slots, namespaces, ids)
+	s.projection.QueueRead(&q, last)
 	results := s.pool.SendBatch(ctx, &q)
 	defer func() { _ = results.Close() }()
 	rows, err := results.Query()
@@ -45,7 +42,7 @@ func (s *Store) load(ctx context.Context, last projection.Checkpoint, missing []
 	if rows, err = results.Query(); err != nil {
 		return nil, err
 	}
-	at, err := pgx.CollectExactlyOneRow(rows, scanCheckpoint)
+	at, err := pgx.CollectExactlyOneRow(rows, postgres.ScanCheckpoint)
 	if err != nil {
 		return nil, err
 	}

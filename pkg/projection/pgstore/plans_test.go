@@ -36,7 +36,7 @@ func fillForPlans(t *testing.T, pool *pgxpool.Pool) {
 		    jsonb_build_object('customer', jsonb_build_object('data', repeat(md5(i::text), 16)))
 		FROM generate_series(1, 30000) AS i,
 		     LATERAL (SELECT CASE WHEN i % 50 = 0 THEN 'Running' WHEN i % 50 = 1 THEN 'Failed' WHEN i % 500 = 2 THEN 'Terminated' ELSE 'Completed' END AS s) AS status`)
-	exec(t, pool, `VACUUM ANALYZE annals.executions`)
+	exec(t, pool, `VACUUM ANALYZE annals_executions_1.executions`)
 }
 
 // plan is what EXPLAIN says of a node and those under it.
@@ -172,7 +172,7 @@ func TestPlansUseTheirIndexes(t *testing.T) {
 
 	rows, err := pool.Query(t.Context(), `
 		SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
-		WHERE c.relnamespace = 'annals'::regnamespace AND NOT i.indisprimary ORDER BY 1`)
+		WHERE c.relnamespace = 'annals_executions_1'::regnamespace AND NOT i.indisprimary ORDER BY 1`)
 	if err != nil {
 		t.Fatal(err)
 	}

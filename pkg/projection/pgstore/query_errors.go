@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 var (
@@ -71,17 +70,10 @@ func (e *BehindError) Is(target error) bool { return target == ErrBehind }
 // Unwrap is why the wait ended: the context's error.
 func (e *BehindError) Unwrap() error { return e.cause }
 
-// SQLSTATE codes of tables that were never made.
-const (
-	undefinedTable  = "42P01"
-	undefinedSchema = "3F000"
-)
-
 // queryError gives a failed read its noun. Where a table is not there it is
 // projection.ErrVersion, with what the database has instead.
 func (s *Store) queryError(ctx context.Context, doing string, err error) error {
-	var e *pgconn.PgError
-	if errors.As(err, &e) && (e.Code == undefinedTable || e.Code == undefinedSchema) {
+	if postgres.IsMissing(err) {
 		if version := s.CheckVersion(ctx); version != nil {
 			return version
 		}

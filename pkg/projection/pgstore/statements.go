@@ -1,33 +1,42 @@
 package pgstore
 
 import (
+	_ "embed"
 	"fmt"
 	"strings"
-	"sync"
+
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
-// The statements that write rows are made from the tables' descriptions: each
-// takes one array a column, in the order of table.all.
+// statements are those that write and read back the rows of one generation. Those
+// that write are made from the tables' descriptions: each takes one array a
+// column, in the order of table.all.
+type statements struct {
+	writes map[*table]writeStatements
+	load   string
+}
 
-// statement caches what is made once a table.
-type statements struct{ insert, update, copy string }
+// writeStatements of a table: insert adds rows that are not there, update
+// replaces rows that are there, copy takes rows in COPY's binary format.
+type writeStatements struct{ insert, update, copy string }
 
-var statementsOf = sync.OnceValue(func() map[*table]statements {
-	out := map[*table]statements{}
-	for _, t := range tables {
-		out[t] = statements{insert: t.makeInsert(), update: t.makeUpdate(), copy: t.makeCopy()}
+//go:embed sql/load.sql
+var loadSQL string
+
+// statementsOf are a generation's, made once.
+func (s *Store) statementsOf(generation int) *statements {
+	if made, ok := s.statements.Load(generation); ok {
+		return made.(*statements)
 	}
-	return out
-})
-
-// insertSQL adds rows that are not there.
-func (t *table) insertSQL() string { return statementsOf()[t].insert }
-
-// updateSQL replaces rows that are there.
-func (t *table) updateSQL() string { return statementsOf()[t].update }
-
-// copySQL takes rows in COPY's binary format.
-func (t *table) copySQL() string { return statementsOf()[t].copy }
+	schema := postgres.SchemaOf(Name, generation)
+	made := &statements{writes: map[*table]writeStatements{}, load: strings.ReplaceAll(loadSQL, "generation.", schema+".")}
+	for _, t := range tables {
+		name := schema + "." + t.name
+		made.writes[t] = writeStatements{insert: t.insertInto(name), update: t.updateOf(name), copy: t.copyInto(name)}
+	}
+	s.statements.Store(generation, made)
+	return made
+}
 
 // unnested is the rows as a table u.
 func (t *table) unnested() string {
@@ -50,11 +59,11 @@ func (t *table) unnested() string {
 	return fmt.Sprintf("SELECT %s FROM unnest(%s) AS u (%s)", fields.String(), arrays.String(), columnNames(t.all(), ""))
 }
 
-func (t *table) makeInsert() string {
-	return fmt.Sprintf("INSERT INTO %s (%s) %s", t.name, columnNames(t.all(), ""), t.unnested())
+func (t *table) insertInto(name string) string {
+	return fmt.Sprintf("INSERT INTO %s (%s) %s", name, columnNames(t.all(), ""), t.unnested())
 }
 
-func (t *table) makeUpdate() string {
+func (t *table) updateOf(name string) string {
 	var set strings.Builder
 	for i, c := range t.columns {
 		if i > 0 {
@@ -63,9 +72,9 @@ func (t *table) makeUpdate() string {
 		set.WriteString(c.name + " = r." + c.name)
 	}
 	return fmt.Sprintf("UPDATE %s AS t SET %s FROM (%s) AS r WHERE (%s) = (%s)",
-		t.name, set.String(), t.unnested(), columnNames(t.key, "t."), columnNames(t.key, "r."))
+		name, set.String(), t.unnested(), columnNames(t.key, "t."), columnNames(t.key, "r."))
 }
 
-func (t *table) makeCopy() string {
-	return fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", t.name, columnNames(t.all(), ""))
+func (t *table) copyInto(name string) string {
+	return fmt.Sprintf("COPY %s (%s) FROM STDIN (FORMAT binary)", name, columnNames(t.all(), ""))
 }

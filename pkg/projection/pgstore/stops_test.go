@@ -253,7 +253,7 @@ func TestTablesOfAnotherVersionStopTheProjector(t *testing.T) {
 	t.Parallel()
 	pool := newTables(t)
 	log, _ := written(t, historytest.Seeded(1, 20), historytest.Options{})
-	if _, err := pool.Exec(t.Context(), `UPDATE annals.projections SET version = 77`); err != nil {
+	if _, err := pool.Exec(t.Context(), `UPDATE annals.generations SET version = 77`); err != nil {
 		t.Fatal(err)
 	}
 	r := start(t, log, storeOn(t, pool, pgstore.Config{}), projection.Config{})

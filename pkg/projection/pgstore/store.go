@@ -2,20 +2,46 @@ package pgstore
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
-// Name is the projection's, in annals.projections and annals.checkpoints.
+// Name is the projection's.
 const Name = "executions"
 
 // Version is that of the tables: of their shape and of what the fold makes of
 // an event. Tables of another version must be rebuilt.
 const Version = 1
+
+// schema is where readers see the tables.
+const schema = "annals"
+
+//go:embed sql/tables.sql
+var tablesSQL string
+
+//go:embed sql/indexes.sql
+var indexesSQL string
+
+// definition is the projection's.
+func definition() postgres.Definition {
+	d := postgres.Definition{Name: Name, Version: Version, Tables: tablesSQL, Schema: schema}
+	for sql := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(indexesSQL), ";"), ";\n") {
+		d.Indexes = append(d.Indexes, sql)
+	}
+	for _, t := range tables {
+		d.Views = append(d.Views, t.name)
+	}
+	return d
+}
 
 // Config is how a store works. Zero fields mean the default.
 type Config struct {
@@ -35,10 +61,12 @@ func (c Config) withDefaults() Config {
 // Store is the tables and the queries on them. It is safe for concurrent use
 // and does not own the pool.
 type Store struct {
-	pool   *pgxpool.Pool
-	config Config
-	many   int                    // manyRows, but in tests
-	fault  func(crashPoint) error // set by tests
+	pool       *pgxpool.Pool
+	projection *postgres.Projection
+	config     Config
+	statements sync.Map               // *statements by generation
+	many       int                    // manyRows, but in tests
+	fault      func(crashPoint) error // set by tests
 }
 
 var (
@@ -54,14 +82,35 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if c.CacheRuns < 0 {
 		return nil, fmt.Errorf("pgstore: CacheRuns is %d", c.CacheRuns)
 	}
-	return &Store{pool: pool, config: c.withDefaults(), many: manyRows}, nil
+	p, err := postgres.Open(pool, definition())
+	if err != nil {
+		return nil, err
+	}
+	return &Store{pool: pool, projection: p, config: c.withDefaults(), many: manyRows}, nil
+}
+
+// Migrate brings the database to what this program needs: the bookkeeping by
+// numbered migrations, and the projection's tables if there are none. It is
+// idempotent, and safe when several processes do it at once. It fails with
+// projection.ErrVersion if the tables are of another version.
+func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
+	p, err := postgres.Open(pool, definition())
+	if err != nil {
+		return err
+	}
+	return p.Migrate(ctx)
 }
 
 // CheckVersion fails with projection.ErrVersion if the tables are not this
 // program's, or not there, or if a migration has not been made yet.
-func (s *Store) CheckVersion(ctx context.Context) error {
-	if err := checkVersion(ctx, s.pool); err != nil {
-		return err
-	}
-	return checkMigrations(ctx, s.pool)
+func (s *Store) CheckVersion(ctx context.Context) error { return s.projection.CheckVersion(ctx) }
+
+// Checkpoint is projection.Target's.
+func (s *Store) Checkpoint(ctx context.Context, id events.Identity, p events.Partition) (projection.Checkpoint, error) {
+	return s.projection.Checkpoint(ctx, id, p)
+}
+
+// Checkpoints are those of all partitions that have one, in order.
+func (s *Store) Checkpoints(ctx context.Context) ([]projection.Checkpoint, error) {
+	return s.projection.Checkpoints(ctx)
 }

@@ -5,7 +5,7 @@ import "strings"
 // table describes one of the tables in sql/tables.sql: what is written, read
 // back and verified. A test holds it against the database's own description.
 type table struct {
-	name    string
+	name    string // without a schema
 	key     []column
 	columns []column // without the key
 }
@@ -44,7 +44,7 @@ func runKey(extra ...column) []column {
 }
 
 var executionsTable = &table{
-	name: "annals.executions",
+	name: "executions",
 	key:  runKey(),
 	columns: []column{
 		{"status", "text"},
@@ -99,7 +99,7 @@ var executionsTable = &table{
 }
 
 var workflowsTable = &table{
-	name: "annals.workflows",
+	name: "workflows",
 	key:  workflowKey,
 	columns: []column{
 		{"run_id", "text"},
@@ -112,7 +112,7 @@ var workflowsTable = &table{
 }
 
 var activitiesTable = &table{
-	name: "annals.activities",
+	name: "activities",
 	key:  runKey(column{"scheduled_event_id", "bigint"}),
 	columns: []column{
 		{"activity_id", "text"},
@@ -136,7 +136,7 @@ var activitiesTable = &table{
 }
 
 var timersTable = &table{
-	name: "annals.timers",
+	name: "timers",
 	key:  runKey(column{"started_event_id", "bigint"}),
 	columns: []column{
 		{"timer_id", "text"},
@@ -149,7 +149,7 @@ var timersTable = &table{
 }
 
 var childrenTable = &table{
-	name: "annals.children",
+	name: "children",
 	key:  runKey(column{"initiated_event_id", "bigint"}),
 	columns: []column{
 		{"child_namespace", "text"},
@@ -169,7 +169,7 @@ var childrenTable = &table{
 }
 
 var eventsTable = &table{
-	name: "annals.events",
+	name: "events",
 	key:  runKey(column{"event_id", "bigint"}),
 	columns: []column{
 		{"type", "text"},

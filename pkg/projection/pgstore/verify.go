@@ -72,7 +72,7 @@ func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (Ve
 	if o.Wait == 0 {
 		o.Wait = 30 * time.Second
 	}
-	v := &verifying{log: log, o: o, report: VerifyReport{Rows: map[string]int64{}}}
+	v := &verifying{store: s, log: log, o: o, report: VerifyReport{Rows: map[string]int64{}}}
 	ends, err := v.ends(ctx)
 	if err != nil {
 		return VerifyReport{}, err
@@ -163,6 +163,7 @@ func (s *Store) await(ctx context.Context, id events.Identity, ends map[events.P
 
 // verifying is one verification under way.
 type verifying struct {
+	store  *Store
 	log    events.Log
 	o      VerifyOptions
 	tx     pgx.Tx
@@ -181,7 +182,7 @@ func (v *verifying) differs(d Difference) {
 }
 
 func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) error {
-	cs, err := checkpoints(ctx, v.tx)
+	cs, err := v.store.projection.CheckpointsIn(ctx, v.tx)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func unguarded(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `
 		SELECT format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', conrelid::regclass, conname)
-		FROM pg_constraint WHERE connamespace = 'annals'::regnamespace AND contype IN ('c', 'f')`)
+		FROM pg_constraint WHERE connamespace IN ('annals'::regnamespace, 'annals_executions_1'::regnamespace) AND contype IN ('c', 'f')`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func unguarded(t *testing.T, pool *pgxpool.Pool) {
 	rows, err = pool.Query(t.Context(), `
 		SELECT format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', attrelid::regclass, attname)
 		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = attrelid
-		WHERE c.relnamespace = 'annals'::regnamespace AND c.relkind = 'r' AND attnum > 0 AND attnotnull
+		WHERE c.relnamespace IN ('annals'::regnamespace, 'annals_executions_1'::regnamespace) AND c.relkind = 'r' AND attnum > 0 AND attnotnull
 		  AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = attrelid AND i.indisprimary AND attnum = ANY (i.indkey))`)
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func (s *spoiling) pick(table pgstore.Table, condition string) (where string, p 
 		rest = append(rest, fmt.Sprintf("' %s ' || %[1]s", k))
 	}
 	var ctid string
-	err := s.pool.QueryRow(s.Context(), fmt.Sprintf("SELECT ctid::text, namespace, workflow_id, %s, %s FROM annals.%s WHERE %s ORDER BY (%s) DESC LIMIT 1",
+	err := s.pool.QueryRow(s.Context(), fmt.Sprintf("SELECT ctid::text, namespace, workflow_id, %s, %s FROM annals_executions_1.%s WHERE %s ORDER BY (%s) DESC LIMIT 1",
 		run[0], strings.Join(append(rest, "''"), " || "), table.Name, condition, strings.Join(keys, ", "))).
 		Scan(&ctid, &p.workflow.Namespace, &p.workflow.ID, &p.run, &p.rest)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -219,7 +219,7 @@ func TestVerifyFindsEveryChangedCell(t *testing.T) {
 					}
 					continue
 				}
-				s.exec(fmt.Sprintf("UPDATE annals.%s SET %s = %s WHERE %s", table.Name, column.Name, value, where))
+				s.exec(fmt.Sprintf("UPDATE annals_executions_1.%s SET %s = %s WHERE %s", table.Name, column.Name, value, where))
 				kinds := []string{pgstore.KindColumn}
 				if column.Key {
 					kinds = []string{pgstore.KindExtra, pgstore.KindMissing}
@@ -248,7 +248,7 @@ func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 	for _, table := range pgstore.Described() {
 		s.copy(table.Name)
 		where, p, _ := s.pick(table, "true")
-		s.exec(fmt.Sprintf("DELETE FROM annals.%s WHERE %s", table.Name, where))
+		s.exec(fmt.Sprintf("DELETE FROM annals_executions_1.%s WHERE %s", table.Name, where))
 		s.finds(table.Name, "", p, pgstore.KindMissing)
 		s.mend(table.Name)
 
@@ -270,7 +270,7 @@ func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 				columns, values = append(columns, c.Name), append(values, v)
 			}
 			_, p, _ := s.pick(table, "true")
-			s.exec(fmt.Sprintf("INSERT INTO annals.%s (%s) SELECT %s FROM annals.%s WHERE %s", table.Name, strings.Join(columns, ", "), strings.Join(values, ", "), table.Name, whereOf(s, table)))
+			s.exec(fmt.Sprintf("INSERT INTO annals_executions_1.%s (%s) SELECT %s FROM annals_executions_1.%s WHERE %s", table.Name, strings.Join(columns, ", "), strings.Join(values, ", "), table.Name, whereOf(s, table)))
 			ds := verify(t, s.log, s.store, noWait).Differences
 			if len(ds) != 1 || ds[0].Kind != pgstore.KindExtra || !strings.HasPrefix(ds[0].Where, "annals."+table.Name) ||
 				key == "workflow_id" && ds[0].Workflow.ID != p.workflow.ID+"x" || key != "workflow_id" && ds[0].Workflow != p.workflow {
@@ -305,7 +305,7 @@ func TestVerifyFindsWrongCheckpoints(t *testing.T) {
 		{"one commit back, with the hash of the next", "UPDATE annals.checkpoints SET sequence = sequence - 1" + first, pgstore.KindCheckpoint, "another commit there"},
 		{"another hash", "UPDATE annals.checkpoints SET commit_hash = set_byte(commit_hash, 3, get_byte(commit_hash, 3) # 1)" + first, pgstore.KindCheckpoint, "another commit there"},
 		{"another time", "UPDATE annals.checkpoints SET commit_time = commit_time + interval '1 microsecond'" + first, pgstore.KindCheckpoint, "was stored at"},
-		{"of a partition that the log does not have", "INSERT INTO annals.checkpoints SELECT projection, 77, log_id, log_epoch, epoch, sequence, commit_hash, commit_time, updated_at FROM annals.checkpoints" + first, pgstore.KindCheckpoint, "partition 77: the log has 3 partitions"},
+		{"of a partition that the log does not have", "INSERT INTO annals.checkpoints SELECT projection, 77, log_id, log_epoch, epoch, sequence, commit_hash, commit_time, updated_at, generation FROM annals.checkpoints" + first, pgstore.KindCheckpoint, "partition 77: the log has 3 partitions"},
 		{"of a partition that the log does not have, moved there", "UPDATE annals.checkpoints SET partition = 78 WHERE partition = 1", pgstore.KindCheckpoint, "partition 78: the log has 3 partitions"},
 		{"gone", "DELETE FROM annals.checkpoints" + first, pgstore.KindLag, "partition 0: the tables are at 0"},
 		{"of another projection", "UPDATE annals.checkpoints SET projection = 'x'" + first, pgstore.KindLag, "partition 0: the tables are at 0"},

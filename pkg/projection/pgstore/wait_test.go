@@ -16,10 +16,11 @@ import (
 // setCheckpoint moves a partition's checkpoint, of this projection or another.
 func setCheckpoint(t *testing.T, pool *pgxpool.Pool, projection string, p events.Partition, sequence uint64) {
 	t.Helper()
-	exec(t, pool, `INSERT INTO annals.projections (name, version) VALUES ($1, 1) ON CONFLICT DO NOTHING`, projection)
-	exec(t, pool, `INSERT INTO annals.checkpoints (projection, partition, log_id, log_epoch, sequence, commit_hash, commit_time)
-		VALUES ($1, $2, 'log', 1, $3::bigint, CASE WHEN $3::bigint > 0 THEN '\x00112233445566778899aabbccddeeff'::bytea END, CASE WHEN $3::bigint > 0 THEN now() END)
-		ON CONFLICT (projection, partition) DO UPDATE SET sequence = excluded.sequence, commit_hash = excluded.commit_hash, commit_time = excluded.commit_time`,
+	exec(t, pool, `INSERT INTO annals.projections (name) VALUES ($1) ON CONFLICT DO NOTHING`, projection)
+	exec(t, pool, `INSERT INTO annals.generations (projection, generation, version, state, live_at) VALUES ($1, 1, 1, 'live', now()) ON CONFLICT DO NOTHING`, projection)
+	exec(t, pool, `INSERT INTO annals.checkpoints (projection, generation, partition, log_id, log_epoch, sequence, commit_hash, commit_time)
+		VALUES ($1, 1, $2, 'log', 1, $3::bigint, CASE WHEN $3::bigint > 0 THEN '\x00112233445566778899aabbccddeeff'::bytea END, CASE WHEN $3::bigint > 0 THEN now() END)
+		ON CONFLICT (projection, generation, partition) DO UPDATE SET sequence = excluded.sequence, commit_hash = excluded.commit_hash, commit_time = excluded.commit_time`,
 		projection, int16(p), int64(sequence))
 }
 

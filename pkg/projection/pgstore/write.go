@@ -32,19 +32,21 @@ type statement struct {
 // newBatch makes of rows what is sent.
 func newBatch(s *Store, rows *rowSet, from, to projection.Checkpoint) (*batch, error) {
 	b := &batch{store: s, from: from, to: to}
+	statements := s.statementsOf(from.Generation)
 	for _, t := range rows.byTable() {
+		sql := statements.writes[t.table]
 		switch n := len(t.added); {
 		case n >= s.many:
-			c, err := newCopied(t.table, t.added)
+			c, err := newCopied(t.table, sql.copy, t.added)
 			if err != nil {
 				return nil, err
 			}
 			b.copies = append(b.copies, c)
 		case n > 0:
-			b.writes = append(b.writes, statement{t.table, n, t.insertSQL(), columnsOf(t.table, t.added)})
+			b.writes = append(b.writes, statement{t.table, n, sql.insert, columnsOf(t.table, t.added)})
 		}
 		if n := len(t.changed); n > 0 {
-			b.writes = append(b.writes, statement{t.table, n, t.updateSQL(), columnsOf(t.table, t.changed)})
+			b.writes = append(b.writes, statement{t.table, n, sql.update, columnsOf(t.table, t.changed)})
 		}
 	}
 	return b, nil
@@ -100,14 +102,7 @@ func (s *Store) crash(at crashPoint) error {
 // projectors one waits here and then finds that it has moved.
 func (b *batch) send(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
-	f := b.from
-	q.Queue(checkpointMoveSQL, Name, int16(f.Partition), f.LogID, int64(f.LogEpoch), f.Epoch, int64(f.Sequence),
-		int64(b.to.Sequence), b.to.Hash[:], b.to.Time).Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() != 1 {
-			return projection.ErrFenced
-		}
-		return nil
-	})
+	b.store.projection.QueueMove(&q, b.from, b.to)
 	for _, w := range b.writes {
 		q.Queue(w.sql, w.args...).Exec(func(tag pgconn.CommandTag) error {
 			if tag.RowsAffected() != int64(w.rows) {

@@ -15,6 +15,7 @@ import (
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 	"github.com/annals-io/annals/pkg/store"
 	"github.com/annals-io/annals/pkg/store/pipeline"
 )
@@ -42,7 +43,7 @@ func TestOpen(t *testing.T) {
 	t.Parallel()
 	log := newLog(t)
 	url, _ := tables(t, log)
-	s := open(t, pipeline.Config{Log: log, DatabaseURL: url, Pool: pgstore.PoolConfig{MaxConns: 2, AcquireTimeout: time.Minute}})
+	s := open(t, pipeline.Config{Log: log, DatabaseURL: url, Pool: postgres.PoolConfig{MaxConns: 2, AcquireTimeout: time.Minute}})
 	w := events.Workflow{Namespace: "n", ID: "w"}
 	res, err := s.SaveExecution(t.Context(), store.NewExecution{Workflow: w, Type: "T"})
 	if err != nil {
@@ -72,11 +73,11 @@ func TestOpenRefuses(t *testing.T) {
 		{"log", pipeline.Config{DatabaseURL: url}},
 		{"databaseUrl", pipeline.Config{Log: log}},
 		{"wait", pipeline.Config{Log: log, DatabaseURL: url, Wait: -1}},
-		{"pool.maxConns", pipeline.Config{Log: log, DatabaseURL: url, Pool: pgstore.PoolConfig{MaxConns: -1}}},
-		{"pool.minConns", pipeline.Config{Log: log, DatabaseURL: url, Pool: pgstore.PoolConfig{MinConns: -1}}},
-		{"pool.maxConnLifetime", pipeline.Config{Log: log, DatabaseURL: url, Pool: pgstore.PoolConfig{MaxConnLifetime: -1}}},
-		{"pool.maxConnIdleTime", pipeline.Config{Log: log, DatabaseURL: url, Pool: pgstore.PoolConfig{MaxConnIdleTime: -1}}},
-		{"pool.acquireTimeout", pipeline.Config{Log: log, DatabaseURL: url, Pool: pgstore.PoolConfig{AcquireTimeout: -1}}},
+		{"pool.maxConns", pipeline.Config{Log: log, DatabaseURL: url, Pool: postgres.PoolConfig{MaxConns: -1}}},
+		{"pool.minConns", pipeline.Config{Log: log, DatabaseURL: url, Pool: postgres.PoolConfig{MinConns: -1}}},
+		{"pool.maxConnLifetime", pipeline.Config{Log: log, DatabaseURL: url, Pool: postgres.PoolConfig{MaxConnLifetime: -1}}},
+		{"pool.maxConnIdleTime", pipeline.Config{Log: log, DatabaseURL: url, Pool: postgres.PoolConfig{MaxConnIdleTime: -1}}},
+		{"pool.acquireTimeout", pipeline.Config{Log: log, DatabaseURL: url, Pool: postgres.PoolConfig{AcquireTimeout: -1}}},
 	} {
 		s, err := pipeline.Open(t.Context(), tt.config)
 		var e *events.InvalidError
@@ -101,7 +102,7 @@ func TestOpenAnothersTables(t *testing.T) {
 	t.Parallel()
 	one, another := newLog(t), newLog(t)
 	url := testenv.Postgres(t, emptyTables)
-	pool, err := pgstore.OpenPool(t.Context(), url, pgstore.PoolConfig{})
+	pool, err := postgres.OpenPool(t.Context(), url, postgres.PoolConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func TestBehind(t *testing.T) {
 func TestSilentTables(t *testing.T) {
 	t.Parallel()
 	log := newLog(t)
-	pool, err := pgstore.OpenPool(t.Context(), testenv.Postgres(t, emptyTables), pgstore.PoolConfig{MaxConns: 1})
+	pool, err := postgres.OpenPool(t.Context(), testenv.Postgres(t, emptyTables), postgres.PoolConfig{MaxConns: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestExhaustedPool(t *testing.T) {
 	t.Parallel()
 	log := newLog(t)
 	url := testenv.Postgres(t, emptyTables)
-	pool, err := pgstore.OpenPool(t.Context(), url, pgstore.PoolConfig{MaxConns: 1, AcquireTimeout: 30 * time.Millisecond})
+	pool, err := postgres.OpenPool(t.Context(), url, postgres.PoolConfig{MaxConns: 1, AcquireTimeout: 30 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +231,7 @@ func TestExhaustedPool(t *testing.T) {
 	for {
 		if err := pool.Ping(t.Context()); err == nil {
 			break
-		} else if !errors.Is(err, pgstore.ErrAcquireTimeout) {
+		} else if !errors.Is(err, postgres.ErrAcquireTimeout) {
 			t.Fatal(err)
 		}
 	}
@@ -247,14 +248,14 @@ func TestExhaustedPool(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Release()
-	var timeout *pgstore.AcquireTimeoutError
-	if _, err := s.Query(t.Context(), store.Query{Namespace: "n"}); !errors.Is(err, pgstore.ErrAcquireTimeout) || !errors.As(err, &timeout) {
+	var timeout *postgres.AcquireTimeoutError
+	if _, err := s.Query(t.Context(), store.Query{Namespace: "n"}); !errors.Is(err, postgres.ErrAcquireTimeout) || !errors.As(err, &timeout) {
 		t.Errorf("a query: %v", err)
 	}
 	if _, err := s.SaveExecution(t.Context(), store.NewExecution{Workflow: events.Workflow{Namespace: "n", ID: "w"}, Type: "T"}); err != nil {
 		t.Errorf("a write: %v", err)
 	}
-	if _, err := s.Query(t.Context(), store.Query{Namespace: "n"}); !errors.Is(err, pgstore.ErrAcquireTimeout) || errors.Is(err, store.ErrBehind) {
+	if _, err := s.Query(t.Context(), store.Query{Namespace: "n"}); !errors.Is(err, postgres.ErrAcquireTimeout) || errors.Is(err, store.ErrBehind) {
 		t.Errorf("a query that waits for the write: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 	"github.com/annals-io/annals/pkg/store"
 	"github.com/annals-io/annals/pkg/store/internal/logstore"
 )
@@ -26,7 +27,7 @@ type Config struct {
 	// libpq's keywords, as pgx takes them.
 	DatabaseURL string
 	// Pool are the settings of the pool of connections.
-	Pool pgstore.PoolConfig
+	Pool postgres.PoolConfig
 	// Wait is how long a query waits for the tables to include what it must;
 	// 10 s.
 	Wait time.Duration
@@ -58,7 +59,7 @@ var _ store.Store = (*Store)(nil)
 // events.ErrWrongLog if they are made from another log, and with what the
 // database or its driver says.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	pool, err := pgstore.OpenPool(ctx, c.DatabaseURL, c.Pool)
+	pool, err := postgres.OpenPool(ctx, c.DatabaseURL, c.Pool)
 	if err != nil {
 		return nil, err
 	}

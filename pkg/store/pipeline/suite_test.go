@@ -17,6 +17,7 @@ import (
 	"github.com/annals-io/annals/pkg/events/natslog"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 	"github.com/annals-io/annals/pkg/store"
 	"github.com/annals-io/annals/pkg/store/pipeline"
 	"github.com/annals-io/annals/pkg/store/storetest"
@@ -41,7 +42,7 @@ var emptyTables = testenv.Template{Name: "tables", Prepare: func(ctx context.Con
 func tables(t testing.TB, source events.Source) (url string, store *pgstore.Store) {
 	t.Helper()
 	url = testenv.Postgres(t, emptyTables)
-	pool, err := pgstore.OpenPool(t.Context(), url, pgstore.PoolConfig{MaxConns: 24})
+	pool, err := postgres.OpenPool(t.Context(), url, postgres.PoolConfig{MaxConns: 24})
 	if err != nil {
 		t.Fatal(err)
 	}

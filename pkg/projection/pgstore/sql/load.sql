@@ -3,5 +3,5 @@
 SELECT w.namespace, w.workflow_id, w.run_id, w.runs, w.first_sequence, w.last_sequence, w.last_hash,
        e.first_sequence, e.state
 FROM unnest($1::smallint[], $2::text[], $3::text[]) AS k (slot, namespace, workflow_id)
-JOIN annals.workflows  AS w USING (slot, namespace, workflow_id)
-JOIN annals.executions AS e ON (e.slot, e.namespace, e.workflow_id, e.run_id) = (w.slot, w.namespace, w.workflow_id, w.run_id)
+JOIN generation.workflows  AS w USING (slot, namespace, workflow_id)
+JOIN generation.executions AS e ON (e.slot, e.namespace, e.workflow_id, e.run_id) = (w.slot, w.namespace, w.workflow_id, w.run_id)

@@ -7,7 +7,7 @@
 -- database's collation is. Times are those of the events, to the microsecond. A
 -- NUL in a text stands as U+FFFD here; the log has it as it was.
 
-CREATE TABLE annals.executions (
+CREATE TABLE executions (
     slot                       smallint    NOT NULL CHECK (slot BETWEEN 0 AND 1023),
     namespace                  text COLLATE "C" NOT NULL,
     workflow_id                text COLLATE "C" NOT NULL,
@@ -69,72 +69,61 @@ CREATE TABLE annals.executions (
 -- A run is updated until it is closed: room on its page spares the five indexes
 -- a new entry each time.
 WITH (fillfactor = 70);
-COMMENT ON TABLE  annals.executions IS 'One row a run.';
-COMMENT ON COLUMN annals.executions.slot                     IS 'Of the workflow.';
-COMMENT ON COLUMN annals.executions.namespace                IS 'Of the workflow.';
-COMMENT ON COLUMN annals.executions.workflow_id              IS 'Of the workflow.';
-COMMENT ON COLUMN annals.executions.run_id                   IS 'Unique within its workflow only.';
-COMMENT ON COLUMN annals.executions.status                   IS 'As Temporal names it; Running and Paused are open.';
-COMMENT ON COLUMN annals.executions.workflow_type            IS 'Empty if the start event named none.';
-COMMENT ON COLUMN annals.executions.task_queue               IS 'Empty if the start event named none.';
-COMMENT ON COLUMN annals.executions.identity                 IS 'Of the client that started the run.';
-COMMENT ON COLUMN annals.executions.start_time               IS 'Of the start event.';
-COMMENT ON COLUMN annals.executions.execution_time           IS 'start_time and the first workflow task''s backoff.';
-COMMENT ON COLUMN annals.executions.close_time               IS 'Of the closing event; null while the run is open.';
-COMMENT ON COLUMN annals.executions.updated_at               IS 'Of the last event; may run backwards.';
-COMMENT ON COLUMN annals.executions.execution_timeout        IS 'Of the whole chain of runs; null: none.';
-COMMENT ON COLUMN annals.executions.run_timeout              IS 'Null: none.';
-COMMENT ON COLUMN annals.executions.task_timeout             IS 'Of one workflow task; null: none.';
-COMMENT ON COLUMN annals.executions.retry_policy             IS 'temporal.api.common.v1.RetryPolicy as JSON.';
-COMMENT ON COLUMN annals.executions.cron_schedule            IS 'Empty: none.';
-COMMENT ON COLUMN annals.executions.priority                 IS 'temporal.api.common.v1.Priority as JSON.';
-COMMENT ON COLUMN annals.executions.attempt                  IS 'Of the run''s retry policy, from 1, as the start event says.';
-COMMENT ON COLUMN annals.executions.memo                     IS 'A temporal.api.common.v1.Payload as JSON for each key.';
-COMMENT ON COLUMN annals.executions.search_attributes        IS 'A temporal.api.common.v1.Payload as JSON for each key.';
-COMMENT ON COLUMN annals.executions.parent_namespace         IS 'Null: not a child, or the start event named none.';
-COMMENT ON COLUMN annals.executions.parent_workflow_id       IS 'Null: not a child.';
-COMMENT ON COLUMN annals.executions.parent_run_id            IS 'Null: not a child.';
-COMMENT ON COLUMN annals.executions.root_workflow_id         IS 'Of the topmost parent: its own for a run without one.';
-COMMENT ON COLUMN annals.executions.root_run_id              IS 'Of the topmost parent: its own for a run without one.';
-COMMENT ON COLUMN annals.executions.first_run_id             IS 'Of the chain of runs: its own for a run that continues none.';
-COMMENT ON COLUMN annals.executions.original_run_id          IS 'The run in which the start event was written: its own but after a reset.';
-COMMENT ON COLUMN annals.executions.continued_from_run_id    IS 'The run that this one continues; null: none.';
-COMMENT ON COLUMN annals.executions.continued_to_run_id      IS 'The run that continues this one; null: none.';
-COMMENT ON COLUMN annals.executions.reset_from_run_id        IS 'The run whose history this one begins with, after a reset; null: none.';
-COMMENT ON COLUMN annals.executions.cancel_requested         IS 'Whether the run was asked to cancel itself.';
-COMMENT ON COLUMN annals.executions.pause                    IS 'Who paused it, when and why; null: not paused.';
-COMMENT ON COLUMN annals.executions.last_failure             IS 'Message of the newest failure that any event recorded.';
-COMMENT ON COLUMN annals.executions.last_failure_causes      IS 'Messages of its chain of causes, outermost first.';
-COMMENT ON COLUMN annals.executions.workflow_task_failures   IS 'Workflow tasks that failed or timed out, resets excluded.';
-COMMENT ON COLUMN annals.executions.pending_activities       IS 'Scheduled and not over; counts in a closed run too, if its history never ended them.';
-COMMENT ON COLUMN annals.executions.pending_timers           IS 'Started and not over.';
-COMMENT ON COLUMN annals.executions.pending_children         IS 'Initiated and not over.';
-COMMENT ON COLUMN annals.executions.pending_nexus_operations IS 'Scheduled and not over.';
-COMMENT ON COLUMN annals.executions.pending_updates          IS 'Admitted or accepted and not completed.';
-COMMENT ON COLUMN annals.executions.signals                  IS 'Received.';
-COMMENT ON COLUMN annals.executions.change_versions          IS 'TemporalChangeVersion of the search attributes.';
-COMMENT ON COLUMN annals.executions.build_ids                IS 'Of the workers that completed workflow tasks; at most the newest 20.';
-COMMENT ON COLUMN annals.executions.history_length           IS 'Number of events.';
-COMMENT ON COLUMN annals.executions.history_size_bytes       IS 'Of the events, as the log keeps them.';
-COMMENT ON COLUMN annals.executions.unknown_events           IS 'Events of a type that this version of Annals does not know.';
-COMMENT ON COLUMN annals.executions.missing_references       IS 'References to events that are not there.';
-COMMENT ON COLUMN annals.executions.partition                IS 'Of the log.';
-COMMENT ON COLUMN annals.executions.first_sequence           IS 'Stream sequence of the commit in which the run began.';
-COMMENT ON COLUMN annals.executions.last_sequence            IS 'Stream sequence of the run''s last commit.';
-COMMENT ON COLUMN annals.executions.state                    IS 'The fold of the run so far, for the projector to go on from; null once the run is closed.';
+COMMENT ON TABLE  executions IS 'One row a run.';
+COMMENT ON COLUMN executions.slot                     IS 'Of the workflow.';
+COMMENT ON COLUMN executions.namespace                IS 'Of the workflow.';
+COMMENT ON COLUMN executions.workflow_id              IS 'Of the workflow.';
+COMMENT ON COLUMN executions.run_id                   IS 'Unique within its workflow only.';
+COMMENT ON COLUMN executions.status                   IS 'As Temporal names it; Running and Paused are open.';
+COMMENT ON COLUMN executions.workflow_type            IS 'Empty if the start event named none.';
+COMMENT ON COLUMN executions.task_queue               IS 'Empty if the start event named none.';
+COMMENT ON COLUMN executions.identity                 IS 'Of the client that started the run.';
+COMMENT ON COLUMN executions.start_time               IS 'Of the start event.';
+COMMENT ON COLUMN executions.execution_time           IS 'start_time and the first workflow task''s backoff.';
+COMMENT ON COLUMN executions.close_time               IS 'Of the closing event; null while the run is open.';
+COMMENT ON COLUMN executions.updated_at               IS 'Of the last event; may run backwards.';
+COMMENT ON COLUMN executions.execution_timeout        IS 'Of the whole chain of runs; null: none.';
+COMMENT ON COLUMN executions.run_timeout              IS 'Null: none.';
+COMMENT ON COLUMN executions.task_timeout             IS 'Of one workflow task; null: none.';
+COMMENT ON COLUMN executions.retry_policy             IS 'temporal.api.common.v1.RetryPolicy as JSON.';
+COMMENT ON COLUMN executions.cron_schedule            IS 'Empty: none.';
+COMMENT ON COLUMN executions.priority                 IS 'temporal.api.common.v1.Priority as JSON.';
+COMMENT ON COLUMN executions.attempt                  IS 'Of the run''s retry policy, from 1, as the start event says.';
+COMMENT ON COLUMN executions.memo                     IS 'A temporal.api.common.v1.Payload as JSON for each key.';
+COMMENT ON COLUMN executions.search_attributes        IS 'A temporal.api.common.v1.Payload as JSON for each key.';
+COMMENT ON COLUMN executions.parent_namespace         IS 'Null: not a child, or the start event named none.';
+COMMENT ON COLUMN executions.parent_workflow_id       IS 'Null: not a child.';
+COMMENT ON COLUMN executions.parent_run_id            IS 'Null: not a child.';
+COMMENT ON COLUMN executions.root_workflow_id         IS 'Of the topmost parent: its own for a run without one.';
+COMMENT ON COLUMN executions.root_run_id              IS 'Of the topmost parent: its own for a run without one.';
+COMMENT ON COLUMN executions.first_run_id             IS 'Of the chain of runs: its own for a run that continues none.';
+COMMENT ON COLUMN executions.original_run_id          IS 'The run in which the start event was written: its own but after a reset.';
+COMMENT ON COLUMN executions.continued_from_run_id    IS 'The run that this one continues; null: none.';
+COMMENT ON COLUMN executions.continued_to_run_id      IS 'The run that continues this one; null: none.';
+COMMENT ON COLUMN executions.reset_from_run_id        IS 'The run whose history this one begins with, after a reset; null: none.';
+COMMENT ON COLUMN executions.cancel_requested         IS 'Whether the run was asked to cancel itself.';
+COMMENT ON COLUMN executions.pause                    IS 'Who paused it, when and why; null: not paused.';
+COMMENT ON COLUMN executions.last_failure             IS 'Message of the newest failure that any event recorded.';
+COMMENT ON COLUMN executions.last_failure_causes      IS 'Messages of its chain of causes, outermost first.';
+COMMENT ON COLUMN executions.workflow_task_failures   IS 'Workflow tasks that failed or timed out, resets excluded.';
+COMMENT ON COLUMN executions.pending_activities       IS 'Scheduled and not over; counts in a closed run too, if its history never ended them.';
+COMMENT ON COLUMN executions.pending_timers           IS 'Started and not over.';
+COMMENT ON COLUMN executions.pending_children         IS 'Initiated and not over.';
+COMMENT ON COLUMN executions.pending_nexus_operations IS 'Scheduled and not over.';
+COMMENT ON COLUMN executions.pending_updates          IS 'Admitted or accepted and not completed.';
+COMMENT ON COLUMN executions.signals                  IS 'Received.';
+COMMENT ON COLUMN executions.change_versions          IS 'TemporalChangeVersion of the search attributes.';
+COMMENT ON COLUMN executions.build_ids                IS 'Of the workers that completed workflow tasks; at most the newest 20.';
+COMMENT ON COLUMN executions.history_length           IS 'Number of events.';
+COMMENT ON COLUMN executions.history_size_bytes       IS 'Of the events, as the log keeps them.';
+COMMENT ON COLUMN executions.unknown_events           IS 'Events of a type that this version of Annals does not know.';
+COMMENT ON COLUMN executions.missing_references       IS 'References to events that are not there.';
+COMMENT ON COLUMN executions.partition                IS 'Of the log.';
+COMMENT ON COLUMN executions.first_sequence           IS 'Stream sequence of the commit in which the run began.';
+COMMENT ON COLUMN executions.last_sequence            IS 'Stream sequence of the run''s last commit.';
+COMMENT ON COLUMN executions.state                    IS 'The fold of the run so far, for the projector to go on from; null once the run is closed.';
 
--- list without a filter, newest first, and start-time ranges.
-CREATE INDEX executions_by_start  ON annals.executions (namespace, start_time DESC NULLS LAST, workflow_id DESC, run_id DESC);
--- list and count by type.
-CREATE INDEX executions_by_type   ON annals.executions (namespace, workflow_type, start_time DESC NULLS LAST, workflow_id DESC, run_id DESC);
--- list and count by status.
-CREATE INDEX executions_by_status ON annals.executions (namespace, status, start_time DESC NULLS LAST, workflow_id DESC, run_id DESC);
--- list by workflow id, whatever the order.
-CREATE INDEX executions_by_workflow ON annals.executions (namespace, workflow_id);
--- list by run id alone.
-CREATE INDEX executions_by_run    ON annals.executions (namespace, run_id);
-
-CREATE TABLE annals.workflows (
+CREATE TABLE workflows (
     slot           smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
     namespace      text COLLATE "C" NOT NULL,
     workflow_id    text COLLATE "C" NOT NULL,
@@ -148,18 +137,18 @@ CREATE TABLE annals.workflows (
     CONSTRAINT sequences_rise CHECK (first_sequence <= last_sequence)
 )
 WITH (fillfactor = 70);
-COMMENT ON TABLE  annals.workflows IS 'One row a workflow id: its newest run, and the end of its log.';
-COMMENT ON COLUMN annals.workflows.slot           IS 'Of the workflow.';
-COMMENT ON COLUMN annals.workflows.namespace      IS 'Of the workflow.';
-COMMENT ON COLUMN annals.workflows.workflow_id    IS 'Of the workflow.';
-COMMENT ON COLUMN annals.workflows.run_id         IS 'The newest run.';
-COMMENT ON COLUMN annals.workflows.runs           IS 'How many runs there were.';
-COMMENT ON COLUMN annals.workflows.partition      IS 'Of the log.';
-COMMENT ON COLUMN annals.workflows.first_sequence IS 'Stream sequence of the workflow''s first commit.';
-COMMENT ON COLUMN annals.workflows.last_sequence  IS 'Stream sequence of its last one.';
-COMMENT ON COLUMN annals.workflows.last_hash      IS 'Chain hash of its last commit: the next one must follow from it.';
+COMMENT ON TABLE  workflows IS 'One row a workflow id: its newest run, and the end of its log.';
+COMMENT ON COLUMN workflows.slot           IS 'Of the workflow.';
+COMMENT ON COLUMN workflows.namespace      IS 'Of the workflow.';
+COMMENT ON COLUMN workflows.workflow_id    IS 'Of the workflow.';
+COMMENT ON COLUMN workflows.run_id         IS 'The newest run.';
+COMMENT ON COLUMN workflows.runs           IS 'How many runs there were.';
+COMMENT ON COLUMN workflows.partition      IS 'Of the log.';
+COMMENT ON COLUMN workflows.first_sequence IS 'Stream sequence of the workflow''s first commit.';
+COMMENT ON COLUMN workflows.last_sequence  IS 'Stream sequence of its last one.';
+COMMENT ON COLUMN workflows.last_hash      IS 'Chain hash of its last commit: the next one must follow from it.';
 
-CREATE TABLE annals.activities (
+CREATE TABLE activities (
     slot                      smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
     namespace                 text COLLATE "C" NOT NULL,
     workflow_id               text COLLATE "C" NOT NULL,
@@ -185,31 +174,31 @@ CREATE TABLE annals.activities (
     PRIMARY KEY (slot, namespace, workflow_id, run_id, scheduled_event_id),
     CONSTRAINT closed_means_over CHECK ((status IN ('Scheduled', 'Started')) = (closed_event_id IS NULL))
 );
-COMMENT ON TABLE  annals.activities IS 'One row an activity that a run scheduled.';
-COMMENT ON COLUMN annals.activities.slot                      IS 'Of the workflow.';
-COMMENT ON COLUMN annals.activities.namespace                 IS 'Of the workflow.';
-COMMENT ON COLUMN annals.activities.workflow_id               IS 'Of the workflow.';
-COMMENT ON COLUMN annals.activities.run_id                    IS 'Of the run.';
-COMMENT ON COLUMN annals.activities.scheduled_event_id        IS 'The event that scheduled it.';
-COMMENT ON COLUMN annals.activities.activity_id               IS 'As the workflow named it.';
-COMMENT ON COLUMN annals.activities.activity_type             IS 'As the workflow named it.';
-COMMENT ON COLUMN annals.activities.task_queue                IS 'Where workers look for it.';
-COMMENT ON COLUMN annals.activities.status                    IS 'Scheduled and Started are pending.';
-COMMENT ON COLUMN annals.activities.scheduled_time            IS 'Of the scheduling event.';
-COMMENT ON COLUMN annals.activities.started_event_id          IS 'Null: not started, as far as the history tells.';
-COMMENT ON COLUMN annals.activities.started_time              IS 'Of the started event.';
-COMMENT ON COLUMN annals.activities.attempt                   IS 'From 1; 0: not started.';
-COMMENT ON COLUMN annals.activities.cancel_requested          IS 'Whether the workflow asked to cancel it.';
-COMMENT ON COLUMN annals.activities.worker_identity           IS 'The newest worker that an event named.';
-COMMENT ON COLUMN annals.activities.schedule_to_close_timeout IS 'Null: none.';
-COMMENT ON COLUMN annals.activities.schedule_to_start_timeout IS 'Null: none.';
-COMMENT ON COLUMN annals.activities.start_to_close_timeout    IS 'Null: none.';
-COMMENT ON COLUMN annals.activities.heartbeat_timeout         IS 'Null: none.';
-COMMENT ON COLUMN annals.activities.closed_event_id           IS 'The event that ended it; null: pending.';
-COMMENT ON COLUMN annals.activities.close_time                IS 'Of that event.';
-COMMENT ON COLUMN annals.activities.last_failure              IS 'Message of its failure, or of its last attempt''s.';
+COMMENT ON TABLE  activities IS 'One row an activity that a run scheduled.';
+COMMENT ON COLUMN activities.slot                      IS 'Of the workflow.';
+COMMENT ON COLUMN activities.namespace                 IS 'Of the workflow.';
+COMMENT ON COLUMN activities.workflow_id               IS 'Of the workflow.';
+COMMENT ON COLUMN activities.run_id                    IS 'Of the run.';
+COMMENT ON COLUMN activities.scheduled_event_id        IS 'The event that scheduled it.';
+COMMENT ON COLUMN activities.activity_id               IS 'As the workflow named it.';
+COMMENT ON COLUMN activities.activity_type             IS 'As the workflow named it.';
+COMMENT ON COLUMN activities.task_queue                IS 'Where workers look for it.';
+COMMENT ON COLUMN activities.status                    IS 'Scheduled and Started are pending.';
+COMMENT ON COLUMN activities.scheduled_time            IS 'Of the scheduling event.';
+COMMENT ON COLUMN activities.started_event_id          IS 'Null: not started, as far as the history tells.';
+COMMENT ON COLUMN activities.started_time              IS 'Of the started event.';
+COMMENT ON COLUMN activities.attempt                   IS 'From 1; 0: not started.';
+COMMENT ON COLUMN activities.cancel_requested          IS 'Whether the workflow asked to cancel it.';
+COMMENT ON COLUMN activities.worker_identity           IS 'The newest worker that an event named.';
+COMMENT ON COLUMN activities.schedule_to_close_timeout IS 'Null: none.';
+COMMENT ON COLUMN activities.schedule_to_start_timeout IS 'Null: none.';
+COMMENT ON COLUMN activities.start_to_close_timeout    IS 'Null: none.';
+COMMENT ON COLUMN activities.heartbeat_timeout         IS 'Null: none.';
+COMMENT ON COLUMN activities.closed_event_id           IS 'The event that ended it; null: pending.';
+COMMENT ON COLUMN activities.close_time                IS 'Of that event.';
+COMMENT ON COLUMN activities.last_failure              IS 'Message of its failure, or of its last attempt''s.';
 
-CREATE TABLE annals.timers (
+CREATE TABLE timers (
     slot             smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
     namespace        text COLLATE "C" NOT NULL,
     workflow_id      text COLLATE "C" NOT NULL,
@@ -224,20 +213,20 @@ CREATE TABLE annals.timers (
     PRIMARY KEY (slot, namespace, workflow_id, run_id, started_event_id),
     CONSTRAINT closed_means_over CHECK ((status = 'Started') = (closed_event_id IS NULL))
 );
-COMMENT ON TABLE  annals.timers IS 'One row a timer that a run started.';
-COMMENT ON COLUMN annals.timers.slot             IS 'Of the workflow.';
-COMMENT ON COLUMN annals.timers.namespace        IS 'Of the workflow.';
-COMMENT ON COLUMN annals.timers.workflow_id      IS 'Of the workflow.';
-COMMENT ON COLUMN annals.timers.run_id           IS 'Of the run.';
-COMMENT ON COLUMN annals.timers.started_event_id IS 'The event that started it.';
-COMMENT ON COLUMN annals.timers.timer_id         IS 'As the workflow named it.';
-COMMENT ON COLUMN annals.timers.status           IS 'Started is pending.';
-COMMENT ON COLUMN annals.timers.started_time     IS 'Of the starting event.';
-COMMENT ON COLUMN annals.timers.fire_time        IS 'When it is due.';
-COMMENT ON COLUMN annals.timers.closed_event_id  IS 'The event that ended it; null: pending.';
-COMMENT ON COLUMN annals.timers.close_time       IS 'Of that event.';
+COMMENT ON TABLE  timers IS 'One row a timer that a run started.';
+COMMENT ON COLUMN timers.slot             IS 'Of the workflow.';
+COMMENT ON COLUMN timers.namespace        IS 'Of the workflow.';
+COMMENT ON COLUMN timers.workflow_id      IS 'Of the workflow.';
+COMMENT ON COLUMN timers.run_id           IS 'Of the run.';
+COMMENT ON COLUMN timers.started_event_id IS 'The event that started it.';
+COMMENT ON COLUMN timers.timer_id         IS 'As the workflow named it.';
+COMMENT ON COLUMN timers.status           IS 'Started is pending.';
+COMMENT ON COLUMN timers.started_time     IS 'Of the starting event.';
+COMMENT ON COLUMN timers.fire_time        IS 'When it is due.';
+COMMENT ON COLUMN timers.closed_event_id  IS 'The event that ended it; null: pending.';
+COMMENT ON COLUMN timers.close_time       IS 'Of that event.';
 
-CREATE TABLE annals.children (
+CREATE TABLE children (
     slot                smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
     namespace           text COLLATE "C" NOT NULL,
     workflow_id         text COLLATE "C" NOT NULL,
@@ -259,27 +248,27 @@ CREATE TABLE annals.children (
     PRIMARY KEY (slot, namespace, workflow_id, run_id, initiated_event_id),
     CONSTRAINT closed_means_over CHECK ((status IN ('Initiated', 'Started')) = (closed_event_id IS NULL))
 );
-COMMENT ON TABLE  annals.children IS 'One row a child workflow that a run initiated, as the parent''s history tells it.';
-COMMENT ON COLUMN annals.children.slot                IS 'Of the parent.';
-COMMENT ON COLUMN annals.children.namespace           IS 'Of the parent.';
-COMMENT ON COLUMN annals.children.workflow_id         IS 'Of the parent.';
-COMMENT ON COLUMN annals.children.run_id              IS 'Of the parent''s run.';
-COMMENT ON COLUMN annals.children.initiated_event_id  IS 'The event that initiated it, in the parent.';
-COMMENT ON COLUMN annals.children.child_namespace     IS 'Empty: the parent''s.';
-COMMENT ON COLUMN annals.children.child_workflow_id   IS 'Of the child.';
-COMMENT ON COLUMN annals.children.child_run_id        IS 'Its first run; null before it has started.';
-COMMENT ON COLUMN annals.children.child_type          IS 'Workflow type of the child.';
-COMMENT ON COLUMN annals.children.task_queue          IS 'Of the child.';
-COMMENT ON COLUMN annals.children.parent_close_policy IS 'What becomes of it when the parent closes.';
-COMMENT ON COLUMN annals.children.status              IS 'Initiated and Started are pending.';
-COMMENT ON COLUMN annals.children.initiated_time      IS 'Of the initiating event.';
-COMMENT ON COLUMN annals.children.started_event_id    IS 'Null: not started.';
-COMMENT ON COLUMN annals.children.started_time        IS 'Of the started event.';
-COMMENT ON COLUMN annals.children.closed_event_id     IS 'The event that ended it; null: pending.';
-COMMENT ON COLUMN annals.children.close_time          IS 'Of that event.';
-COMMENT ON COLUMN annals.children.failure             IS 'Message of its failure, or the cause why it did not start.';
+COMMENT ON TABLE  children IS 'One row a child workflow that a run initiated, as the parent''s history tells it.';
+COMMENT ON COLUMN children.slot                IS 'Of the parent.';
+COMMENT ON COLUMN children.namespace           IS 'Of the parent.';
+COMMENT ON COLUMN children.workflow_id         IS 'Of the parent.';
+COMMENT ON COLUMN children.run_id              IS 'Of the parent''s run.';
+COMMENT ON COLUMN children.initiated_event_id  IS 'The event that initiated it, in the parent.';
+COMMENT ON COLUMN children.child_namespace     IS 'Empty: the parent''s.';
+COMMENT ON COLUMN children.child_workflow_id   IS 'Of the child.';
+COMMENT ON COLUMN children.child_run_id        IS 'Its first run; null before it has started.';
+COMMENT ON COLUMN children.child_type          IS 'Workflow type of the child.';
+COMMENT ON COLUMN children.task_queue          IS 'Of the child.';
+COMMENT ON COLUMN children.parent_close_policy IS 'What becomes of it when the parent closes.';
+COMMENT ON COLUMN children.status              IS 'Initiated and Started are pending.';
+COMMENT ON COLUMN children.initiated_time      IS 'Of the initiating event.';
+COMMENT ON COLUMN children.started_event_id    IS 'Null: not started.';
+COMMENT ON COLUMN children.started_time        IS 'Of the started event.';
+COMMENT ON COLUMN children.closed_event_id     IS 'The event that ended it; null: pending.';
+COMMENT ON COLUMN children.close_time          IS 'Of that event.';
+COMMENT ON COLUMN children.failure             IS 'Message of its failure, or the cause why it did not start.';
 
-CREATE TABLE annals.events (
+CREATE TABLE events (
     slot        smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
     namespace   text COLLATE "C" NOT NULL,
     workflow_id text COLLATE "C" NOT NULL,
@@ -292,14 +281,14 @@ CREATE TABLE annals.events (
     sequence    bigint   NOT NULL CHECK (sequence > 0),
     PRIMARY KEY (slot, namespace, workflow_id, run_id, event_id)
 );
-COMMENT ON TABLE  annals.events IS 'One row an event: where it is in the log, not what it holds.';
-COMMENT ON COLUMN annals.events.slot        IS 'Of the workflow.';
-COMMENT ON COLUMN annals.events.namespace   IS 'Of the workflow.';
-COMMENT ON COLUMN annals.events.workflow_id IS 'Of the workflow.';
-COMMENT ON COLUMN annals.events.run_id      IS 'Of the run.';
-COMMENT ON COLUMN annals.events.event_id    IS 'Dense, from 1, in a run.';
-COMMENT ON COLUMN annals.events.type        IS 'As Temporal names it, in short: ActivityTaskScheduled. A type that this version does not know is its number.';
-COMMENT ON COLUMN annals.events.name        IS 'What tells events of a type apart: the marker, signal, activity or workflow type, timer, update; empty where there is none.';
-COMMENT ON COLUMN annals.events.time        IS 'Of the event.';
-COMMENT ON COLUMN annals.events.partition   IS 'Of the log.';
-COMMENT ON COLUMN annals.events.sequence    IS 'Stream sequence of the commit that holds it.';
+COMMENT ON TABLE  events IS 'One row an event: where it is in the log, not what it holds.';
+COMMENT ON COLUMN events.slot        IS 'Of the workflow.';
+COMMENT ON COLUMN events.namespace   IS 'Of the workflow.';
+COMMENT ON COLUMN events.workflow_id IS 'Of the workflow.';
+COMMENT ON COLUMN events.run_id      IS 'Of the run.';
+COMMENT ON COLUMN events.event_id    IS 'Dense, from 1, in a run.';
+COMMENT ON COLUMN events.type        IS 'As Temporal names it, in short: ActivityTaskScheduled. A type that this version does not know is its number.';
+COMMENT ON COLUMN events.name        IS 'What tells events of a type apart: the marker, signal, activity or workflow type, timer, update; empty where there is none.';
+COMMENT ON COLUMN events.time        IS 'Of the event.';
+COMMENT ON COLUMN events.partition   IS 'Of the log.';
+COMMENT ON COLUMN events.sequence    IS 'Stream sequence of the commit that holds it.';

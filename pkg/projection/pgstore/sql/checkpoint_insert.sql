@@ -1,4 +1,0 @@
--- The checkpoint of a partition that nothing was projected from yet.
-INSERT INTO annals.checkpoints (projection, partition, log_id, log_epoch, sequence)
-VALUES ($1, $2, $3, $4, 0)
-ON CONFLICT DO NOTHING

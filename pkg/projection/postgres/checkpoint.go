@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"context"
+	_ "embed"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
+)
+
+var (
+	//go:embed sql/checkpoint_read.sql
+	checkpointReadSQL string
+	//go:embed sql/checkpoint_insert.sql
+	checkpointInsertSQL string
+	//go:embed sql/checkpoint_move.sql
+	checkpointMoveSQL string
+	//go:embed sql/checkpoints.sql
+	checkpointsSQL string
+)
+
+// Querier is a pool, a connection or a transaction.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Checkpoint is projection.Target's: that of the live generation, or of the one
+// that the projection is at. One that is not there is made, at sequence 0 of
+// this log.
+func (p *Projection) Checkpoint(ctx context.Context, id events.Identity, n events.Partition) (projection.Checkpoint, error) {
+	generation, err := p.checked(ctx)
+	if err != nil {
+		return projection.Checkpoint{}, err
+	}
+	if err := checkMigrations(ctx, p.pool); err != nil {
+		return projection.Checkpoint{}, err
+	}
+	if _, err := p.pool.Exec(ctx, checkpointInsertSQL, p.definition.Name, generation, int16(n), id.LogID, int64(id.Epoch)); err != nil {
+		return projection.Checkpoint{}, err
+	}
+	rows, err := p.pool.Query(ctx, checkpointReadSQL, p.definition.Name, generation, int16(n))
+	if err != nil {
+		return projection.Checkpoint{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, ScanCheckpoint)
+}
+
+// Checkpoints are those of all partitions that have one, in order.
+func (p *Projection) Checkpoints(ctx context.Context) ([]projection.Checkpoint, error) {
+	return p.CheckpointsIn(ctx, p.pool)
+}
+
+// CheckpointsIn is Checkpoints as a connection or a transaction sees them.
+func (p *Projection) CheckpointsIn(ctx context.Context, q Querier) ([]projection.Checkpoint, error) {
+	rows, err := q.Query(ctx, checkpointsSQL, p.definition.Name, p.generation)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, ScanCheckpoint)
+}
+
+// QueueRead adds to a batch the reading of a checkpoint; ScanCheckpoint takes
+// its row.
+func (p *Projection) QueueRead(q *pgx.Batch, c projection.Checkpoint) *pgx.QueuedQuery {
+	return q.Queue(checkpointReadSQL, p.definition.Name, c.Generation, int16(c.Partition))
+}
+
+// QueueMove adds to a batch, which is sent in a transaction, the compare-and-set
+// that moves a checkpoint. It locks the checkpoint first, so that of two
+// projectors one waits here and then finds that it has moved: the batch fails
+// with projection.ErrFenced.
+func (p *Projection) QueueMove(q *pgx.Batch, from, to projection.Checkpoint) {
+	q.Queue(checkpointMoveSQL, p.definition.Name, from.Generation, int16(from.Partition), from.LogID, int64(from.LogEpoch), from.Epoch, int64(from.Sequence),
+		int64(to.Sequence), to.Hash[:], to.Time).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != 1 {
+			return projection.ErrFenced
+		}
+		return nil
+	})
+}
+
+// ScanCheckpoint reads a row of sql/checkpoint_read.sql.
+func ScanCheckpoint(row pgx.CollectableRow) (projection.Checkpoint, error) {
+	var (
+		c         projection.Checkpoint
+		partition int16
+		logEpoch  int64
+		sequence  int64
+		hash      []byte
+		at        *time.Time
+	)
+	if err := row.Scan(&c.Generation, &partition, &c.LogID, &logEpoch, &c.Epoch, &sequence, &hash, &at); err != nil {
+		return projection.Checkpoint{}, err
+	}
+	c.Partition, c.LogEpoch, c.Sequence = events.Partition(partition), uint32(logEpoch), uint64(sequence)
+	copy(c.Hash[:], hash)
+	if at != nil {
+		c.Time = at.UTC()
+	}
+	return c, nil
+}
