@@ -211,7 +211,7 @@ func (s *showing) count(ctx context.Context) error {
 	s.summary.Workflows = s.observer.total
 	for i := range s.summary.Resumed {
 		r := &s.summary.Resumed[i]
-		found, err := s.tables.Describe(ctx, events.Workflow{Namespace: s.o.Namespace, ID: r.WorkflowID}, r.RunID)
+		found, err := s.tables.Describe(ctx, pgstore.DescribeQuery{Workflow: events.Workflow{Namespace: s.o.Namespace, ID: r.WorkflowID}, Run: r.RunID})
 		if err != nil {
 			return err
 		}

@@ -116,6 +116,14 @@ func (w *Waits) begin(one *wait) error {
 	return nil
 }
 
+// Known is what the last look saw, however long ago that was: no proof for a
+// query, and a hint that it need not wait.
+func (w *Waits) Known() events.Vector {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reached
+}
+
 // tell has who looks think again.
 func (w *Waits) tell() {
 	select {
