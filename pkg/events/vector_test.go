@@ -274,3 +274,22 @@ func FuzzVector(f *testing.F) {
 		}
 	})
 }
+
+// FuzzPosition: what is taken for a position is written the same.
+func FuzzPosition(f *testing.F) {
+	for _, s := range []string{"0:0", "3:1042", "1023:9223372036854775807", "1024:1", "-1:1", "1", ":", "1:2:3", "+1:1", "01:1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := events.ParsePosition(s)
+		if err != nil {
+			if p != (events.Position{}) || !errors.Is(err, events.ErrInvalid) {
+				t.Errorf("%q gave %s beside %v", s, p, err)
+			}
+			return
+		}
+		if p.String() != s || p.Partition < 0 || p.Partition >= events.Slots {
+			t.Errorf("%q is %s", s, p)
+		}
+	})
+}

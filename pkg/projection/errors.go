@@ -32,7 +32,8 @@ var (
 
 // BehindError says what was waited for and how far the tables had come.
 type BehindError struct {
-	// Behind are the partitions that had not come far enough, in order.
+	// Behind are the partitions that had not come far enough, in order; none
+	// where the tables did not even say in time how far they are.
 	Behind []Behind
 	// Cause is why the wait ended: the context's; nil where nobody waited.
 	Cause error
@@ -55,6 +56,9 @@ func (e *BehindError) Error() string {
 		parts[i] = fmt.Sprintf("%s wanted, partition is at %d, %d behind", b.Wanted, b.Checkpoint, b.By())
 	}
 	s := "the tables are behind: " + strings.Join(parts, "; ")
+	if len(parts) == 0 {
+		s = "the tables did not say in time how far they are"
+	}
 	if e.Cause == nil {
 		return s
 	}
