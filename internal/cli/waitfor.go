@@ -32,6 +32,10 @@ func waitFlags(c *cobra.Command) *reading {
 // read gives the tables, and what the answer must include.
 func (a *app) read(ctx context.Context, r *reading) (*pgstore.Store, pgstore.Include, error) {
 	v, now, err := waitfor.Parse(r.waitFor...)
+	var invalid *events.InvalidError
+	if errors.As(err, &invalid) {
+		return nil, pgstore.Include{}, usagef("--wait-for: %s", invalid.Reason)
+	}
 	if err != nil {
 		return nil, pgstore.Include{}, usagef("--wait-for: %v", err)
 	}
