@@ -10,7 +10,7 @@ import (
 type Result struct {
 	Name string `json:"name"`
 	// Value is ours and Raw the client libraries', in Unit: medians of the
-	// rounds.
+	// rounds, or of all operations where it is a time.
 	Value float64 `json:"value"`
 	Raw   float64 `json:"raw"`
 	Unit  string  `json:"unit"`
@@ -35,6 +35,19 @@ func rates(name, unit string, ours, raw side) Result {
 	slices.Sort(raw.took)
 	r.P50, r.P99 = quantile(ours.took, 0.50), quantile(ours.took, 0.99)
 	r.RawP50, r.RawP99 = quantile(raw.took, 0.50), quantile(raw.took, 0.99)
+	return r
+}
+
+// times is the result of a case that is measured as how long operations took.
+func times(name string, ours, raw []time.Duration) Result {
+	slices.Sort(ours)
+	slices.Sort(raw)
+	r := Result{
+		Name: name, Unit: "ms", N: len(ours), P50: quantile(ours, 0.50), P99: quantile(ours, 0.99),
+		RawP50: quantile(raw, 0.50), RawP99: quantile(raw, 0.99),
+	}
+	r.Value, r.Raw = r.P50, r.RawP50
+	r.Ratio = r.Raw / r.Value
 	return r
 }
 

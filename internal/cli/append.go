@@ -186,6 +186,7 @@ type appended struct {
 	FirstEventID events.EventID  `json:"firstEventId"`
 	LastEventID  events.EventID  `json:"lastEventId"`
 	Position     string          `json:"position"` // partition:sequence
+	Vector       string          `json:"vector"`   // the same, bound to the log
 	Existed      bool            `json:"existed"`
 	CommitID     events.CommitID `json:"commitId"`
 	Status       string          `json:"status"`
@@ -196,7 +197,7 @@ func (a *app) printAppended(o *output, r events.Result) error {
 		slog.Warn(r.Warning)
 	}
 	v := appended{
-		RunID: r.RunID, FirstEventID: r.FirstEventID, LastEventID: r.LastEventID, Position: r.Position.String(),
+		RunID: r.RunID, FirstEventID: r.FirstEventID, LastEventID: r.LastEventID, Position: r.Position.String(), Vector: r.Vector().String(),
 		Existed: r.Existed, CommitID: r.CommitID, Status: r.Cursor.Status().String(),
 	}
 	if o.is(formatJSON) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"time"
 
@@ -15,7 +16,7 @@ func benchCommand(a *app) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "bench",
 		Short: "Measure the pipeline beside the raw limit of the machine",
-	}, benchAppendCommand(a))
+	}, benchAppendCommand(a), benchVisibleCommand(a))
 }
 
 // quickly is how long a quick benchmark takes at most, with some room to the 20
@@ -75,20 +76,75 @@ the milliseconds of one append.`,
 	return c
 }
 
+func benchVisibleCommand(a *app) *cobra.Command {
+	var o bench.VisibleOptions
+	var filter string
+	var quick, asJSON bool
+	c := &cobra.Command{
+		Use:   "visible",
+		Short: "Measure how soon what is appended is in the tables",
+		Long: `Measures the time from the acknowledgement of an append to the end of a wait for its position, for every append
+at a steady rate: 500 and 5,000 events of 220 bytes a second, in commits of 1 and 5, to 1,024 workflows in turn. NATS (which
+syncs every two minutes), the projector and those who wait are in this process, Postgres beside it, with fsync, all on a
+temporary folder (TMPDIR), which should be on a real disk. Beside it, in turns, it measures an INSERT of one row with its
+COMMIT, until another connection that asks without a pause has seen it.
+
+The figures are medians; the ratio is raw by ours: over 1 is better than raw.`,
+		Example: `  annals bench visible --quick
+  annals bench visible --filter rate=5000 --json`,
+		Args: cobra.NoArgs,
+	}
+	f := c.Flags()
+	f.BoolVar(&quick, "quick", false, "all cases in less than 20 seconds")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object a line and case")
+	f.StringVar(&filter, "filter", "", "only the cases whose names match the regular `EXPRESSION`")
+	f.DurationVar(&o.Duration, "duration", 10*time.Second, "how long each case is measured, ours and raw each")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if o.Duration <= 0 {
+			return usagef("--duration is %s, it is more than 0", o.Duration)
+		}
+		if filter != "" {
+			var err error
+			if o.Filter, err = regexp.Compile(filter); err != nil {
+				return usagef("--filter: %v", err)
+			}
+		}
+		if quick {
+			o.Within = quickly
+		}
+		o.Logger = slog.Default()
+		err := a.printBench(asJSON, func(each func(bench.Result) error) error { return bench.Visible(c.Context(), o, each) })
+		if errors.Is(err, bench.ErrNoCase) {
+			return &usageError{err}
+		}
+		return err
+	}
+	return c
+}
+
 func (a *app) benchAppend(c *cobra.Command, o bench.AppendOptions, asJSON bool) error {
+	return a.printBench(asJSON, func(each func(bench.Result) error) error { return bench.Append(c.Context(), o, each) })
+}
+
+// printBench prints what is measured.
+func (a *app) printBench(asJSON bool, measure func(each func(bench.Result) error) error) error {
 	if asJSON {
-		return bench.Append(c.Context(), o, func(r bench.Result) error { return printLine(a.out, r) })
+		return measure(func(r bench.Result) error { return printLine(a.out, r) })
 	}
 	// Each row is printed when it is measured, so the columns have fixed widths.
 	const format = "%-52s  %10s  %10s  %9s  %5s  %8s  %8s  %8s  %8s  %7s\n"
 	head := false
 	ms := func(v float64) string { return fmt.Sprintf("%.3f", v) }
-	return bench.Append(c.Context(), o, func(r bench.Result) error {
+	return measure(func(r bench.Result) error {
 		if !head {
 			fmt.Fprintf(a.out, format, "CASE", "OURS", "RAW", "UNIT", "RATIO", "P50 MS", "RAW P50", "P99 MS", "RAW P99", "N")
 			head = true
 		}
-		_, err := fmt.Fprintf(a.out, format, r.Name, fmt.Sprintf("%.0f", r.Value), fmt.Sprintf("%.0f", r.Raw), r.Unit,
+		figure := "%.0f"
+		if r.Unit == "ms" {
+			figure = "%.3f"
+		}
+		_, err := fmt.Fprintf(a.out, format, r.Name, fmt.Sprintf(figure, r.Value), fmt.Sprintf(figure, r.Raw), r.Unit,
 			fmt.Sprintf("%.2f", r.Ratio), ms(r.P50), ms(r.RawP50), ms(r.P99), ms(r.RawP99), fmt.Sprint(r.N))
 		return err
 	})

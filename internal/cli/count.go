@@ -32,10 +32,11 @@ whole on one.`,
 	o := outputFlag(c, formatTable, formatJSON, formatJSONL)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		q.Namespace = a.namespace
-		store, err := a.read(c.Context(), r)
+		store, include, err := a.read(c.Context(), r)
 		if err != nil {
 			return err
 		}
+		q.Include = include
 		count, err := store.Count(c.Context(), q)
 		if err != nil {
 			return queryFault(err)

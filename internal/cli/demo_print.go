@@ -50,8 +50,9 @@ type demoCount struct {
 }
 
 type demoLag struct {
-	Commits int64   `json:"commits"`
-	Seconds float64 `json:"seconds"`
+	Commits         int64   `json:"commits"`
+	Seconds         float64 `json:"seconds"` // the age of the oldest
+	CaughtUpSeconds float64 `json:"caughtUpSeconds"`
 }
 
 type demoKilled struct {
@@ -81,7 +82,7 @@ type demoFault struct {
 func shownJSON(s demo.Summary, v verified) demonstrated {
 	d := demonstrated{
 		Workflows: s.Workflows, Commits: s.Commits, Events: s.Events, Seconds: s.Took.Seconds(), EventsPerSecond: float64(s.Events) / s.Took.Seconds(),
-		Lag: demoLag{Commits: s.Lag.Commits, Seconds: s.Lag.CaughtUp.Seconds()}, Killed: demoKilled(s.Killed), Resumed: s.Resumed, Verify: v,
+		Lag: demoLag{Commits: s.Lag.Commits, Seconds: s.Lag.Age.Seconds(), CaughtUpSeconds: s.Lag.CaughtUp.Seconds()}, Killed: demoKilled(s.Killed), Resumed: s.Resumed, Verify: v,
 		Counts: []demoCount{},
 		Histories: demoHistories{
 			Runs: s.Histories.Runs, WellFormed: s.Histories.WellFormed(), Replayed: s.Histories.Replayed, Activities: s.Histories.Activities,
@@ -112,7 +113,7 @@ func (a *app) printDemo(s demo.Summary, v verified, kept bool) error {
 	t.row("log", fmt.Sprintf("%s, %s in %s: %s", plural(s.Commits, "commit"), plural(s.Events, "event"), s.Took.Round(10*time.Millisecond), rate(s.Events, s.Took)))
 	lag := "none when the last workflow ended"
 	if s.Lag.Commits > 0 {
-		lag = fmt.Sprintf("%s when the last workflow ended, none %s later", plural(s.Lag.Commits, "commit"), s.Lag.CaughtUp.Round(time.Millisecond))
+		lag = fmt.Sprintf("%s, the oldest %s old, when the last workflow ended; none %s later", plural(s.Lag.Commits, "commit"), s.Lag.Age.Round(time.Millisecond), s.Lag.CaughtUp.Round(time.Millisecond))
 	}
 	t.row("lag of the tables", lag)
 	t.row("activities", fmt.Sprintf("%d, %d of them with retries, %d went on from a heartbeat", h.Activities, h.Retried, h.TakenOver))

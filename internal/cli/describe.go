@@ -31,11 +31,11 @@ annals state says the same, and more, from the log.`,
 	r := waitFlags(c)
 	o := outputFlag(c, formatTable, formatJSON, formatJSONL)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		store, err := a.read(c.Context(), r)
+		store, include, err := a.read(c.Context(), r)
 		if err != nil {
 			return err
 		}
-		d, err := store.Describe(c.Context(), a.workflow(args[0]), events.RunID(run))
+		d, err := store.Describe(c.Context(), pgstore.DescribeQuery{Workflow: a.workflow(args[0]), Run: events.RunID(run), Include: include})
 		if err != nil {
 			return queryFault(err)
 		}

@@ -46,13 +46,8 @@ func (x *examination) postgres(ctx context.Context, log events.Log) {
 		return
 	}
 	x.note("tables", "of this program's version", "")
-	checkpoints, err := store.Checkpoints(ctx)
-	if err != nil {
-		x.note("projection", "", err.Error())
-		return
-	}
 	if log != nil {
-		x.lag(ctx, log, checkpoints)
+		x.lag(ctx, log, store.Checkpoints)
 		x.heartbeatLag(ctx, log, store)
 	}
 }
@@ -113,57 +108,57 @@ func obstacle(ctx context.Context, log events.Log, m events.Message) string {
 }
 
 // lag holds the checkpoints against the log: they fit, and are not far behind.
-func (x *examination) lag(ctx context.Context, log events.Log, checkpoints []projection.Checkpoint) {
+func (x *examination) lag(ctx context.Context, log events.Log, checkpoints func(context.Context) ([]projection.Checkpoint, error)) {
+	lags, err := projection.LagOf(ctx, log, checkpoints)
+	if err != nil {
+		x.note("projection", "", err.Error())
+		return
+	}
+	stored, err := checkpoints(ctx)
+	if err != nil {
+		x.note("projection", "", err.Error())
+		return
+	}
 	id := log.Identity()
 	have := make([]projection.Checkpoint, id.Map.Partitions())
 	for p := range have {
 		have[p] = projection.Checkpoint{Partition: events.Partition(p), LogID: id.LogID, LogEpoch: id.Epoch}
 	}
-	for _, c := range checkpoints {
+	for _, c := range stored {
 		if int(c.Partition) < len(have) {
 			have[c.Partition] = c
 		}
 	}
-	behind := uint64(0)
-	var oldest time.Time
 	var bad []string
 	for p, c := range have {
 		if err := projection.Check(ctx, log, c); err != nil {
 			bad = append(bad, err.Error())
-			continue
+			lags[p] = projection.Lag{Partition: c.Partition} // what follows a place that the log has not got is no lag
 		}
-		b, err := log.Bounds(ctx, events.Partition(p))
-		if err != nil {
-			bad = append(bad, err.Error())
-			continue
-		}
-		if b.Last <= c.Sequence {
-			continue
-		}
-		behind += b.Last - c.Sequence
-		next := events.Position{Partition: events.Partition(p), Sequence: c.Sequence + 1}
-		m, err := log.Message(ctx, next)
-		if errors.Is(err, events.ErrNotFound) {
+	}
+	for _, l := range lags {
+		next := events.Position{Partition: l.Partition, Sequence: l.Checkpoint + 1}
+		switch {
+		case errors.Is(l.Err, events.ErrNotFound):
 			bad = append(bad, fmt.Sprintf("the log has nothing at %s, which comes next", next))
-			continue
-		}
-		if err != nil {
-			continue
-		}
-		if oldest.IsZero() || m.Time.Before(oldest) {
-			oldest = m.Time
-		}
-		if what := obstacle(ctx, log, m); what != "" {
-			bad = append(bad, what)
+		case l.Err != nil:
+			bad = append(bad, l.Err.Error())
+		case l.Commits > 0:
+			m, err := log.Message(ctx, next)
+			if err != nil {
+				continue
+			}
+			if what := obstacle(ctx, log, m); what != "" {
+				bad = append(bad, what)
+			}
 		}
 	}
 	value := "has everything"
-	if behind > 0 {
+	if behind := lags.Commits(); behind > 0 {
 		value = fmt.Sprintf("%s behind", plural(int64(behind), "commit"))
-		if !oldest.IsZero() {
-			lag := max(time.Since(oldest), 0).Round(time.Millisecond)
-			value += fmt.Sprintf(", the oldest %s old", lag)
-			if lag > x.maxLag {
+		if age := lags.Age().Round(time.Millisecond); age > 0 {
+			value += fmt.Sprintf(", the oldest %s old", age)
+			if age > x.maxLag {
 				bad = append(bad, "the projector does not run, has stopped, or does not keep up")
 			}
 		}

@@ -1,29 +1,6 @@
 package cli
 
-import (
-	"testing"
-
-	"github.com/annals-io/annals/pkg/events"
-)
-
-// FuzzPosition: what a flag is taken for is written and read the same again.
-func FuzzPosition(f *testing.F) {
-	for _, s := range []string{"0:0", "3:1042", "32767:9223372036854775807", "32768:1", "-1:1", "1", ":", "1:2:3", "+1:1", "01:1"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		p, err := parsePosition(s)
-		if err != nil {
-			if p != (events.Position{}) {
-				t.Errorf("%q gave %s beside %v", s, p, err)
-			}
-			return
-		}
-		if again, err := parsePosition(p.String()); err != nil || again != p || p.Partition < 0 {
-			t.Errorf("%q is %s, read again %s, %v", s, p, again, err)
-		}
-	})
-}
+import "testing"
 
 // FuzzPoint: a point in a history is an event from 1 on, a time, or a wrong
 // flag.

@@ -47,10 +47,11 @@ error otherwise. Pages by token neither repeat nor skip an execution, whatever b
 			return usagef("--limit: is %d, a page has 1 to %d executions", q.Limit, pgstore.MaxLimit)
 		}
 		q.Namespace = a.namespace
-		store, err := a.read(c.Context(), r)
+		store, include, err := a.read(c.Context(), r)
 		if err != nil {
 			return err
 		}
+		q.Include = include
 		page, err := store.List(c.Context(), q)
 		if err != nil {
 			return queryFault(err)

@@ -3,14 +3,14 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/annals-io/annals/internal/waitfor"
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
@@ -20,102 +20,54 @@ type reading struct {
 	wait    time.Duration
 }
 
-// waitForNow is the end of the log when the command begins.
-const waitForNow = "now"
-
 // waitFlags adds --wait-for and --wait.
 func waitFlags(c *cobra.Command) *reading {
 	var r reading
-	c.Flags().StringSliceVar(&r.waitFor, "wait-for", nil, "wait until the tables include the log up to `POSITION|now`: positions as append prints them, or the log's end as it is")
+	c.Flags().StringSliceVar(&r.waitFor, "wait-for", nil, "answer from tables that include the log up to `POSITION|VECTOR|now`: as append prints them, or the log's end as it is")
 	c.Flags().DurationVar(&r.wait, "wait", 30*time.Second, "how long to wait for that")
-	_ = c.RegisterFlagCompletionFunc("wait-for", cobra.FixedCompletions([]string{waitForNow}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("wait-for", cobra.FixedCompletions([]string{waitfor.Now}, cobra.ShellCompDirectiveNoFileComp))
 	return &r
 }
 
-// read gives the tables once they include what was asked for.
-func (a *app) read(ctx context.Context, r *reading) (*pgstore.Store, error) {
-	positions, now, err := r.positions()
+// read gives the tables, and what the answer must include.
+func (a *app) read(ctx context.Context, r *reading) (*pgstore.Store, pgstore.Include, error) {
+	v, now, err := waitfor.Parse(r.waitFor...)
+	var invalid *events.InvalidError
+	if errors.As(err, &invalid) {
+		return nil, pgstore.Include{}, usagef("--wait-for: %s", invalid.Reason)
+	}
 	if err != nil {
-		return nil, err
+		return nil, pgstore.Include{}, usagef("--wait-for: %v", err)
 	}
 	if r.wait < 0 {
-		return nil, usagef("--wait is %s", r.wait)
+		return nil, pgstore.Include{}, usagef("--wait is %s", r.wait)
 	}
 	pool, err := a.postgres(ctx)
 	if err != nil {
-		return nil, err
+		return nil, pgstore.Include{}, err
 	}
 	if err := a.servers.Ping(ctx, pool); err != nil {
-		return nil, err
+		return nil, pgstore.Include{}, err
 	}
 	store, err := pgstore.New(pool, pgstore.Config{})
 	if err != nil {
-		return nil, err
+		return nil, pgstore.Include{}, err
 	}
+	if !now {
+		return store, pgstore.Include{Vector: v, Wait: r.wait}, nil
+	}
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, r.wait)
 	defer cancel()
-	if now {
-		ends, err := a.ends(ctx)
-		if err != nil {
-			return nil, err
-		}
-		positions = append(positions, ends...)
-	}
-	if len(positions) == 0 {
-		return store, nil
-	}
-	return store, store.WaitFor(ctx, positions)
-}
-
-// ends are the last positions of all partitions.
-func (a *app) ends(ctx context.Context) ([]events.Position, error) {
 	log, err := a.open(ctx)
 	if err != nil {
-		return nil, err
+		return nil, pgstore.Include{}, err
 	}
-	ends := make([]events.Position, log.Identity().Map.Partitions())
-	for i := range ends {
-		p := events.Partition(i)
-		b, err := log.Bounds(ctx, p)
-		if err != nil {
-			return nil, fmt.Errorf("find the end of partition %d: %w", p, err)
-		}
-		ends[i] = events.Position{Partition: p, Sequence: b.Last}
+	end, err := projection.End(ctx, log)
+	if err == nil {
+		v, err = v.Merge(end)
 	}
-	return ends, nil
-}
-
-// positions are those that were named, and whether the log's end is wanted too.
-func (r *reading) positions() (list []events.Position, now bool, err error) {
-	for _, s := range r.waitFor {
-		if s == waitForNow {
-			now = true
-			continue
-		}
-		p, err := parsePosition(s)
-		if err != nil {
-			return nil, false, usagef("--wait-for is %q, want %s or a position like 3:1042", s, waitForNow)
-		}
-		list = append(list, p)
-	}
-	return list, now, nil
-}
-
-// parsePosition reads PARTITION:SEQUENCE.
-func parsePosition(s string) (events.Position, error) {
-	partition, sequence, ok := strings.Cut(s, ":")
-	if !ok {
-		return events.Position{}, errors.New("no colon")
-	}
-	p, err := strconv.ParseUint(partition, 10, 15)
-	if err != nil {
-		return events.Position{}, err
-	}
-	n, err := strconv.ParseUint(sequence, 10, 63)
-	if err != nil {
-		return events.Position{}, err
-	}
-	return events.Position{Partition: events.Partition(p), Sequence: n}, nil
+	return store, pgstore.Include{Vector: v, Wait: max(r.wait-time.Since(began), 0)}, err
 }
 
 // queryFlags are the flags that fields of a query come from.

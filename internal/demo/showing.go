@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 	"github.com/annals-io/annals/pkg/replay"
 )
@@ -144,33 +145,30 @@ func (s *showing) catchUp(ctx context.Context) error {
 		return err
 	}
 	began := time.Now()
-	checkpoints, err := s.tables.Checkpoints(ctx)
+	lags, err := projection.LagOf(ctx, s.pipeline.Log(), s.tables.Checkpoints)
+	if err == nil {
+		err = lags.Err()
+	}
 	if err != nil {
 		return err
 	}
-	var ends []events.Position
+	s.summary.Lag.Commits, s.summary.Lag.Age = int64(lags.Commits()), lags.Age()
+	var end events.Vector
 	if err := s.observer.await(ctx, func(v *view) bool {
 		s.summary.Commits, s.summary.Events = v.commits, v.events
 		for p, sequence := range v.reached {
-			if sequence > 0 {
-				ends = append(ends, events.Position{Partition: events.Partition(p), Sequence: sequence})
-				s.summary.Lag.Commits += int64(sequence)
-			}
+			end = end.With(events.Position{Partition: events.Partition(p), Sequence: sequence})
 		}
 		return true
 	}); err != nil {
 		return err
 	}
-	for _, c := range checkpoints {
-		s.summary.Lag.Commits -= int64(c.Sequence)
-	}
-	if s.summary.Lag.Commits <= 0 {
-		s.summary.Lag.Commits = 0
+	if s.summary.Lag.Commits == 0 {
 		return nil
 	}
 	wait, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	err = s.tables.WaitFor(wait, ends)
+	err = s.tables.WaitFor(wait, end)
 	s.summary.Lag.CaughtUp = time.Since(began)
 	return err
 }
@@ -213,7 +211,7 @@ func (s *showing) count(ctx context.Context) error {
 	s.summary.Workflows = s.observer.total
 	for i := range s.summary.Resumed {
 		r := &s.summary.Resumed[i]
-		found, err := s.tables.Describe(ctx, events.Workflow{Namespace: s.o.Namespace, ID: r.WorkflowID}, r.RunID)
+		found, err := s.tables.Describe(ctx, pgstore.DescribeQuery{Workflow: events.Workflow{Namespace: s.o.Namespace, ID: r.WorkflowID}, Run: r.RunID})
 		if err != nil {
 			return err
 		}

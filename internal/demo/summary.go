@@ -34,6 +34,8 @@ type Count struct {
 // Lag is how far the tables were behind when the last workflow ended.
 type Lag struct {
 	Commits int64
+	// Age is how long ago the oldest of them was stored.
+	Age time.Duration
 	// CaughtUp is how long after that they had everything.
 	CaughtUp time.Duration
 }

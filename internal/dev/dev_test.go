@@ -169,7 +169,7 @@ func TestPrivate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tables.WaitFor(t.Context(), []events.Position{res.Position}); err != nil {
+	if err := tables.WaitFor(t.Context(), res.Vector()); err != nil {
 		t.Error(err)
 	}
 	for range 2 { // the second time there is nothing to stop

@@ -73,6 +73,7 @@ func answerOf(err error) *connect.Error {
 		corrupt  *events.CorruptError
 		beat     *events.CorruptHeartbeatError
 		behind   *pgstore.BehindError
+		waits    *projection.TooManyWaitsError
 		coded    *connect.Error
 	)
 	switch {
@@ -118,6 +119,10 @@ func answerOf(err error) *connect.Error {
 		return coding(connect.CodeDataLoss, beat, &annalsv1.Corrupt{Workflow: named(beat.Workflow), Reason: beat.Error()})
 	case errors.As(err, &behind):
 		return coding(connect.CodeDeadlineExceeded, behind, tablesBehind(behind))
+	case errors.As(err, &waits):
+		return coding(connect.CodeResourceExhausted, waits, &annalsv1.LimitExceeded{
+			Limit: "waits under way", Got: int64(waits.Max) + 1, Max: int64(waits.Max), Remedy: "ask again when others have ended",
+		})
 	case errors.Is(err, eventjson.ErrTooLarge):
 		return connect.NewError(connect.CodeResourceExhausted, err.Error())
 	case errors.As(err, &coded):

@@ -33,7 +33,7 @@ func (s *logService) Append(ctx context.Context, r *annalsv1.AppendRequest) (*an
 	}
 	return &annalsv1.AppendResponse{
 		RunId: string(result.RunID), FirstEventId: int64(result.FirstEventID), LastEventId: int64(result.LastEventID),
-		Position: result.Position.String(), Existed: result.Existed, CommitId: string(result.CommitID), Warning: result.Warning,
+		Position: result.Position.String(), Vector: result.Vector().String(), Existed: result.Existed, CommitId: string(result.CommitID), Warning: result.Warning,
 	}, nil
 }
 

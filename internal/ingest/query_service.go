@@ -22,10 +22,11 @@ func (s *queryService) DescribeExecution(ctx context.Context, r *annalsv1.Descri
 	if err != nil {
 		return nil, err
 	}
-	if err := s.wait(ctx, r); err != nil {
+	include, err := s.include(ctx, r)
+	if err != nil {
 		return nil, err
 	}
-	d, err := s.tables.Describe(ctx, w, events.RunID(r.RunId))
+	d, err := s.tables.Describe(ctx, pgstore.DescribeQuery{Workflow: w, Run: events.RunID(r.RunId), Include: include})
 	if err != nil {
 		return nil, err
 	}
@@ -34,12 +35,13 @@ func (s *queryService) DescribeExecution(ctx context.Context, r *annalsv1.Descri
 
 // ListExecutions is QueryService's.
 func (s *queryService) ListExecutions(ctx context.Context, r *annalsv1.ListExecutionsRequest) (*annalsv1.ListExecutionsResponse, error) {
-	if err := s.wait(ctx, r); err != nil {
+	include, err := s.include(ctx, r)
+	if err != nil {
 		return nil, err
 	}
 	page, err := s.tables.List(ctx, pgstore.ListQuery{
 		Namespace: namespace(r.Namespace), Query: r.Query, OrderBy: r.OrderBy,
-		Limit: int(r.PageSize), Offset: int(r.Offset), PageToken: r.PageToken,
+		Limit: int(r.PageSize), Offset: int(r.Offset), PageToken: r.PageToken, Include: include,
 	})
 	if err != nil {
 		return nil, renamed(err, map[string]string{"limit": "pageSize"})
@@ -57,10 +59,11 @@ func (s *queryService) ListExecutions(ctx context.Context, r *annalsv1.ListExecu
 
 // CountExecutions is QueryService's.
 func (s *queryService) CountExecutions(ctx context.Context, r *annalsv1.CountExecutionsRequest) (*annalsv1.CountExecutionsResponse, error) {
-	if err := s.wait(ctx, r); err != nil {
+	include, err := s.include(ctx, r)
+	if err != nil {
 		return nil, err
 	}
-	c, err := s.tables.Count(ctx, pgstore.CountQuery{Namespace: namespace(r.Namespace), Query: r.Query, GroupBy: r.GroupBy})
+	c, err := s.tables.Count(ctx, pgstore.CountQuery{Namespace: namespace(r.Namespace), Query: r.Query, GroupBy: r.GroupBy, Include: include})
 	if err != nil {
 		return nil, err
 	}

@@ -3,98 +3,69 @@ package ingest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
-	"strings"
+	"time"
 
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/annals-io/annals/internal/waitfor"
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
-// waiting is a request that waits for the tables first.
+// waiting is a request whose answer must include something.
 type waiting interface {
 	GetWaitFor() string
 	GetWaitTimeout() *durationpb.Duration
 }
 
-// waitForNow is the end of the log when the call begins.
-const waitForNow = "now"
-
-// wait returns once the tables include what the request asks for.
-func (s *queryService) wait(ctx context.Context, r waiting) error {
+// include is what the request asks its answer to include. Positions are taken to
+// be of this log: tables of another one are refused.
+func (s *queryService) include(ctx context.Context, r waiting) (pgstore.Include, error) {
 	timeout := s.waitTimeout
 	if d := r.GetWaitTimeout(); d != nil {
 		if err := d.CheckValid(); err != nil {
-			return invalidf("waitTimeout", "is no duration: %v", err)
+			return pgstore.Include{}, invalidf("waitTimeout", "is no duration: %v", err)
 		}
 		if timeout = d.AsDuration(); timeout < 0 {
-			return invalidf("waitTimeout", "is %s, less than nothing", timeout)
+			return pgstore.Include{}, invalidf("waitTimeout", "is %s, less than nothing", timeout)
 		}
 	}
 	if r.GetWaitFor() == "" {
-		return nil
+		return pgstore.Include{}, nil
 	}
-	partitions := s.log.Identity().Map.Partitions()
-	if partitions == 0 { // which ones it has is not known before it is open
+	id := s.log.Identity()
+	if id.Map.Partitions() == 0 { // which ones it has is not known before it is open
 		_, err := s.log.Bounds(ctx, 0)
-		return fmt.Errorf("wait for %.40q: %w", r.GetWaitFor(), cmp.Or(err, events.ErrUnavailable))
+		return pgstore.Include{}, fmt.Errorf("wait for %.40q: %w", r.GetWaitFor(), cmp.Or(err, events.ErrUnavailable))
 	}
-	positions, now, err := parsePositions(r.GetWaitFor(), partitions)
-	if err != nil {
-		return err
+	v, now, err := waitfor.Parse(r.GetWaitFor())
+	if err == nil {
+		err = v.Within(id.Map.Partitions())
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+	if err == nil {
+		v, err = v.Bind(id)
+	}
+	var invalid *events.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		return pgstore.Include{}, &events.InvalidError{Field: "waitFor", Reason: invalid.Reason}
+	case err != nil:
+		return pgstore.Include{}, fmt.Errorf("waitFor: %w", err)
+	}
+	began := time.Now()
 	if now {
-		ends, err := s.ends(ctx)
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		end, err := projection.End(ctx, s.log)
 		if err != nil {
-			return err
+			return pgstore.Include{}, err
 		}
-		positions = append(positions, ends...)
-	}
-	return s.tables.WaitFor(ctx, positions)
-}
-
-// ends are the last positions of all partitions.
-func (s *queryService) ends(ctx context.Context) ([]events.Position, error) {
-	ends := make([]events.Position, s.log.Identity().Map.Partitions())
-	g, ctx := errgroup.WithContext(ctx)
-	for i := range ends {
-		g.Go(func() error {
-			b, err := s.log.Bounds(ctx, events.Partition(i))
-			ends[i] = events.Position{Partition: events.Partition(i), Sequence: b.Last}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("find the end of the log: %w", err)
-	}
-	return ends, nil
-}
-
-// parsePositions reads positions of a log with so many partitions, separated by
-// commas, and whether the log's end is wanted too.
-func parsePositions(text string, partitions int) (list []events.Position, now bool, err error) {
-	if text == "" {
-		return nil, false, nil
-	}
-	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part == waitForNow {
-			now = true
-			continue
+		if v, err = v.Merge(end); err != nil {
+			return pgstore.Include{}, err
 		}
-		before, after, _ := strings.Cut(part, ":")
-		p, perr := strconv.ParseUint(before, 10, 15)
-		n, serr := strconv.ParseUint(after, 10, 63)
-		if perr != nil || serr != nil {
-			return nil, false, invalidf("waitFor", "holds %.40q, want %s or a position like 3:1042", part, waitForNow)
-		}
-		if p >= uint64(partitions) {
-			return nil, false, invalidf("waitFor", "holds %s, and the log has partitions 0 to %d", part, partitions-1)
-		}
-		list = append(list, events.Position{Partition: events.Partition(p), Sequence: n})
 	}
-	return list, now, nil
+	return pgstore.Include{Vector: v, Wait: max(timeout-time.Since(began), 0)}, nil
 }

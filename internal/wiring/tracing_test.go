@@ -86,7 +86,7 @@ func TestQueriesGiveSpans(t *testing.T) {
 		if _, err := tables.Count(ctx, pgstore.CountQuery{Namespace: secret}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := tables.Describe(ctx, events.Workflow{Namespace: "default", ID: secret}, secret); err == nil {
+		if _, err := tables.Describe(ctx, pgstore.DescribeQuery{Workflow: events.Workflow{Namespace: "default", ID: secret}, Run: secret}); err == nil {
 			t.Fatal("it is there")
 		}
 	})

@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // Log is the durable record of workflows' histories. See the package's doc for
@@ -132,7 +133,13 @@ type Source interface {
 
 // Bounds are the first and the last sequence of a partition, both inclusive.
 // An empty partition has Last = First - 1.
-type Bounds struct{ First, Last uint64 }
+type Bounds struct {
+	First, Last uint64
+	// Time is when they were so, by the clock that gives messages their times:
+	// the age of a message is told by it, whatever this machine's clock says.
+	// Source.Bounds MUST set it; it is zero where nobody tells it.
+	Time time.Time
+}
 
 // FollowOptions says where to begin and to end.
 type FollowOptions struct {

@@ -40,12 +40,8 @@ func Check(ctx context.Context, source events.Source, c Checkpoint) error {
 	wrong := func(format string, args ...any) error {
 		return &WrongCheckpointError{Checkpoint: c, Reason: fmt.Sprintf(format, args...)}
 	}
-	id := source.Identity()
-	switch {
-	case c.LogID != id.LogID:
-		return wrong("the tables were made from log %s, this is %s", c.LogID, id.LogID)
-	case c.LogEpoch != id.Epoch:
-		return wrong("the tables were made in epoch %d, this is %d: the log was restored, rebuild them", c.LogEpoch, id.Epoch)
+	if err := c.of(source.Identity()); err != nil {
+		return err
 	}
 	b, err := source.Bounds(ctx, c.Partition)
 	if err != nil {
@@ -77,6 +73,20 @@ func Check(ctx context.Context, source events.Source, c Checkpoint) error {
 	}
 	if commit.Hash != c.Hash {
 		return wrong("the log has another commit there: chain hash %s, the tables have %s", commit.Hash, c.Hash)
+	}
+	return nil
+}
+
+// of refuses a log that the checkpoint is none of, as *WrongCheckpointError.
+func (c Checkpoint) of(id events.Identity) error {
+	wrong := func(format string, args ...any) error {
+		return &WrongCheckpointError{Checkpoint: c, Reason: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case c.LogID != id.LogID:
+		return wrong("the tables were made from log %s, this is %s", c.LogID, id.LogID)
+	case c.LogEpoch != id.Epoch:
+		return wrong("the tables were made in epoch %d, this is %d: the log was restored, rebuild them", c.LogEpoch, id.Epoch)
 	}
 	return nil
 }

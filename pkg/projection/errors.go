@@ -3,6 +3,7 @@ package projection
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -20,7 +21,59 @@ var (
 	ErrWrongCheckpoint = errors.New("the checkpoint does not fit the log")
 	// ErrVersion: the tables were made by another version of the projection.
 	ErrVersion = errors.New("the tables are of another version")
+	// ErrBehind: the tables did not come as far as was waited for. Wait longer,
+	// or look at the projector: *BehindError says how far each partition is.
+	ErrBehind = errors.New("the tables are behind")
+	// ErrTooManyWaits: so many wait for the tables already that one more is
+	// refused. Try again when some of them have ended, and look at the projector:
+	// it does not keep up.
+	ErrTooManyWaits = errors.New("too many wait for the tables")
 )
+
+// BehindError says what was waited for and how far the tables had come.
+type BehindError struct {
+	// Behind are the partitions that had not come far enough, in order; none
+	// where the tables did not even say in time how far they are.
+	Behind []Behind
+	// Cause is why the wait ended: the context's; nil where nobody waited.
+	Cause error
+}
+
+// Behind is one partition's part in a BehindError.
+type Behind struct {
+	// Wanted is what was waited for.
+	Wanted events.Position
+	// Checkpoint is how far its partition is in the tables, inclusive; 0: nothing.
+	Checkpoint uint64
+}
+
+// By is by how many sequences the partition is behind what was wanted.
+func (b Behind) By() uint64 { return b.Wanted.Sequence - b.Checkpoint }
+
+func (e *BehindError) Error() string {
+	parts := make([]string, len(e.Behind))
+	for i, b := range e.Behind {
+		parts[i] = fmt.Sprintf("%s wanted, partition is at %d, %d behind", b.Wanted, b.Checkpoint, b.By())
+	}
+	s := "the tables are behind: " + strings.Join(parts, "; ")
+	if len(parts) == 0 {
+		s = "the tables did not say in time how far they are"
+	}
+	if e.Cause == nil {
+		return s
+	}
+	return s + ": " + e.Cause.Error()
+}
+func (e *BehindError) Is(target error) bool { return target == ErrBehind }
+func (e *BehindError) Unwrap() error        { return e.Cause }
+
+// TooManyWaitsError says how many are allowed.
+type TooManyWaitsError struct{ Max int }
+
+func (e *TooManyWaitsError) Error() string {
+	return fmt.Sprintf("%v: at most %d are allowed at a time", ErrTooManyWaits, e.Max)
+}
+func (e *TooManyWaitsError) Is(target error) bool { return target == ErrTooManyWaits }
 
 // CannotApplyError names the commit.
 type CannotApplyError struct {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,14 +32,15 @@ type Query struct {
 	// Offset is how many are passed over first. It costs as much as listing
 	// them, and what starts meanwhile moves the rest.
 	Offset int
-	// After are positions that the answer must include, beside this handle's own
-	// writes: those of another process's results.
-	After []events.Position
+	// After is what the answer must include, beside this handle's own writes: that
+	// of another process's results (events.Result.Vector), merged.
+	After events.Vector
 }
 
 // Validate refuses, as *events.InvalidError naming the field, a query that can
-// never be answered by a log of so many partitions.
-func (q *Query) Validate(partitions int) error {
+// never be answered from this log, and as *events.WrongLogError one that is to
+// include what another log has.
+func (q *Query) Validate(id events.Identity) error {
 	if err := events.CheckID("namespace", q.Namespace, events.MaxNamespaceBytes); err != nil {
 		return err
 	}
@@ -62,10 +64,12 @@ func (q *Query) Validate(partitions int) error {
 	case q.Offset < 0:
 		return invalid("offset", "is %d, less than nothing", q.Offset)
 	}
-	for i, p := range q.After {
-		if p.Partition < 0 || int(p.Partition) >= partitions {
-			return invalid(fmt.Sprintf("after[%d]", i), "is %s, and the log has partitions 0 to %d", p, partitions-1)
-		}
+	var unknown *events.InvalidError
+	if err := q.After.Within(id.Map.Partitions()); errors.As(err, &unknown) {
+		return invalid("after", "%s", unknown.Reason)
+	}
+	if err := q.After.Of(id); err != nil {
+		return fmt.Errorf("after: %w", err)
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func TestProjection(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
-	if err := tables.WaitFor(t.Context(), []events.Position{untraced.Position}); err != nil {
+	if err := tables.WaitFor(t.Context(), untraced.Vector()); err != nil {
 		t.Fatal(err)
 	}
 

@@ -196,6 +196,14 @@ func boundsGrow(c *scene) {
 	if before.Last != res.Position.Sequence-1 || after.Last != res.Position.Sequence || after.First != 1 {
 		c.Errorf("bounds were %+v before %s and %+v after it", before, res.Position, after)
 	}
+	// Ages of messages are told by it.
+	m, err := c.log.Message(c.ctx(), res.Position)
+	if err != nil {
+		c.Fatal(err)
+	}
+	if before.Time.IsZero() || before.Time.After(m.Time) || m.Time.After(after.Time) {
+		c.Errorf("it was %s, then a message was stored at %s, then it was %s", before.Time, m.Time, after.Time)
+	}
 }
 
 func identityNamesTheLog(c *scene) {

@@ -132,7 +132,7 @@ func (l *Log) Bounds(_ context.Context, p events.Partition) (events.Bounds, erro
 	if err := l.CheckPartition(p); err != nil {
 		return events.Bounds{}, err
 	}
-	return events.Bounds{First: 1, Last: l.store.last(p)}, nil
+	return events.Bounds{First: 1, Last: l.store.last(p), Time: l.store.now().UTC()}, nil
 }
 
 // Follow yields a partition's messages, and waits for more.

@@ -140,7 +140,10 @@ func (s *store) bounds(ctx context.Context, p events.Partition) (events.Bounds, 
 	if err != nil {
 		return events.Bounds{}, unavailable(StreamName(p), err)
 	}
-	return boundsOf(stream.CachedInfo().State), nil
+	info := stream.CachedInfo()
+	b := boundsOf(info.State)
+	b.Time = info.TimeStamp
+	return b, nil
 }
 
 // boundsOf are those of a stream in this state.

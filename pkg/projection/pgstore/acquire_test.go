@@ -30,11 +30,11 @@ func TestAcquireTimeout(t *testing.T) {
 			return err
 		},
 		"describe": func(ctx context.Context) error {
-			_, err := store.Describe(ctx, events.Workflow{Namespace: "n", ID: "w"}, "")
+			_, err := store.Describe(ctx, pgstore.DescribeQuery{Workflow: events.Workflow{Namespace: "n", ID: "w"}})
 			return err
 		},
 		"wait": func(ctx context.Context) error {
-			return store.WaitFor(ctx, []events.Position{{Sequence: 1}})
+			return store.WaitFor(ctx, events.VectorOf(events.Position{Sequence: 1}))
 		},
 		"acquire": func(ctx context.Context) error {
 			c, err := pool.Acquire(ctx)

@@ -102,7 +102,7 @@ func catchUp(b *testing.B, log events.Log, pool *pgxpool.Pool) time.Duration {
 	b.Helper()
 	store := storeOn(b, pool, pgstore.Config{})
 	left := map[events.Partition]uint64{}
-	for _, p := range ends(b, log) {
+	for _, p := range ends(b, log).Positions() {
 		left[p.Partition] = p.Sequence
 	}
 	wrote := make(chan projection.Checkpoint, 100_000)

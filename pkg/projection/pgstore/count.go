@@ -8,6 +8,7 @@ import (
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // CountQuery says which executions.
@@ -18,6 +19,8 @@ type CountQuery struct {
 	// GroupBy names fields, each once: ExecutionStatus, WorkflowType. Empty:
 	// one number.
 	GroupBy []string
+	// Include is what the answer must include.
+	Include Include
 }
 
 // Count is how many executions there are.
@@ -41,13 +44,17 @@ func (s *Store) Count(ctx context.Context, q CountQuery) (Count, error) {
 	if err != nil {
 		return Count{}, err
 	}
-	rows, err := s.pool.Query(ctx, sql, args...)
+	var groups []Group
+	err = s.readOne(ctx, "count executions", q.Include, func(from postgres.Querier) error {
+		rows, err := from.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		groups, err = pgx.CollectRows(rows, pgx.RowToStructByName[Group])
+		return err
+	})
 	if err != nil {
-		return Count{}, s.queryError(ctx, "count executions", err)
-	}
-	groups, err := pgx.CollectRows(rows, pgx.RowToStructByName[Group])
-	if err != nil {
-		return Count{}, s.queryError(ctx, "count executions", err)
+		return Count{}, err
 	}
 	c := Count{Groups: groups}
 	for _, g := range groups {

@@ -117,10 +117,19 @@ type PendingChild struct {
 	StartedTime       *time.Time `db:"started_time" json:"startedTime"`
 }
 
-// Describe describes a run; an empty one is the newest. It fails with
-// ErrNotFound if the tables have no such workflow or run, events.ErrInvalid if
-// no log can have the workflow, and projection.ErrVersion if there are no tables.
-func (s *Store) Describe(ctx context.Context, w events.Workflow, run events.RunID) (Description, error) {
+// DescribeQuery says which run.
+type DescribeQuery struct {
+	Workflow events.Workflow
+	Run      events.RunID // empty: the newest
+	// Include is what the answer must include.
+	Include Include
+}
+
+// Describe describes a run. It fails with ErrNotFound if the tables have no such
+// workflow or run, events.ErrInvalid if no log can have the workflow,
+// projection.ErrVersion if there are no tables, and as Include says.
+func (s *Store) Describe(ctx context.Context, q DescribeQuery) (Description, error) {
+	w, run := q.Workflow, q.Run
 	if err := w.Validate(); err != nil {
 		return Description{}, err
 	}
@@ -130,7 +139,7 @@ func (s *Store) Describe(ctx context.Context, w events.Workflow, run events.RunI
 		}
 	}
 	var d Description
-	err := pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+	err := s.answer(ctx, "describe "+w.String(), q.Include, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, workflowSQL, int16(w.Slot()), w.Namespace, w.ID)
 		if err != nil {
 			return err
@@ -142,16 +151,14 @@ func (s *Store) Describe(ctx context.Context, w events.Workflow, run events.RunI
 		if err != nil {
 			return err
 		}
-		if run == "" {
-			run = events.RunID(d.Workflow.NewestRunID)
+		newest := run
+		if newest == "" {
+			newest = events.RunID(d.Workflow.NewestRunID)
 		}
-		return d.readRun(ctx, tx, w, run)
+		return d.readRun(ctx, tx, w, newest)
 	})
-	if errors.Is(err, ErrNotFound) {
-		return Description{}, err
-	}
 	if err != nil {
-		return Description{}, s.queryError(ctx, "describe "+w.String(), err)
+		return Description{}, err
 	}
 	d.normalize()
 	return d, nil

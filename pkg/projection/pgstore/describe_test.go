@@ -70,7 +70,7 @@ func TestDescribe(t *testing.T) {
 	t.Parallel()
 	s, pool := newQueries(t)
 	w := insertDescribed(t, pool)
-	d, err := s.Describe(t.Context(), w, "")
+	d, err := s.Describe(t.Context(), pgstore.DescribeQuery{Workflow: w})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestDescribeAnOlderRun(t *testing.T) {
 	t.Parallel()
 	s, pool := newQueries(t)
 	w := insertDescribed(t, pool)
-	d, err := s.Describe(t.Context(), w, "r1")
+	d, err := s.Describe(t.Context(), pgstore.DescribeQuery{Workflow: w, Run: "r1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestDescribeNothingPending(t *testing.T) {
 	exec(t, pool, `DELETE FROM annals.activities`)
 	exec(t, pool, `DELETE FROM annals.timers`)
 	exec(t, pool, `DELETE FROM annals.children`)
-	d, err := s.Describe(t.Context(), w, "")
+	d, err := s.Describe(t.Context(), pgstore.DescribeQuery{Workflow: w})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestDescribeFails(t *testing.T) {
 		{"NUL in the run", w, "r\x00", events.ErrInvalid, "runId"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			_, err := s.Describe(t.Context(), tc.w, tc.run)
+			_, err := s.Describe(t.Context(), pgstore.DescribeQuery{Workflow: tc.w, Run: tc.run})
 			if !errors.Is(err, tc.is) || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %v with %q", err, tc.is, tc.want)
 			}

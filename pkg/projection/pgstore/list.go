@@ -8,6 +8,7 @@ import (
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // Executions of a page.
@@ -36,6 +37,8 @@ type ListQuery struct {
 	// PageToken is the NextPageToken of the page before, of the same
 	// namespace, query and order; empty: the first page.
 	PageToken string
+	// Include is what the answer must include.
+	Include Include
 }
 
 // ExecutionPage is a part of a list.
@@ -49,21 +52,25 @@ type ExecutionPage struct {
 // List lists executions. Going through pages by their tokens neither repeats
 // nor skips an execution that is there all along, whatever begins or closes
 // meanwhile; one page is of one moment. It fails with events.ErrInvalid
-// (*FilterError, *events.InvalidError) if the query can never be answered, and
-// projection.ErrVersion if there are no tables.
+// (*FilterError, *events.InvalidError) if the query can never be answered,
+// projection.ErrVersion if there are no tables, and as Include says.
 func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
 	l, err := q.compile()
 	if err != nil {
 		return ExecutionPage{}, err
 	}
 	sql, args := l.statement()
-	rows, err := s.pool.Query(ctx, sql, args...)
+	var found []Execution
+	err = s.readOne(ctx, "list executions", q.Include, func(from postgres.Querier) error {
+		rows, err := from.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		found, err = pgx.CollectRows(rows, pgx.RowToStructByName[Execution])
+		return err
+	})
 	if err != nil {
-		return ExecutionPage{}, s.queryError(ctx, "list executions", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[Execution])
-	if err != nil {
-		return ExecutionPage{}, s.queryError(ctx, "list executions", err)
+		return ExecutionPage{}, err
 	}
 	page := ExecutionPage{Executions: found}
 	if len(found) > l.limit {

@@ -449,8 +449,8 @@ func TestQueriesWithoutTables(t *testing.T) {
 	}
 	_, listErr := s.List(t.Context(), pgstore.ListQuery{Namespace: "default"})
 	_, countErr := s.Count(t.Context(), pgstore.CountQuery{Namespace: "default"})
-	_, describeErr := s.Describe(t.Context(), events.Workflow{Namespace: "default", ID: "w"}, "")
-	waitErr := s.WaitFor(t.Context(), []events.Position{{Partition: 0, Sequence: 1}})
+	_, describeErr := s.Describe(t.Context(), pgstore.DescribeQuery{Workflow: events.Workflow{Namespace: "default", ID: "w"}})
+	waitErr := s.WaitFor(t.Context(), events.VectorOf(events.Position{Sequence: 1}))
 	for name, err := range map[string]error{"List": listErr, "Count": countErr, "Describe": describeErr, "WaitFor": waitErr} {
 		if !errors.Is(err, projection.ErrVersion) || !strings.Contains(err.Error(), "migrate it first") {
 			t.Errorf("%s on an empty database: %v, want ErrVersion and the remedy", name, err)

@@ -91,9 +91,12 @@ func (b watchedBatch) Write(ctx context.Context) error {
 }
 
 // ends are where the partitions of a log end, but for those that are left out.
-func ends(t failer, log events.Source, without ...events.Partition) []events.Position {
+func ends(t failer, log events.Source, without ...events.Partition) events.Vector {
 	t.Helper()
-	var out []events.Position
+	out, err := events.Vector{}.Bind(log.Identity())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for p := range events.Partition(log.Identity().Map.Partitions()) {
 		b, err := log.Bounds(context.Background(), p)
 		if err != nil {
@@ -104,17 +107,17 @@ func ends(t failer, log events.Source, without ...events.Partition) []events.Pos
 			skip = skip || w == p
 		}
 		if !skip {
-			out = append(out, events.Position{Partition: p, Sequence: b.Last})
+			out = out.With(events.Position{Partition: p, Sequence: b.Last})
 		}
 	}
 	return out
 }
 
-func waitFor(t failer, store *pgstore.Store, positions []events.Position) {
+func waitFor(t failer, store *pgstore.Store, v events.Vector) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := store.WaitFor(ctx, positions); err != nil {
+	if err := store.WaitFor(ctx, v); err != nil {
 		t.Fatal(err)
 	}
 }

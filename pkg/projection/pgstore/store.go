@@ -49,6 +49,9 @@ type Config struct {
 	// folding without reading them back; 10,000. A workflow takes about 1 KiB,
 	// more if much of it is pending.
 	CacheRuns int
+	// MaxWaits is how many may wait for the tables at a time; 10,000. One more
+	// fails with projection.ErrTooManyWaits.
+	MaxWaits int
 }
 
 func (c Config) withDefaults() Config {
@@ -64,6 +67,7 @@ type Store struct {
 	pool       *pgxpool.Pool
 	projection *postgres.Projection
 	config     Config
+	waits      *projection.Waits
 	statements sync.Map               // *statements by generation
 	many       int                    // manyRows, but in tests
 	fault      func(crashPoint) error // set by tests
@@ -86,7 +90,11 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{pool: pool, projection: p, config: c.withDefaults(), many: manyRows}, nil
+	w, err := projection.NewWaits(p.Checkpoints, projection.WaitsConfig{Max: c.MaxWaits})
+	if err != nil {
+		return nil, fmt.Errorf("pgstore: MaxWaits: %w", err)
+	}
+	return &Store{pool: pool, projection: p, config: c.withDefaults(), waits: w, many: manyRows}, nil
 }
 
 // Migrate brings the database to what this program needs: the bookkeeping by

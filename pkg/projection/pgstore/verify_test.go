@@ -379,12 +379,12 @@ func TestVerifyReportsLag(t *testing.T) {
 	if err := g.AppendAll(t.Context(), log, historytest.Seeded(1, 50)); err != nil {
 		t.Fatal(err)
 	}
-	behind := ends(t, log)
+	behind := ends(t, log).Positions()
 	projectAll(t, log, store, 0)
 	if err := g.AppendAll(t.Context(), log, historytest.Seeded(2, 50)); err != nil {
 		t.Fatal(err)
 	}
-	now := ends(t, log)
+	now := ends(t, log).Positions()
 	ds := verify(t, log, store, pgstore.VerifyOptions{Wait: time.Millisecond}).Differences
 	if len(ds) != len(behind) {
 		t.Errorf("found %v, want one difference a partition", ds)

@@ -30,16 +30,16 @@ func TestWaitForWhatIsThere(t *testing.T) {
 	setCheckpoint(t, pool, pgstore.Name, 0, 5)
 	setCheckpoint(t, pool, pgstore.Name, 3, 7)
 	for _, tc := range []struct {
-		name      string
-		positions []events.Position
+		name   string
+		vector events.Vector
 	}{
-		{"nothing", nil},
-		{"the checkpoint itself, which is inclusive", []events.Position{{Partition: 0, Sequence: 5}}},
-		{"several", []events.Position{{Partition: 3, Sequence: 1}, {Partition: 0, Sequence: 5}, {Partition: 3, Sequence: 7}}},
-		{"before the first of a partition without a checkpoint", []events.Position{{Partition: 9}}},
+		{"nothing", events.Vector{}},
+		{"the checkpoint itself, which is inclusive", events.VectorOf(events.Position{Partition: 0, Sequence: 5})},
+		{"several", events.VectorOf(events.Position{Partition: 3, Sequence: 1}, events.Position{Partition: 0, Sequence: 5}, events.Position{Partition: 3, Sequence: 7})},
+		{"before the first of a partition without a checkpoint", events.VectorOf(events.Position{Partition: 9})},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if err := s.WaitFor(t.Context(), tc.positions); err != nil {
+			if err := s.WaitFor(t.Context(), tc.vector); err != nil {
 				t.Error(err)
 			}
 		})
@@ -52,7 +52,7 @@ func TestWaitForWhatComes(t *testing.T) {
 	s, pool := newQueries(t)
 	setCheckpoint(t, pool, pgstore.Name, 1, 1)
 	done := make(chan error, 1)
-	go func() { done <- s.WaitFor(t.Context(), []events.Position{{Partition: 1, Sequence: 3}}) }()
+	go func() { done <- s.WaitFor(t.Context(), events.VectorOf(events.Position{Partition: 1, Sequence: 3})) }()
 	for sequence := uint64(2); sequence <= 3; sequence++ {
 		select {
 		case err := <-done:
@@ -74,9 +74,9 @@ func TestWaitForWhatDoesNotCome(t *testing.T) {
 	setCheckpoint(t, pool, "another", 2, 100) // not what the tables are made by
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	err := s.WaitFor(ctx, []events.Position{
-		{Partition: 2, Sequence: 1}, {Partition: 1, Sequence: 9}, {Partition: 0, Sequence: 5}, {Partition: 1, Sequence: 6},
-	})
+	err := s.WaitFor(ctx, events.VectorOf(
+		events.Position{Partition: 2, Sequence: 1}, events.Position{Partition: 1, Sequence: 9}, events.Position{Partition: 0, Sequence: 5}, events.Position{Partition: 1, Sequence: 6},
+	))
 	var behind *pgstore.BehindError
 	if !errors.As(err, &behind) || !errors.Is(err, pgstore.ErrBehind) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want a *BehindError of the deadline", err)
@@ -88,7 +88,7 @@ func TestWaitForWhatDoesNotCome(t *testing.T) {
 	if diff := cmp.Diff(want, behind.Behind); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got, want := err.Error(), "the tables are behind: 1:9 wanted, partition is at 4; 2:1 wanted, partition is at 0: context deadline exceeded"; got != want {
+	if got, want := err.Error(), "the tables are behind: 1:9 wanted, partition is at 4, 5 behind; 2:1 wanted, partition is at 0, 1 behind: context deadline exceeded"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
@@ -98,7 +98,7 @@ func TestWaitForWithoutDatabase(t *testing.T) {
 	t.Parallel()
 	s, pool := newQueries(t)
 	pool.Close()
-	err := s.WaitFor(t.Context(), []events.Position{{Partition: 0, Sequence: 1}})
+	err := s.WaitFor(t.Context(), events.VectorOf(events.Position{Partition: 0, Sequence: 1}))
 	if err == nil || errors.Is(err, pgstore.ErrBehind) {
 		t.Errorf("got %v, want the database's error", err)
 	}

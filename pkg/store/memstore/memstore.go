@@ -65,13 +65,17 @@ func New(c Config) (*Store, error) {
 
 // Query is store.Querier's.
 func (s *Store) Query(ctx context.Context, q store.Query) ([]store.Execution, error) {
-	if err := q.Validate(s.log.Identity().Map.Partitions()); err != nil {
+	if err := q.Validate(s.log.Identity()); err != nil {
 		return nil, err
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("query executions: %w", ctx.Err())
 	}
-	if err := s.table.include(ctx, s.log.Wanted(q.After), s.wait); err != nil {
+	wanted, err := s.log.Wanted(q.After)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.table.include(ctx, wanted.Positions(), s.wait); err != nil {
 		return nil, err
 	}
 	return s.table.list(q), nil

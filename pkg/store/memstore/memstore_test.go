@@ -101,7 +101,7 @@ func TestWaits(t *testing.T) {
 	}
 	found := make(chan int, 1)
 	go func() {
-		list, err := s.Query(context.WithoutCancel(t.Context()), store.Query{Namespace: "n", After: []events.Position{{Sequence: 2}}})
+		list, err := s.Query(context.WithoutCancel(t.Context()), store.Query{Namespace: "n", After: events.VectorOf(events.Position{Sequence: 2})})
 		if err != nil {
 			t.Error(err)
 		}

@@ -27,20 +27,28 @@ var (
 
 // Query is store.Querier's.
 func (s *Store) Query(ctx context.Context, q store.Query) ([]store.Execution, error) {
-	if err := q.Validate(s.log.Identity().Map.Partitions()); err != nil {
+	if err := q.Validate(s.log.Identity()); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("query executions: %w", err)
 	}
-	if err := s.include(ctx, s.log.Wanted(q.After)); err != nil {
+	wanted, err := s.log.Wanted(q.After)
+	if err != nil {
 		return nil, err
 	}
-	page, err := s.tables.List(ctx, pgstore.ListQuery{Namespace: q.Namespace, Query: filterOf(q), Limit: q.Limit, Offset: q.Offset})
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("query executions: %w", ctx.Err())
+	include := pgstore.Include{Vector: wanted, Wait: s.wait}
+	if wanted.IsZero() { // nobody need have begun to make tables from this log
+		include = pgstore.Include{}
 	}
-	if err != nil {
+	page, err := s.tables.List(ctx, pgstore.ListQuery{Namespace: q.Namespace, Query: filterOf(q), Limit: q.Limit, Offset: q.Offset, Include: include})
+	var behind *pgstore.BehindError
+	switch {
+	case errors.As(err, &behind):
+		return nil, behindOf(behind)
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("query executions: %w", ctx.Err())
+	case err != nil:
 		return nil, err
 	}
 	var list []store.Execution
@@ -54,23 +62,9 @@ func (s *Store) Query(ctx context.Context, q store.Query) ([]store.Execution, er
 	return list, nil
 }
 
-// include waits until the tables have the positions.
-func (s *Store) include(ctx context.Context, wanted []events.Position) error {
-	if len(wanted) == 0 {
-		return nil
-	}
-	limited, cancel := context.WithTimeout(ctx, s.wait)
-	defer cancel()
-	err := s.tables.WaitFor(limited, wanted)
-	var behind *pgstore.BehindError
-	switch {
-	case errors.As(err, &behind):
-	case limited.Err() != nil && ctx.Err() == nil: // it was over before they said how far they are
-		return &store.BehindError{Cause: err}
-	default:
-		return err
-	}
-	e := &store.BehindError{Cause: behind.Unwrap()}
+// behindOf is what the tables say as the store says it.
+func behindOf(behind *pgstore.BehindError) error {
+	e := &store.BehindError{Cause: behind.Cause}
 	for _, b := range behind.Behind {
 		e.Behind = append(e.Behind, store.Behind{Wanted: b.Wanted, Reached: b.Checkpoint})
 	}

@@ -8,8 +8,8 @@ import (
 
 	"github.com/annals-io/annals/internal/importer"
 	"github.com/annals-io/annals/internal/testenv/historytest"
-	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
+	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/store"
 	"github.com/annals-io/annals/pkg/store/memstore"
 	"github.com/annals-io/annals/pkg/store/storetest"
@@ -25,18 +25,14 @@ func sameRows(t *testing.T, log *memlog.Log, namespaces ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ends []events.Position
-	for p := range events.Partition(log.Identity().Map.Partitions()) {
-		b, err := log.Bounds(t.Context(), p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends = append(ends, events.Position{Partition: p, Sequence: b.Last})
+	end, err := projection.End(t.Context(), log)
+	if err != nil {
+		t.Fatal(err)
 	}
 	total := 0
 	for _, ns := range namespaces {
 		for offset := 0; ; offset += store.MaxLimit {
-			q := store.Query{Namespace: ns, After: ends, Limit: store.MaxLimit, Offset: offset}
+			q := store.Query{Namespace: ns, After: end, Limit: store.MaxLimit, Offset: offset}
 			want, err := mem.Query(t.Context(), q)
 			if err != nil {
 				t.Fatal(err)

@@ -118,7 +118,7 @@ func (c *scene) once(name string, w events.Workflow, res events.Result) {
 		c.Errorf("%s: %d events", name, l.Execution.HistoryLength)
 	}
 	runs := 0
-	for _, x := range c.query(store.Query{Limit: store.MaxLimit, After: []events.Position{res.Position}}) {
+	for _, x := range c.query(store.Query{Limit: store.MaxLimit, After: res.Vector()}) {
 		if x.Workflow == w {
 			runs++
 		}

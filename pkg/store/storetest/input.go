@@ -222,8 +222,10 @@ func refusesBadQueries(c *scene) {
 		{"limit", func(q *store.Query) { q.Limit = -1 }},
 		{"limit", func(q *store.Query) { q.Limit = store.MaxLimit + 1 }},
 		{"offset", func(q *store.Query) { q.Offset = -1 }},
-		{"after[0]", func(q *store.Query) { q.After = []events.Position{{Partition: -1, Sequence: 1}} }},
-		{"after[1]", func(q *store.Query) { q.After = []events.Position{{}, {Partition: 1024, Sequence: 1}} }},
+		{"after", func(q *store.Query) { q.After = events.VectorOf(events.Position{Partition: -1, Sequence: 1}) }},
+		{"after", func(q *store.Query) {
+			q.After = events.VectorOf(events.Position{}, events.Position{Partition: 1024, Sequence: 1})
+		}},
 	} {
 		q := store.Query{Namespace: w.Namespace}
 		tt.change(&q)

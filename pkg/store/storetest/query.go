@@ -239,7 +239,7 @@ func waitsForOthersWrites(c *scene) {
 	for i := range c.h.times(24) {
 		q := store.Query{Namespace: c.ns, Type: fmt.Sprintf("T%d", i)}
 		res := c.save(store.NewExecution{Workflow: c.workflow(), Type: q.Type})
-		q.After = []events.Position{res.Position, {Partition: res.Position.Partition}}
+		q.After = res.Vector()
 		got, err := other.Query(c.ctx(), q)
 		if err != nil || len(got) != 1 || got[0].RunID != res.RunID {
 			c.Fatalf("after %s: %v, %v", res.Position, ids(got), err)
@@ -252,7 +252,7 @@ func saysThatItIsBehind(c *scene) {
 	c.query(store.Query{})
 	short := c.h.Open(c.T, Options{Wait: 500 * time.Millisecond})
 	never := events.Position{Partition: res.Position.Partition, Sequence: 1 << 40}
-	_, err := short.Query(c.ctx(), store.Query{Namespace: c.ns, After: []events.Position{res.Position, never}})
+	_, err := short.Query(c.ctx(), store.Query{Namespace: c.ns, After: events.VectorOf(res.Position, never)})
 	e := refused[*store.BehindError](c, "a position that is not there", err, store.ErrBehind)
 	if !errors.Is(err, context.DeadlineExceeded) || len(e.Behind) != 1 || e.Behind[0].Wanted != never || e.Behind[0].Reached < res.Position.Sequence {
 		c.Errorf("behind: %+v", e)

@@ -114,7 +114,7 @@ func oneContinuationWins(c *scene) {
 			c.Errorf("refused as %+v", e)
 		}
 	}
-	if got := c.query(store.Query{After: []events.Position{at}}); won != 1 || len(got) != 2 {
+	if got := c.query(store.Query{After: events.VectorOf(at)}); won != 1 || len(got) != 2 {
 		c.Errorf("%d won, and there are %v", won, ids(got))
 	}
 }

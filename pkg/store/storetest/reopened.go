@@ -12,7 +12,7 @@ import (
 
 // Reopened is the harness whose handles are opened anew for each call, as by a
 // program that is started again after each step. What one knew of its own writes
-// is handed on as a program would: by their positions.
+// is handed on as a program would: by their vectors.
 func Reopened(h Harness) Harness {
 	open := h.Open
 	h.Open = func(t testing.TB, o Options) store.Store {
@@ -26,14 +26,16 @@ type reopened struct {
 	open func() store.Store
 
 	mu    sync.Mutex // guards wrote
-	wrote []events.Position
+	wrote events.Vector
 }
 
 func (r *reopened) keep(res events.Result, err error) (events.Result, error) {
 	if err == nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.wrote = append(r.wrote, res.Position)
+		if r.wrote, err = r.wrote.Merge(res.Vector()); err != nil {
+			return events.Result{}, err
+		}
 	}
 	return res, err
 }
@@ -68,7 +70,11 @@ func (r *reopened) LastActivityHeartbeat(ctx context.Context, a events.Activity)
 
 func (r *reopened) Query(ctx context.Context, q store.Query) ([]store.Execution, error) {
 	r.mu.Lock()
-	q.After = append(q.After[:len(q.After):len(q.After)], r.wrote...)
+	wrote := r.wrote
 	r.mu.Unlock()
+	var err error
+	if q.After, err = q.After.Merge(wrote); err != nil {
+		return nil, err
+	}
 	return r.open().Query(ctx, q)
 }

@@ -51,7 +51,7 @@ type pair struct {
 	ns     string
 	open   func() [2]store.Store
 	stores [2]store.Store
-	wrote  []events.Position
+	wrote  events.Vector
 }
 
 // compare asks both, and fails where they differ.
@@ -104,7 +104,7 @@ func (p *pair) write(what string, id events.CommitID, do func(store.Store) (even
 		return res, err
 	})
 	if err == nil {
-		p.wrote = append(p.wrote, res.Position)
+		p.wrote = p.wrote.With(res.Position)
 	}
 }
 

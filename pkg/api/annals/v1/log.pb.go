@@ -330,7 +330,11 @@ type AppendResponse struct {
 	Existed  bool   `protobuf:"varint,5,opt,name=existed,proto3" json:"existed,omitempty"`
 	CommitId string `protobuf:"bytes,6,opt,name=commit_id,json=commitId,proto3" json:"commit_id,omitempty"`
 	// Not empty where the history nears its limits: continue as new.
-	Warning       string `protobuf:"bytes,7,opt,name=warning,proto3" json:"warning,omitempty"`
+	Warning string `protobuf:"bytes,7,opt,name=warning,proto3" json:"warning,omitempty"`
+	// The position, bound to the log: what a query can wait for, and refuses once
+	// the log is another one or was restored. Vectors of several appends, joined by
+	// commas, are one.
+	Vector        string `protobuf:"bytes,8,opt,name=vector,proto3" json:"vector,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -410,6 +414,13 @@ func (x *AppendResponse) GetCommitId() string {
 func (x *AppendResponse) GetWarning() string {
 	if x != nil {
 		return x.Warning
+	}
+	return ""
+}
+
+func (x *AppendResponse) GetVector() string {
+	if x != nil {
+		return x.Vector
 	}
 	return ""
 }
@@ -745,7 +756,7 @@ const file_annals_v1_log_proto_rawDesc = "" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12\x19\n" +
 	"\bevent_id\x18\x02 \x01(\x03R\aeventId\"\x1e\n" +
 	"\x05AtEnd\x12\x15\n" +
-	"\x06run_id\x18\x01 \x01(\tR\x05runId\"\xde\x01\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\"\xf6\x01\n" +
 	"\x0eAppendResponse\x12\x15\n" +
 	"\x06run_id\x18\x01 \x01(\tR\x05runId\x12$\n" +
 	"\x0efirst_event_id\x18\x02 \x01(\x03R\ffirstEventId\x12\"\n" +
@@ -753,7 +764,8 @@ const file_annals_v1_log_proto_rawDesc = "" +
 	"\bposition\x18\x04 \x01(\tR\bposition\x12\x18\n" +
 	"\aexisted\x18\x05 \x01(\bR\aexisted\x12\x1b\n" +
 	"\tcommit_id\x18\x06 \x01(\tR\bcommitId\x12\x18\n" +
-	"\awarning\x18\a \x01(\tR\awarning\"\xce\x01\n" +
+	"\awarning\x18\a \x01(\tR\awarning\x12\x16\n" +
+	"\x06vector\x18\b \x01(\tR\x06vector\"\xce\x01\n" +
 	"\x11GetHistoryRequest\x12/\n" +
 	"\bworkflow\x18\x01 \x01(\v2\x13.annals.v1.WorkflowR\bworkflow\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\"\n" +

@@ -18,7 +18,7 @@ type Store struct {
 	log events.Log
 
 	mu     sync.Mutex // guards newest: each call touches it for a moment
-	newest map[events.Partition]uint64
+	newest events.Vector
 }
 
 var (
@@ -28,35 +28,31 @@ var (
 
 // New is a store over a log.
 func New(log events.Log) *Store {
-	return &Store{log: log, newest: map[events.Partition]uint64{}}
+	return &Store{log: log}
 }
 
 // Identity says which log the store is over.
 func (s *Store) Identity() events.Identity { return s.log.Identity() }
 
-// Wanted are the positions that a query must include, the highest of each
-// partition: those that this handle wrote or found written, and more.
-func (s *Store) Wanted(more []events.Position) []events.Position {
+// Wanted is what a query must include: what this handle wrote or found written,
+// and more, which must be of this log. It is bound to the log.
+func (s *Store) Wanted(more events.Vector) (events.Vector, error) {
 	s.mu.Lock()
-	wanted := make(map[events.Partition]uint64, len(s.newest)+len(more))
-	for p, sequence := range s.newest {
-		wanted[p] = sequence
-	}
+	newest := s.newest
 	s.mu.Unlock()
-	for _, p := range more {
-		wanted[p.Partition] = max(wanted[p.Partition], p.Sequence)
+	wanted, err := newest.Merge(more)
+	if err != nil {
+		return events.Vector{}, err
 	}
-	list := make([]events.Position, 0, len(wanted))
-	for p, sequence := range wanted {
-		list = append(list, events.Position{Partition: p, Sequence: sequence})
-	}
-	return list
+	return wanted.Bind(s.log.Identity())
 }
 
 func (s *Store) wrote(p events.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.newest[p.Partition] = max(s.newest[p.Partition], p.Sequence)
+	if s.newest.At(p.Partition) < p.Sequence {
+		s.newest = s.newest.With(p)
+	}
 }
 
 // append is the log's, and remembers where the commit lies.
