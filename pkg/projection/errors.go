@@ -20,7 +20,29 @@ var (
 	ErrWrongCheckpoint = errors.New("the checkpoint does not fit the log")
 	// ErrVersion: the tables were made by another version of the projection.
 	ErrVersion = errors.New("the tables are of another version")
+	// ErrLeaseLost: a lease is not, or no longer, held: it expired and another may
+	// have it. The work that it was for ends; nothing that it left open is stored.
+	ErrLeaseLost = errors.New("the lease is not held")
+	// ErrLeaseHeld: another has the lease that was asked for (*LeaseHeldError).
+	// Try again when it is done.
+	ErrLeaseHeld = errors.New("another holds the lease")
 )
+
+// errHandedOver: another shall have the partition; what was being written is.
+var errHandedOver = errors.New("the partition is handed over")
+
+// LeaseHeldError says who has it.
+type LeaseHeldError struct{ Lease Lease }
+
+func (e *LeaseHeldError) Error() string {
+	h := e.Lease.Holder
+	if h.ID == "" {
+		return fmt.Sprintf("another has just taken the lease %s", e.Lease.Name)
+	}
+	return fmt.Sprintf("the lease %s is held by %s (process %d on %s)", e.Lease.Name, h.ID, h.PID, h.Host)
+}
+
+func (e *LeaseHeldError) Is(target error) bool { return target == ErrLeaseHeld }
 
 // CannotApplyError names the commit.
 type CannotApplyError struct {
