@@ -15,10 +15,10 @@ type Holding struct {
 	ctx    context.Context //nolint:containedctx // that of the work; ends with ErrLeaseLost when the lease is lost
 	cancel context.CancelCauseFunc
 	lose   func(why string) // safe for concurrent use
-	done   chan struct{} // closed when the work has ended
-	drain  chan struct{} // closed when another shall have the lease
-	until  *time.Timer   // when it expires, unless it is prolonged
-	cutOff *time.Timer   // when the work must have ended that is drained
+	done   chan struct{}    // closed when the work has ended
+	drain  chan struct{}    // closed when another shall have the lease
+	until  *time.Timer      // when it expires, unless it is prolonged
+	cutOff *time.Timer      // when the work must have ended that is drained
 
 	drained bool
 }

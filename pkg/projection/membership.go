@@ -247,9 +247,9 @@ func (m *Membership) said(ctx context.Context, err error) {
 	m.mu.Unlock()
 	switch {
 	case err != nil && before == nil:
-		m.config.Logger.LogAttrs(ctx, slog.LevelWarn, "leases cannot be renewed; trying again", slog.Any("error", err))
+		m.config.Logger.LogAttrs(ctx, slog.LevelWarn, "leases cannot be renewed or taken; trying again", slog.Any("error", err))
 	case err == nil && before != nil:
-		m.config.Logger.LogAttrs(ctx, slog.LevelInfo, "leases are renewed again")
+		m.config.Logger.LogAttrs(ctx, slog.LevelInfo, "leases are renewed and taken again")
 	}
 }
 
