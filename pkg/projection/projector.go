@@ -79,7 +79,7 @@ func New(source events.Source, target Target, c Config) (*Projector, error) {
 //
 // With a Membership a partition that has stopped keeps its lease, so that it does
 // not stop in one process after the other; Run ends when all of the log's
-// partitions have stopped in this process.
+// partitions have stopped in this process, or the tables are of another version.
 func (p *Projector) Run(ctx context.Context) error {
 	if p.config.Membership != nil {
 		return p.runShared(ctx, p.config.Membership)

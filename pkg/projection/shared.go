@@ -41,6 +41,9 @@ func (p *Projector) runShared(ctx context.Context, m *Membership) error {
 		err := part.run(held)
 		if err != nil {
 			stopped(n, err)
+			if errors.Is(err, ErrVersion) {
+				cancel() // no other partition can go on here, and another process may
+			}
 			select {
 			case <-held.Done():
 			case <-h.handedOver():
