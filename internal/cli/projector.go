@@ -23,8 +23,9 @@ func projector(a *app) *cobra.Command {
 Servers are found by NATS_URL (or a context of the nats CLI) and DATABASE_URL (or any PG* variable).
 Logs go to standard error.`,
 		Example: `  projector migrate
-  projector run`,
-	}, runCommand(a), migrateCommand(a), versionCommand(a))
+  projector run
+  projector status`,
+	}, runCommand(a), migrateCommand(a), projectionStatusCommand(a), versionCommand(a))
 	a.serverFlags(root.PersistentFlags())
 	a.logFlags(root.PersistentFlags(), "info", "json")
 	return root
