@@ -23,7 +23,7 @@ type ProjectOptions struct {
 	Telemetry *exporters.Exporters
 	// Health is told how it stands. Nil: nobody asks.
 	Health *Health
-	Logger    *slog.Logger // nil: slog.Default()
+	Logger *slog.Logger // nil: slog.Default()
 }
 
 // Migrate makes the tables, or brings them to this program's version; see
