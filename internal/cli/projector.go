@@ -23,8 +23,9 @@ func projector(a *app) *cobra.Command {
 Servers are found by NATS_URL (or a context of the nats CLI) and DATABASE_URL (or any PG* variable).
 Logs go to standard error.`,
 		Example: `  projector migrate
-  projector run`,
-	}, runCommand(a), migrateCommand(a), versionCommand(a))
+  projector run
+  projector status`,
+	}, runCommand(a), migrateCommand(a), projectionStatusCommand(a), versionCommand(a))
 	a.serverFlags(root.PersistentFlags())
 	a.logFlags(root.PersistentFlags(), "info", "json")
 	return root
@@ -62,17 +63,18 @@ func runCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Project until it is interrupted",
-		Long: `Follows the log and keeps the tables. It survives the loss of either server and goes on when they are back;
-any number may run at once, and only one of them gets a commit in.
+		Long: `Follows the log and keeps the tables. It survives the loss of either server and goes on when they are back.
+Any number may run at once: they share the partitions, and take over from one that dies within ten seconds.
+"projector status" says who has which.
 
 A partition whose next commit cannot be applied stops and says so; the others go on. The program ends, with
-exit code 3, when all have stopped.`,
+exit code 3, when all have stopped in it.`,
 		Args: cobra.NoArgs,
 	}
 	a.monitorFlag(c.Flags())
 	c.Flags().BoolVar(&migrate, "migrate", true, "make the tables first if they are not there")
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the servers and the log at the start")
-	c.Flags().StringVar(&address, "http", env("ANNALS_HTTP", ""), "`ADDRESS` to serve /metrics and /healthz on, e.g. :9464; none by default ($ANNALS_HTTP)")
+	c.Flags().StringVar(&address, "http", env("ANNALS_HTTP", ""), "`ADDRESS` to serve /metrics, /healthz and /readyz on, e.g. :9464; none by default ($ANNALS_HTTP)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := checkWait(wait); err != nil {
 			return err
@@ -98,10 +100,10 @@ exit code 3, when all have stopped.`,
 				return err
 			}
 			slog.Info("serving metrics", slog.String("url", wiring.URL(l)))
-			o.Telemetry = t
+			o.Telemetry, o.Health = t, &wiring.Health{}
 			return together(ctx,
 				func(ctx context.Context) error { return a.servers.TellStanding(ctx, log, t.Providers) },
-				func(ctx context.Context) error { return wiring.ServeMetrics(ctx, l, t) },
+				func(ctx context.Context) error { return wiring.ServeMetrics(ctx, l, t, o.Health) },
 				func(ctx context.Context) error { return wiring.Project(ctx, log, pool, o) })
 		})
 	}

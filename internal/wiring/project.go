@@ -11,6 +11,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 	"github.com/annals-io/annals/pkg/telemetry"
 )
 
@@ -20,7 +21,9 @@ type ProjectOptions struct {
 	// Telemetry measures batches, the lag, and what has stopped. Nil: nothing is
 	// measured.
 	Telemetry *exporters.Exporters
-	Logger    *slog.Logger // nil: slog.Default()
+	// Health is told how it stands. Nil: nobody asks.
+	Health *Health
+	Logger *slog.Logger // nil: slog.Default()
 }
 
 // Migrate makes the tables, or brings them to this program's version; see
@@ -28,9 +31,12 @@ type ProjectOptions struct {
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error { return pgstore.Migrate(ctx, pool) }
 
 // Project keeps the tables up to date with the log, its heartbeats included, until
-// the context ends, and then returns nil. It fails if the tables are of another
-// version, or when every partition has stopped. Where only the heartbeats stop,
-// that is reported, and the partitions go on.
+// the context ends, and then returns nil. Any number of processes do so together:
+// they share the partitions by leases. It fails if the tables are of another
+// version, or when every partition has stopped here. Where only the heartbeats
+// stop, that is reported, and the partitions go on.
+//
+// It works on connections of its own to where the pool leads.
 func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectOptions) error {
 	if o.Migrate {
 		if err := pgstore.Migrate(ctx, pool); err != nil {
@@ -40,12 +46,33 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 			return err
 		}
 	}
-	store, err := pgstore.New(pool, pgstore.Config{})
+	leases, err := postgres.OpenLeases(ctx, pool.Config(), pgstore.Name, postgres.LeaseConfig{})
 	if err != nil {
 		return err
 	}
+	defer leases.Close()
+	work, err := pgxpool.NewWithConfig(ctx, leases.Sessions(pool.Config()))
+	if err != nil {
+		return err
+	}
+	defer work.Close()
+	store, err := pgstore.New(work, pgstore.Config{})
+	if err != nil {
+		return err
+	}
+	// Leases of tables that are not there could not be had: that is said at once. If
+	// Postgres is away it is waited for.
+	if err := store.CheckVersion(ctx); errors.Is(err, projection.ErrVersion) {
+		return err
+	}
+	m, err := projection.NewMembership(leases, projection.MembershipConfig{Logger: o.Logger})
+	if err != nil {
+		return err
+	}
+	c := projection.Config{Logger: o.Logger, Membership: m}
+	o.Health.follow(m.Status)
 	if o.Telemetry == nil {
-		return project(ctx, log, store, store, o)
+		return project(ctx, log, store, store, c, nil)
 	}
 	target, err := telemetry.Target(store, o.Telemetry.Providers)
 	if err != nil {
@@ -55,26 +82,30 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 	if err != nil {
 		return err
 	}
-	return errors.Join(project(ctx, log, target, store, o), stop())
+	stopLeases, err := telemetry.Membership(o.Telemetry.Providers, m.Status)
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	return errors.Join(project(ctx, log, target, store, c, o.Telemetry), stop(), stopLeases())
 }
 
-func project(ctx context.Context, log events.Log, target projection.Target, heartbeats projection.HeartbeatTarget, o ProjectOptions) error {
-	p, err := projection.New(log, target, projection.Config{Logger: o.Logger})
+func project(ctx context.Context, log events.Log, target projection.Target, heartbeats projection.HeartbeatTarget, c projection.Config, t *exporters.Exporters) error {
+	p, err := projection.New(log, target, c)
 	if err != nil {
 		return err
 	}
-	k, err := projection.NewHeartbeatKeeper(log, heartbeats, projection.Config{Logger: o.Logger})
+	k, err := projection.NewHeartbeatKeeper(log, heartbeats, c)
 	if err != nil {
 		return err
 	}
-	if o.Telemetry == nil {
+	if t == nil {
 		return beside(ctx, p, k)
 	}
-	stop, err := telemetry.Projector(o.Telemetry.Providers, p.Status)
+	stop, err := telemetry.Projector(t.Providers, p.Status)
 	if err != nil {
 		return err
 	}
-	stopHeartbeats, err := telemetry.Heartbeats(o.Telemetry.Providers, log, k.Status)
+	stopHeartbeats, err := telemetry.Heartbeats(t.Providers, log, k.Status)
 	if err != nil {
 		return errors.Join(err, stop())
 	}

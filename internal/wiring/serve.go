@@ -101,12 +101,13 @@ func Serve(ctx context.Context, l net.Listener, log events.Log, pool *pgxpool.Po
 	return g.Wait()
 }
 
-// ServeMetrics serves /metrics and /healthz on l until the context ends, and then
-// returns nil. It closes l.
-func ServeMetrics(ctx context.Context, l net.Listener, t *exporters.Exporters) error {
+// ServeMetrics serves /metrics, /healthz, and /readyz by health, on l until the
+// context ends, and then returns nil. It closes l.
+func ServeMetrics(ctx context.Context, l net.Listener, t *exporters.Exporters, health *Health) error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", t.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", health.serve)
 	h := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(l) }()

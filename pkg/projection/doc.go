@@ -24,6 +24,16 @@
 // A partition that stops says so in its status and its log line and leaves the
 // others running. It never skips a commit.
 //
+// # Several processes
+//
+// With a Membership, projectors in any number of processes share the partitions by
+// leases, which expire by the clock of where they lie. Of a partition that is
+// another's the phase is PhaseStandingBy. A lease only shares the work: whoever
+// takes one raises the checkpoint's epoch, so that the compare-and-set refuses
+// what its former holder had begun. A projector that begins again reads the
+// checkpoint first and asks whether it has the lease second, so it never goes on
+// with the epoch of its successor.
+//
 // # Heartbeats
 //
 // A HeartbeatKeeper does for the heartbeats of activities what is needed for them:

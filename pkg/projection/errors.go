@@ -28,7 +28,29 @@ var (
 	// refused. Try again when some of them have ended, and look at the projector:
 	// it does not keep up.
 	ErrTooManyWaits = errors.New("too many wait for the tables")
+	// ErrLeaseLost: a lease is not, or no longer, held: it expired and another may
+	// have it. The work that it was for ends; nothing that it left open is stored.
+	ErrLeaseLost = errors.New("the lease is not held")
+	// ErrLeaseHeld: another has the lease that was asked for (*LeaseHeldError).
+	// Try again when it is done.
+	ErrLeaseHeld = errors.New("another holds the lease")
 )
+
+// errHandedOver: another shall have the partition; what was being written is.
+var errHandedOver = errors.New("the partition is handed over")
+
+// LeaseHeldError says who has it.
+type LeaseHeldError struct{ Lease Lease }
+
+func (e *LeaseHeldError) Error() string {
+	h := e.Lease.Holder
+	if h.ID == "" {
+		return fmt.Sprintf("another has just taken the lease %s", e.Lease.Name)
+	}
+	return fmt.Sprintf("the lease %s is held by %s (process %d on %s)", e.Lease.Name, h.ID, h.PID, h.Host)
+}
+
+func (e *LeaseHeldError) Is(target error) bool { return target == ErrLeaseHeld }
 
 // BehindError says what was waited for and how far the tables had come.
 type BehindError struct {

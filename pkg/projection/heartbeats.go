@@ -21,9 +21,10 @@ const batchHeartbeats = 1000
 // Projector. Any number of them may run on the same tables. Heartbeats are no
 // history: one that can never be kept is reported and passed over.
 type HeartbeatKeeper struct {
-	source HeartbeatSource
-	target HeartbeatTarget
-	config Config
+	source  HeartbeatSource
+	target  HeartbeatTarget
+	config  Config
+	holding *Holding // the lease that it works under; nil: it shares with nobody
 	guarded[HeartbeatStatus]
 }
 
@@ -37,7 +38,7 @@ type HeartbeatStatus struct {
 }
 
 // NewHeartbeatKeeper is a keeper of a log's heartbeats. Of the config it uses
-// BatchBytes, BufferBytes, MaxBackoff and Logger; it fails if one cannot work.
+// BatchBytes, BufferBytes, MaxBackoff, Membership and Logger; it fails if one cannot work.
 func NewHeartbeatKeeper(source HeartbeatSource, target HeartbeatTarget, c Config) (*HeartbeatKeeper, error) {
 	if c.BatchBytes < 0 || c.BufferBytes < 0 || c.MaxBackoff < 0 {
 		return nil, errors.New("projection: a setting is negative")
@@ -54,20 +55,29 @@ func (k *HeartbeatKeeper) Status() HeartbeatStatus { return k.status() }
 // Run keeps heartbeats until the context ends, and then returns nil; or until the
 // log turns out to be another one, or the tables are of another version: that is
 // reported at once, in the log and in the status. While another keeper is at work
-// it stands by, and takes over when that one moves no more though there is more
-// to keep. It is called once.
+// it stands by, and takes over when it gets the lease, or without a Membership when
+// that one moves no more though there is more to keep. It is called once.
 func (k *HeartbeatKeeper) Run(ctx context.Context) error {
+	if k.config.Membership != nil {
+		return k.runShared(ctx, k.config.Membership)
+	}
+	return k.run(ctx)
+}
+
+func (k *HeartbeatKeeper) run(ctx context.Context) error {
 	delays := newDelays(k.config.MaxBackoff)
 	for {
 		before := k.Status().Checkpoint
 		err := k.follow(ctx)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || k.holding.isHandedOver() {
 			return nil
 		}
 		if k.Status().Checkpoint != before {
 			delays.Reset()
 		}
 		switch {
+		case errors.Is(err, ErrFenced) && k.holding != nil:
+			k.config.Logger.LogAttrs(ctx, slog.LevelInfo, "the checkpoint was moved by another; beginning again from it")
 		case errors.Is(err, ErrFenced):
 			k.config.Logger.LogAttrs(ctx, slog.LevelInfo, "another keeps the heartbeats; standing by")
 			k.update(func(s *HeartbeatStatus) { s.Phase, s.Err = PhaseStandingBy, nil })
@@ -139,6 +149,9 @@ func (k *HeartbeatKeeper) follow(ctx context.Context) error {
 	c, err := k.target.HeartbeatCheckpoint(ctx, k.source.Identity())
 	if err != nil {
 		return fmt.Errorf("read the checkpoint of heartbeats: %w", err)
+	}
+	if err := k.holding.confirm(ctx); err != nil {
+		return err
 	}
 	k.update(func(s *HeartbeatStatus) { s.Phase, s.Checkpoint, s.Err = PhaseFollowing, c, nil })
 	come := make(chan arrived, batchHeartbeats)
@@ -224,6 +237,8 @@ func (k *HeartbeatKeeper) write(ctx context.Context, come <-chan arrived, buffer
 					more = false
 				}
 			}
+		case <-k.holding.handedOver():
+			return errHandedOver
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

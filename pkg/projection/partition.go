@@ -25,6 +25,8 @@ type partition struct {
 	// voided are the messages that are passed over, by their subject: a void
 	// behind them covers them.
 	voided map[string][]stretch
+	// holding is the lease that it works under; nil: it shares with nobody.
+	holding *Holding
 
 	guarded[PartitionStatus]
 }
@@ -41,7 +43,7 @@ func (p *partition) run(ctx context.Context) error {
 	for {
 		before := p.status().Batches
 		err := p.project(ctx)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || p.holding.isHandedOver() {
 			return nil
 		}
 		if p.status().Batches != before {
@@ -107,6 +109,9 @@ func (p *partition) project(ctx context.Context) error {
 	c, err := p.target.Checkpoint(ctx, p.source.Identity(), p.number)
 	if err != nil {
 		return fmt.Errorf("read the checkpoint: %w", err)
+	}
+	if err := p.holding.confirm(ctx); err != nil {
+		return err
 	}
 	p.update(func(s *PartitionStatus) { s.Checkpoint = c })
 	if err := Check(ctx, p.source, c); err != nil {
@@ -266,11 +271,16 @@ func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 
 func (w *pipeline) write(ctx context.Context) error {
 	for {
+		if w.holding.isHandedOver() {
+			return errHandedOver
+		}
 		select {
 		case w.idle <- struct{}{}:
 		default:
 		}
 		select {
+		case <-w.holding.handedOver():
+			return errHandedOver
 		case f := <-w.folded:
 			select {
 			case <-w.idle:

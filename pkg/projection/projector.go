@@ -23,6 +23,9 @@ type Config struct {
 	BufferBytes int
 	// MaxBackoff is the longest wait before a partition tries again; 5 s.
 	MaxBackoff time.Duration
+	// Membership shares the work with other processes: of a projector's partitions
+	// it works on those whose leases it has. Nil: it works on all.
+	Membership *Membership
 	// Logger gets what happens to partitions; slog.Default().
 	Logger *slog.Logger
 }
@@ -47,8 +50,8 @@ func (c Config) withDefaults() Config {
 }
 
 // Projector keeps a target up to date with a log. Any number of them may run on
-// the same tables: one of them gets a batch in, the others find out and go on
-// from there.
+// the same tables. With a Membership they share the partitions; without, all work
+// on all: one gets a batch in, the others find out and go on from there.
 type Projector struct {
 	source events.Source
 	target Target
@@ -73,7 +76,14 @@ func New(source events.Source, target Target, c Config) (*Projector, error) {
 // partition that stops is reported at once, in the log and in the status, and
 // leaves the others running; Run returns the errors of all that have stopped,
 // nil if none has. It is called once.
+//
+// With a Membership a partition that has stopped keeps its lease, so that it does
+// not stop in one process after the other; Run ends when all of the log's
+// partitions have stopped in this process, or the tables are of another version.
 func (p *Projector) Run(ctx context.Context) error {
+	if p.config.Membership != nil {
+		return p.runShared(ctx, p.config.Membership)
+	}
 	errs := make([]error, len(p.parts))
 	var wg sync.WaitGroup
 	for i, part := range p.parts {
@@ -100,7 +110,7 @@ const (
 	PhaseStarting   Phase = "starting"    // has not read its checkpoint yet
 	PhaseFollowing  Phase = "following"   // applies what the log has and waits for more
 	PhaseWaiting    Phase = "waiting"     // something cannot be reached; tries again
-	PhaseStandingBy Phase = "standing by" // another keeps the heartbeats
+	PhaseStandingBy Phase = "standing by" // another has the partition, or keeps the heartbeats
 	PhaseStopped    Phase = "stopped"     // a commit cannot be applied, or the log is another one
 )
 

@@ -2,7 +2,7 @@
 //
 // Log and Target wrap a log and a projection's tables so that what passes through
 // them is measured, with the providers of the program that uses them; Lag,
-// Projector, Heartbeats and Durability are figures that somebody asks for. What is not wrapped
+// Projector, Heartbeats, Membership and Durability are figures that somebody asks for. What is not wrapped
 // costs nothing, no other package of the library knows of this one, and it imports
 // no more of OpenTelemetry than its API.
 //
@@ -31,6 +31,12 @@
 //	annals.projection.heartbeats.lag      {heartbeat}  the most that may not be in the tables
 //	annals.projection.heartbeats.passed   {heartbeat}  no heartbeats, or refused by the tables
 //	annals.projection.heartbeats.stopped   1 if they are kept no more
+//	annals.projection.leases         {lease}  by lease; 1 for each that this process holds
+//	annals.projection.members        {process}  that share the work
+//	annals.projection.leases.taken   {lease}
+//	annals.projection.leases.taken_over  {lease}  those of them that another had let expire
+//	annals.projection.leases.lost    {lease}  that expired while this process worked on them
+//	annals.projection.leases.failures  {attempt}  to renew or take leases, failed
 //	annals.log.durability                  by mode (always, interval, unknown); 1 for the one that it is
 //	annals.log.replicas          {replica}  of the streams, the fewest that one has; absent: not known
 //

@@ -122,3 +122,8 @@ func (s *Store) Checkpoint(ctx context.Context, id events.Identity, p events.Par
 func (s *Store) Checkpoints(ctx context.Context) ([]projection.Checkpoint, error) {
 	return s.projection.Checkpoints(ctx)
 }
+
+// Sharing is who projects what.
+func (s *Store) Sharing(ctx context.Context) (projection.Sharing, error) {
+	return s.projection.Sharing(ctx)
+}

@@ -23,4 +23,11 @@
 // Whatever else changes rows raises its epoch in the same transaction, and so
 // fences the projector: a swap, the mending of a workflow, the taking over by
 // another process.
+//
+// # Leases
+//
+// Leases are rows that expire by Postgres's clock, of work that members share: a
+// partition of the log, the heartbeats, a rebuild. Taking a partition raises the
+// epoch of its live checkpoint in the same transaction. A session that the holder
+// of an expired lease left in a transaction, and that is in the way, is terminated.
 package postgres

@@ -1,0 +1,10 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+func projectionCommand(a *app) *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "projection",
+		Short: "How the tables stand",
+	}, projectionStatusCommand(a))
+}
