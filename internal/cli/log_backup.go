@@ -119,6 +119,7 @@ type onlySource struct {
 	events.Reader
 	events.Voider
 	events.Heartbeats
+	events.Control
 }
 
 func (a *app) checkBackup(c *cobra.Command, o *output, dir string) error {

@@ -14,6 +14,7 @@ type Log interface {
 	Source
 	Heartbeats
 	Voider
+	Control
 }
 
 // Appender writes.
