@@ -16,7 +16,7 @@ import (
 
 func controlCases() []testCase {
 	return named(
-		decidesAndTellsWhatWasDecided, oneOfManyDecidersWins, aDecisionIsRepeatedByItsCommitID, aDecisionBehindAnotherSaysSo,
+		decidesAndTellsWhatWasDecided, oneOfManyDecidersWins, aDecisionIsRecognisedWhenRepeated, aDecisionBehindAnotherSaysSo,
 		decisionsOfAnyKindAreKept, decisionsKeepTheirOrderAndHaveNoGaps, followsDecisions, whatIsNoDecisionIsToldAndPassed,
 		decisionsBeyondTheEndAreAnotherLogs, badDecisionsAreRefused,
 	)
@@ -127,7 +127,7 @@ func oneOfManyDecidersWins(c *scene) {
 	}
 }
 
-func aDecisionIsRepeatedByItsCommitID(c *scene) {
+func aDecisionIsRecognisedWhenRepeated(c *scene) {
 	d := c.decision("r", `{"n":1}`)
 	d.CommitID = "mine"
 	first := c.decide(d, 0)
