@@ -11,6 +11,8 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
+	"github.com/annals-io/annals/pkg/searchattribute"
 	"github.com/annals-io/annals/pkg/telemetry"
 )
 
@@ -27,10 +29,11 @@ type ProjectOptions struct {
 // pgstore.Migrate.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error { return pgstore.Migrate(ctx, pool) }
 
-// Project keeps the tables up to date with the log, its heartbeats included, until
-// the context ends, and then returns nil. It fails if the tables are of another
-// version, or when every partition has stopped. Where only the heartbeats stop,
-// that is reported, and the partitions go on.
+// Project keeps the tables up to date with the log, its heartbeats and the registry
+// of search attributes included, until the context ends, and then returns nil. It
+// fails if the tables are of another version, or when every partition has stopped.
+// Where only the heartbeats or the registry stop, that is reported, and the
+// partitions go on.
 func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectOptions) error {
 	if o.Migrate {
 		if err := pgstore.Migrate(ctx, pool); err != nil {
@@ -45,7 +48,7 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 		return err
 	}
 	if o.Telemetry == nil {
-		return project(ctx, log, store, store, o)
+		return project(ctx, log, store, store, pool, o)
 	}
 	target, err := telemetry.Target(store, o.Telemetry.Providers)
 	if err != nil {
@@ -55,11 +58,15 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 	if err != nil {
 		return err
 	}
-	return errors.Join(project(ctx, log, target, store, o), stop())
+	return errors.Join(project(ctx, log, target, store, pool, o), stop())
 }
 
-func project(ctx context.Context, log events.Log, target projection.Target, heartbeats projection.HeartbeatTarget, o ProjectOptions) error {
-	p, err := projection.New(log, target, projection.Config{Logger: o.Logger})
+// registrar is who registers search attributes by the values that it projects.
+const registrar = "projector"
+
+func project(ctx context.Context, log events.Log, target projection.Target, heartbeats projection.HeartbeatTarget, pool *pgxpool.Pool, o ProjectOptions) error {
+	attributes := searchattribute.NewRegistrar(log, registrar, o.Logger)
+	p, err := projection.New(log, target, projection.Config{Attributes: attributes, Logger: o.Logger})
 	if err != nil {
 		return err
 	}
@@ -67,27 +74,52 @@ func project(ctx context.Context, log events.Log, target projection.Target, hear
 	if err != nil {
 		return err
 	}
-	if o.Telemetry == nil {
-		return beside(ctx, p, k)
-	}
-	stop, err := telemetry.Projector(o.Telemetry.Providers, p.Status)
+	c, err := projection.NewControlKeeper(log, postgres.NewRegistry(pool), projection.Config{Logger: o.Logger})
 	if err != nil {
 		return err
 	}
-	stopHeartbeats, err := telemetry.Heartbeats(o.Telemetry.Providers, log, k.Status)
-	if err != nil {
-		return errors.Join(err, stop())
+	if o.Telemetry == nil {
+		return beside(ctx, p, k, c)
 	}
-	return errors.Join(beside(ctx, p, k), stop(), stopHeartbeats())
+	var stops []func() error
+	for _, measure := range []func() (func() error, error){
+		func() (func() error, error) { return telemetry.Projector(o.Telemetry.Providers, p.Status) },
+		func() (func() error, error) { return telemetry.Heartbeats(o.Telemetry.Providers, log, k.Status) },
+		func() (func() error, error) { return telemetry.Control(o.Telemetry.Providers, log, c.Status) },
+		func() (func() error, error) { return telemetry.SearchAttributes(o.Telemetry.Providers, attributes.Stats) },
+	} {
+		stop, err := measure()
+		if err != nil {
+			return errors.Join(err, all(stops))
+		}
+		stops = append(stops, stop)
+	}
+	return errors.Join(beside(ctx, p, k, c), all(stops))
 }
 
-// beside runs the keeper of heartbeats for as long as the projector runs, and
-// leaves the projector running if the keeper stops.
-func beside(ctx context.Context, p *projection.Projector, k *projection.HeartbeatKeeper) error {
+// all calls what ends measurements.
+func all(stops []func() error) (err error) {
+	for _, stop := range stops {
+		err = errors.Join(err, stop())
+	}
+	return err
+}
+
+// runner is what runs beside a projector.
+type runner interface{ Run(ctx context.Context) error }
+
+// beside runs the keepers for as long as the projector runs, and leaves the
+// projector running if one of them stops.
+func beside(ctx context.Context, p *projection.Projector, keepers ...runner) error {
 	ctx, cancel := context.WithCancel(ctx)
-	kept := make(chan error, 1)
-	go func() { kept <- k.Run(ctx) }()
+	kept := make(chan error, len(keepers))
+	for _, k := range keepers {
+		go func() { kept <- k.Run(ctx) }()
+	}
 	err := p.Run(ctx)
 	cancel()
-	return errors.Join(err, <-kept)
+	for range keepers {
+		err = errors.Join(err, <-kept)
+	}
+	return err
 }

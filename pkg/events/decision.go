@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"time"
-	"unicode/utf8"
 )
 
 // Topic is what a decision is about: what kind of thing of a namespace, and which.
@@ -65,7 +64,7 @@ type Decision struct {
 	Time time.Time
 	// Cause is the commit that made it necessary; zero if somebody decided it.
 	Cause Position
-	// By says who decided it; at most 1,000 bytes of UTF-8, may be empty.
+	// By says who decided it; at most 1,000 bytes of UTF-8 without NUL, may be empty.
 	By string
 	// Content is what was decided, in the form of its kind: a JSON object.
 	Content []byte
@@ -80,6 +79,11 @@ func (d *Decision) Validate() error {
 	if err := CheckID("commitId", string(d.CommitID), MaxCommitIDBytes); err != nil {
 		return err
 	}
+	if d.By != "" {
+		if err := CheckID("by", d.By, MaxIdentityBytes); err != nil {
+			return err
+		}
+	}
 	var object map[string]json.RawMessage
 	switch {
 	case d.Time.IsZero():
@@ -88,10 +92,6 @@ func (d *Decision) Validate() error {
 		return &InvalidError{Field: "time", Reason: "is outside of the years 1 to 9999"}
 	case d.Cause.Partition < 0 || d.Cause.Partition > 0 && d.Cause.Sequence == 0:
 		return &InvalidError{Field: "cause", Reason: "is " + d.Cause.String() + ", which is no position"}
-	case len(d.By) > MaxIdentityBytes:
-		return &InvalidError{Field: "by", Reason: fmt.Sprintf("has %d bytes, at most %d are allowed", len(d.By), MaxIdentityBytes)}
-	case !utf8.ValidString(d.By):
-		return &InvalidError{Field: "by", Reason: "is not valid UTF-8"}
 	case len(d.Content) > MaxDecisionBytes:
 		return &InvalidError{Field: "content", Reason: fmt.Sprintf("has %d bytes, at most %d are allowed", len(d.Content), MaxDecisionBytes)}
 	case json.Unmarshal(d.Content, &object) != nil || object == nil:
