@@ -39,7 +39,7 @@ func Deletes(p *commonpb.Payload) bool {
 		return true
 	}
 	d := bytes.TrimSpace(p.Data)
-	return len(d) == 0 || string(d) == "null" || d[0] == '[' && len(bytes.TrimSpace(d[1:])) == 1
+	return len(d) == 0 || string(d) == "null" || d[0] == '[' && string(bytes.TrimSpace(d[1:])) == "]"
 }
 
 // TypeOf is the type that a value says it has. said is false if it says none; a
