@@ -86,7 +86,9 @@ func project(ctx context.Context, log events.Log, target projection.Target, hear
 		func() (func() error, error) { return telemetry.Projector(o.Telemetry.Providers, p.Status) },
 		func() (func() error, error) { return telemetry.Heartbeats(o.Telemetry.Providers, log, k.Status) },
 		func() (func() error, error) { return telemetry.Control(o.Telemetry.Providers, log, c.Status) },
-		func() (func() error, error) { return telemetry.SearchAttributes(o.Telemetry.Providers, attributes.Stats) },
+		func() (func() error, error) {
+			return telemetry.SearchAttributes(o.Telemetry.Providers, attributes.Stats)
+		},
 	} {
 		stop, err := measure()
 		if err != nil {
@@ -106,7 +108,9 @@ func all(stops []func() error) (err error) {
 }
 
 // runner is what runs beside a projector.
-type runner interface{ Run(ctx context.Context) error }
+type runner interface {
+	Run(ctx context.Context) error
+}
 
 // beside runs the keepers for as long as the projector runs, and leaves the
 // projector running if one of them stops.
