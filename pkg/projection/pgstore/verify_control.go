@@ -128,8 +128,11 @@ func placeValues(p searchattribute.Place, done string) []registryValue {
 		partition, sequence = strconv.Itoa(int(p.Cause.Partition)), strconv.FormatUint(p.Cause.Sequence, 10)
 	}
 	return []registryValue{
-		{"sequence", strconv.FormatUint(p.Sequence, 10)}, {done + "_at", p.Time.UTC().Format(time.RFC3339Nano)}, {done + "_by", p.By},
-		{"cause_partition", partition}, {"cause_sequence", sequence},
+		{"sequence", strconv.FormatUint(p.Sequence, 10)},
+		{done + "_at", p.Time.UTC().Format(time.RFC3339Nano)},
+		{done + "_by", p.By},
+		{"cause_partition", partition},
+		{"cause_sequence", sequence},
 	}
 }
 
