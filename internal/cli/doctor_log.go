@@ -60,6 +60,7 @@ func (x *examination) log(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	x.streams(id, streams)
 	x.lost(ctx, nc, id, servers, streams)
 	x.heartbeats(ctx, js)
+	x.control(ctx, js)
 	return log, streams
 }
 
@@ -160,6 +161,21 @@ func (x *examination) heartbeats(ctx context.Context, js jetstream.JetStream) {
 	s := heartbeats.State
 	x.note("heartbeats", fmt.Sprintf("%s, %s bytes, each kept for %s", plural(int64(s.Msgs), "heartbeat"), grouped(int64(s.Bytes)), heartbeats.Config.MaxAge),
 		strings.Join(ailments(heartbeats), "; "))
+}
+
+// control describes the control stream, which has every decision that was ever made.
+func (x *examination) control(ctx context.Context, js jetstream.JetStream) {
+	control, err := wiring.Control(ctx, js)
+	if err != nil {
+		x.note("decisions", "", err.Error())
+		return
+	}
+	s := control.State
+	problems := ailments(control)
+	if missing := s.LastSeq - s.Msgs; missing > 0 {
+		problems = append(problems, fmt.Sprintf("%s of %s: purged, or lost by a disk: restore a backup", plural(int64(missing), "decision"), grouped(int64(s.LastSeq))))
+	}
+	x.note("decisions", fmt.Sprintf("%s, %s bytes", plural(int64(s.Msgs), "decision"), grouped(int64(s.Bytes))), strings.Join(problems, "; "))
 }
 
 // natsClock holds this machine's clock against those of the streams' leaders, by

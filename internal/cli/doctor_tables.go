@@ -13,6 +13,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 func (x *examination) postgres(ctx context.Context, log events.Log) {
@@ -49,6 +50,7 @@ func (x *examination) postgres(ctx context.Context, log events.Log) {
 	if log != nil {
 		x.lag(ctx, log, store.Checkpoints)
 		x.heartbeatLag(ctx, log, store)
+		x.registry(ctx, log, pool)
 	}
 }
 
@@ -89,6 +91,40 @@ func (x *examination) heartbeatLag(ctx context.Context, log events.Log, store *p
 		}
 		x.note("kept heartbeats", value, problem)
 	}
+}
+
+// registry holds the tables' registry of search attributes against the log: it is
+// not behind. Conflicts are counted: they stop nothing.
+func (x *examination) registry(ctx context.Context, log events.Log, pool *pgxpool.Pool) {
+	const what = "search attributes"
+	c, there, err := postgres.ReadControlCheckpoint(ctx, pool)
+	var rows projection.RegistryRows
+	var b events.Bounds
+	if err == nil {
+		rows, err = postgres.ReadRegistry(ctx, pool)
+	}
+	if err == nil {
+		b, err = log.DecisionBounds(ctx)
+	}
+	if err != nil {
+		x.note(what, "", err.Error())
+		return
+	}
+	value := fmt.Sprintf("%d registered", len(rows.Attributes))
+	if n := len(rows.Conflicts); n > 0 {
+		value += fmt.Sprintf(", %s (annals search-attribute list)", plural(int64(n), "conflict"))
+	}
+	id := log.Identity()
+	problem := ""
+	switch {
+	case there && (c.LogID != id.LogID || c.LogEpoch != id.Epoch):
+		problem = fmt.Sprintf("the tables were made from log %s in epoch %d: rebuild them", c.LogID, c.LogEpoch)
+	case c.Sequence > b.Last:
+		problem = fmt.Sprintf("the tables have decisions up to %d, and the control stream ends at %d: it was lost or made anew; see docs/operation.md", c.Sequence, b.Last)
+	case c.Sequence < b.Last:
+		value += fmt.Sprintf(", %s behind", plural(int64(b.Last-c.Sequence), "decision"))
+	}
+	x.note(what, value, problem)
 }
 
 // obstacle says why a projector stops before a message; empty: it does not, as far

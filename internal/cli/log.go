@@ -29,7 +29,7 @@ func logCreateCommand(a *app) *cobra.Command {
 		Short: "Create the log's streams",
 		Long: `Creates the streams of a log, or checks those that are there. It may be repeated, and done by several at
 once: all get the same log. A log that is there and not as the flags say is refused. A log of a version before
-heartbeats gets its stream of them.`,
+heartbeats, or before decisions that are no events, gets its stream of them.`,
 		Example: `  annals log create
   annals log create --streams 16 --replicas 3 --heartbeat-age 72h`,
 		Args: cobra.NoArgs,
@@ -89,9 +89,32 @@ type logInfo struct {
 	Slots      int           `json:"slots"`
 	Replicas   int           `json:"replicas"`
 	Commits    uint64        `json:"commits"`
-	Bytes      uint64        `json:"bytes"` // of the streams, without heartbeats
+	Bytes      uint64        `json:"bytes"` // of the partitions' streams
 	Streams    []streamInfo  `json:"streams"`
 	Heartbeats heartbeatInfo `json:"heartbeats"`
+	Control    controlInfo   `json:"control"`
+}
+
+// controlInfo is the control stream.
+type controlInfo struct {
+	Name         string    `json:"name"`
+	Replicas     int       `json:"replicas"`
+	Leader       string    `json:"leader"`
+	Decisions    uint64    `json:"decisions"`
+	Bytes        uint64    `json:"bytes"`
+	LastSequence uint64    `json:"lastSequence"`
+	LastTime     time.Time `json:"lastTime"`
+}
+
+func describeControl(s *jetstream.StreamInfo) controlInfo {
+	v := controlInfo{
+		Name: s.Config.Name, Replicas: s.Config.Replicas, Decisions: s.State.Msgs, Bytes: s.State.Bytes,
+		LastSequence: s.State.LastSeq, LastTime: s.State.LastTime,
+	}
+	if s.Cluster != nil {
+		v.Leader = s.Cluster.Leader
+	}
+	return v
 }
 
 // heartbeatInfo is the stream of heartbeats.
@@ -164,6 +187,11 @@ func (a *app) printLog(c *cobra.Command, o *output, js jetstream.JetStream, id e
 	}
 	v := describeLog(id, streams)
 	v.Heartbeats = describeHeartbeats(heartbeats)
+	control, err := wiring.Control(c.Context(), js)
+	if err != nil {
+		return err
+	}
+	v.Control = describeControl(control)
 	if o.is(formatJSON) {
 		return printJSON(a.out, v)
 	}
@@ -175,6 +203,7 @@ func (a *app) printLog(c *cobra.Command, o *output, js jetstream.JetStream, id e
 	head.row("commits", v.Commits)
 	head.row("bytes", v.Bytes)
 	head.row("heartbeats", fmt.Sprintf("%d, %d bytes, kept for %s", v.Heartbeats.Activities, v.Heartbeats.Bytes, time.Duration(v.Heartbeats.Age)))
+	head.row("decisions", fmt.Sprintf("%d, %d bytes", v.Control.Decisions, v.Control.Bytes))
 	if err := head.flush(); err != nil {
 		return err
 	}

@@ -69,6 +69,7 @@ type backedUp struct {
 	Copied     int64     `json:"copied"`  // commits, by this run
 	Commits    int64     `json:"commits"` // that the folder has
 	Heartbeats int64     `json:"heartbeats"`
+	Decisions  int64     `json:"decisions"`
 	Bytes      int64     `json:"bytes"` // of messages
 	Size       int64     `json:"size"`  // of files
 }
@@ -76,7 +77,7 @@ type backedUp struct {
 func (a *app) printBackup(o *output, r backup.Report, took time.Duration) error {
 	m := r.Manifest
 	v := backedUp{
-		LogID: m.LogID, Epoch: m.Epoch, Taken: m.Taken, Full: r.Full, Copied: r.Messages, Commits: m.Messages(), Heartbeats: r.Heartbeats, Bytes: m.Bytes(), Size: m.Size(),
+		LogID: m.LogID, Epoch: m.Epoch, Taken: m.Taken, Full: r.Full, Copied: r.Messages, Commits: m.Messages(), Heartbeats: r.Heartbeats, Decisions: r.Decisions, Bytes: m.Bytes(), Size: m.Size(),
 	}
 	if o.is(formatJSON) {
 		return printJSON(a.out, v)
@@ -86,6 +87,7 @@ func (a *app) printBackup(o *output, r backup.Report, took time.Duration) error 
 	t.row("epoch", v.Epoch)
 	t.row("commits", v.Commits)
 	t.row("heartbeats", v.Heartbeats)
+	t.row("decisions", v.Decisions)
 	t.row("bytes", fmt.Sprintf("%s, %s in files", grouped(v.Bytes), grouped(v.Size)))
 	t.row("copied", fmt.Sprintf("%s in %s (%s)", plural(v.Copied, "commit"), took.Round(10*time.Millisecond), rateOf(v.Copied, "commit", took)))
 	return t.flush()
@@ -101,6 +103,7 @@ type backupChecked struct {
 	Events      int64        `json:"events"`
 	Runs        int64        `json:"runs"`
 	Heartbeats  int64        `json:"heartbeats"`
+	Decisions   int64        `json:"decisions"`
 	Damaged     []damage     `json:"damaged"`
 	Differences []difference `json:"differences"`
 	Unlisted    int64        `json:"unlisted"` // differences beyond those
@@ -119,6 +122,7 @@ type onlySource struct {
 	events.Reader
 	events.Voider
 	events.Heartbeats
+	events.Control
 }
 
 func (a *app) checkBackup(c *cobra.Command, o *output, dir string) error {
@@ -126,7 +130,7 @@ func (a *app) checkBackup(c *cobra.Command, o *output, dir string) error {
 	folder, err := backup.Open(dir)
 	if err == nil {
 		m := folder.Manifest()
-		v.LogID, v.Epoch, v.Taken, v.Heartbeats = m.LogID, m.Epoch, m.Taken, m.Heartbeats.Messages
+		v.LogID, v.Epoch, v.Taken, v.Heartbeats, v.Decisions = m.LogID, m.Epoch, m.Taken, m.Heartbeats.Messages, m.Control.Messages
 		err = folder.Check(c.Context())
 	}
 	// Where files are damaged, what is in them says no more.
@@ -143,8 +147,11 @@ func (a *app) checkBackup(c *cobra.Command, o *output, dir string) error {
 			})
 		}
 	}
-	if err == nil {
-		for _, err = range folder.Follow(c.Context(), backup.Heartbeats, events.FollowOptions{}) {
+	for _, p := range []events.Partition{backup.Heartbeats, backup.Control} {
+		if err != nil {
+			break
+		}
+		for _, err = range folder.Follow(c.Context(), p, events.FollowOptions{}) {
 			if err != nil {
 				break
 			}
@@ -176,6 +183,7 @@ func (a *app) printBackupChecked(o *output, v backupChecked) error {
 			t.row("events", v.Events)
 			t.row("runs", v.Runs)
 			t.row("heartbeats", v.Heartbeats)
+			t.row("decisions", v.Decisions)
 		}
 		t.row("damaged", len(v.Damaged))
 		t.row("differences", int64(len(v.Differences))+v.Unlisted)

@@ -81,12 +81,13 @@ type restoredLog struct {
 	Taken       time.Time `json:"taken"` // the backup
 	Commits     int64     `json:"commits"`
 	Heartbeats  int64     `json:"heartbeats"`
+	Decisions   int64     `json:"decisions"`
 	Forgotten   int64     `json:"forgotten"` // heartbeats of the backup that were too old
 }
 
 func (a *app) printRestored(o *output, r natslog.RestoreReport, m *backup.Manifest, took time.Duration) error {
 	v := restoredLog{
-		LogID: r.Identity.LogID, Epoch: r.Identity.Epoch, BackupEpoch: m.Epoch, Taken: m.Taken, Commits: r.Messages, Heartbeats: r.Heartbeats, Forgotten: r.Forgotten,
+		LogID: r.Identity.LogID, Epoch: r.Identity.Epoch, BackupEpoch: m.Epoch, Taken: m.Taken, Commits: r.Messages, Heartbeats: r.Heartbeats, Decisions: r.Decisions, Forgotten: r.Forgotten,
 	}
 	if o.is(formatJSON) {
 		return printJSON(a.out, v)
@@ -96,6 +97,7 @@ func (a *app) printRestored(o *output, r natslog.RestoreReport, m *backup.Manife
 	t.row("epoch", fmt.Sprintf("%d, was %d", v.Epoch, v.BackupEpoch))
 	t.row("taken", v.Taken)
 	t.row("restored", fmt.Sprintf("%s in %s (%s)", plural(v.Commits, "commit"), took.Round(10*time.Millisecond), rateOf(v.Commits, "commit", took)))
+	t.row("decisions", v.Decisions)
 	t.row("heartbeats", fmt.Sprintf("%d, forgotten %d", v.Heartbeats, v.Forgotten))
 	if err := t.flush(); err != nil {
 		return err

@@ -176,3 +176,31 @@ func (l *PendingLog) HeartbeatBounds(ctx context.Context) (events.Bounds, error)
 	}
 	return log.HeartbeatBounds(ctx)
 }
+
+// Decide is events.Control's.
+func (l *PendingLog) Decide(ctx context.Context, d events.Decision, after uint64) (events.StoredDecision, bool, error) {
+	log, err := l.get()
+	if err != nil {
+		return events.StoredDecision{}, false, err
+	}
+	return log.Decide(ctx, d, after)
+}
+
+// Decisions is events.Control's.
+func (l *PendingLog) Decisions(ctx context.Context, after uint64) iter.Seq2[events.StoredDecision, error] {
+	return pendingRead(l, func(log events.Log) iter.Seq2[events.StoredDecision, error] { return log.Decisions(ctx, after) })
+}
+
+// FollowDecisions is events.Control's.
+func (l *PendingLog) FollowDecisions(ctx context.Context, after uint64) iter.Seq2[events.StoredDecision, error] {
+	return pendingRead(l, func(log events.Log) iter.Seq2[events.StoredDecision, error] { return log.FollowDecisions(ctx, after) })
+}
+
+// DecisionBounds is events.Control's.
+func (l *PendingLog) DecisionBounds(ctx context.Context) (events.Bounds, error) {
+	log, err := l.get()
+	if err != nil {
+		return events.Bounds{}, err
+	}
+	return log.DecisionBounds(ctx)
+}

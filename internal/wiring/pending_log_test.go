@@ -54,6 +54,13 @@ func TestPendingLog(t *testing.T) {
 		{"Follow", func() error { return firstOf(log.Follow(ctx, at.Partition, events.FollowOptions{})) }},
 		{"LastHeartbeat", func() error { _, err := log.LastHeartbeat(ctx, activity); return err }},
 		{"FollowHeartbeats", func() error { return firstOf(log.FollowHeartbeats(ctx, 0)) }},
+		{"Decide", func() error {
+			_, _, err := log.Decide(ctx, events.Decision{Topic: events.Topic{Namespace: "default", Kind: "k", Key: "x"}, Content: []byte(`{}`)}, 0)
+			return err
+		}},
+		{"Decisions", func() error { return firstOf(log.Decisions(ctx, 0)) }},
+		{"FollowDecisions", func() error { return firstOf(log.FollowDecisions(ctx, 0)) }},
+		{"DecisionBounds", func() error { _, err := log.DecisionBounds(ctx); return err }},
 		{"HeartbeatBounds", func() error { _, err := log.HeartbeatBounds(ctx); return err }},
 	}
 	refused := func(why string) {

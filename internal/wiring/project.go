@@ -12,6 +12,7 @@ import (
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 	"github.com/annals-io/annals/pkg/projection/postgres"
+	"github.com/annals-io/annals/pkg/searchattribute"
 	"github.com/annals-io/annals/pkg/telemetry"
 )
 
@@ -30,11 +31,12 @@ type ProjectOptions struct {
 // pgstore.Migrate.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error { return pgstore.Migrate(ctx, pool) }
 
-// Project keeps the tables up to date with the log, its heartbeats included, until
-// the context ends, and then returns nil. Any number of processes do so together:
-// they share the partitions by leases. It fails if the tables are of another
-// version, or when every partition has stopped here. Where only the heartbeats
-// stop, that is reported, and the partitions go on.
+// Project keeps the tables up to date with the log, its heartbeats and the registry
+// of search attributes included, until the context ends, and then returns nil. Any
+// number of processes do so together: they share the partitions by leases. It fails
+// if the tables are of another version, or when every partition has stopped here.
+// Where only the heartbeats or the registry stop, that is reported, and the
+// partitions go on.
 //
 // It works on connections of its own to where the pool leads.
 func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectOptions) error {
@@ -72,7 +74,7 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 	c := projection.Config{Logger: o.Logger, Membership: m}
 	o.Health.follow(m.Status)
 	if o.Telemetry == nil {
-		return project(ctx, log, store, store, c, nil)
+		return project(ctx, log, store, store, work, c, o.Telemetry)
 	}
 	target, err := telemetry.Target(store, o.Telemetry.Providers)
 	if err != nil {
@@ -86,39 +88,73 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 	if err != nil {
 		return errors.Join(err, stop())
 	}
-	return errors.Join(project(ctx, log, target, store, c, o.Telemetry), stop(), stopLeases())
+	return errors.Join(project(ctx, log, target, store, work, c, o.Telemetry), stop(), stopLeases())
 }
 
-func project(ctx context.Context, log events.Log, target projection.Target, heartbeats projection.HeartbeatTarget, c projection.Config, t *exporters.Exporters) error {
-	p, err := projection.New(log, target, c)
+// registrar is who registers search attributes by the values that it projects.
+const registrar = "projector"
+
+func project(ctx context.Context, log events.Log, target projection.Target, heartbeats projection.HeartbeatTarget, pool *pgxpool.Pool, config projection.Config, t *exporters.Exporters) error {
+	attributes := searchattribute.NewRegistrar(log, registrar, config.Logger)
+	config.Attributes = attributes
+	p, err := projection.New(log, target, config)
 	if err != nil {
 		return err
 	}
-	k, err := projection.NewHeartbeatKeeper(log, heartbeats, c)
+	k, err := projection.NewHeartbeatKeeper(log, heartbeats, config)
+	if err != nil {
+		return err
+	}
+	c, err := projection.NewControlKeeper(log, postgres.NewRegistry(pool), config)
 	if err != nil {
 		return err
 	}
 	if t == nil {
-		return beside(ctx, p, k)
+		return beside(ctx, p, k, c)
 	}
-	stop, err := telemetry.Projector(t.Providers, p.Status)
-	if err != nil {
-		return err
+	var stops []func() error
+	for _, measure := range []func() (func() error, error){
+		func() (func() error, error) { return telemetry.Projector(t.Providers, p.Status) },
+		func() (func() error, error) { return telemetry.Heartbeats(t.Providers, log, k.Status) },
+		func() (func() error, error) { return telemetry.Control(t.Providers, log, c.Status) },
+		func() (func() error, error) {
+			return telemetry.SearchAttributes(t.Providers, attributes.Stats)
+		},
+	} {
+		stop, err := measure()
+		if err != nil {
+			return errors.Join(err, all(stops))
+		}
+		stops = append(stops, stop)
 	}
-	stopHeartbeats, err := telemetry.Heartbeats(t.Providers, log, k.Status)
-	if err != nil {
-		return errors.Join(err, stop())
-	}
-	return errors.Join(beside(ctx, p, k), stop(), stopHeartbeats())
+	return errors.Join(beside(ctx, p, k, c), all(stops))
 }
 
-// beside runs the keeper of heartbeats for as long as the projector runs, and
-// leaves the projector running if the keeper stops.
-func beside(ctx context.Context, p *projection.Projector, k *projection.HeartbeatKeeper) error {
+// all calls what ends measurements.
+func all(stops []func() error) (err error) {
+	for _, stop := range stops {
+		err = errors.Join(err, stop())
+	}
+	return err
+}
+
+// runner is what runs beside a projector.
+type runner interface {
+	Run(ctx context.Context) error
+}
+
+// beside runs the keepers for as long as the projector runs, and leaves the
+// projector running if one of them stops.
+func beside(ctx context.Context, p *projection.Projector, keepers ...runner) error {
 	ctx, cancel := context.WithCancel(ctx)
-	kept := make(chan error, 1)
-	go func() { kept <- k.Run(ctx) }()
+	kept := make(chan error, len(keepers))
+	for _, k := range keepers {
+		go func() { kept <- k.Run(ctx) }()
+	}
 	err := p.Run(ctx)
 	cancel()
-	return errors.Join(err, <-kept)
+	for range keepers {
+		err = errors.Join(err, <-kept)
+	}
+	return err
 }

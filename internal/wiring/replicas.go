@@ -77,7 +77,7 @@ func parseJsz(text []byte, id events.Identity) ([]Replica, error) {
 	var all []Replica
 	for _, a := range v.Accounts {
 		for _, s := range a.Streams {
-			if s.Name != natslog.HeartbeatStream && natslog.LogIDOf(s.Config.Metadata) == id.LogID {
+			if s.Name != natslog.HeartbeatStream && s.Name != natslog.ControlStream && natslog.LogIDOf(s.Config.Metadata) == id.LogID {
 				all = append(all, Replica{ServerID: v.ID, Stream: s.Name, Messages: s.State.Messages, Last: s.State.Last})
 			}
 		}

@@ -29,6 +29,15 @@ func Heartbeats(ctx context.Context, js jetstream.JetStream) (*jetstream.StreamI
 	return s.CachedInfo(), nil
 }
 
+// Control describes a log's control stream.
+func Control(ctx context.Context, js jetstream.JetStream) (*jetstream.StreamInfo, error) {
+	s, err := js.Stream(ctx, natslog.ControlStream)
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", natslog.ControlStream, err)
+	}
+	return s.CachedInfo(), nil
+}
+
 // Streams describes all streams of a log's partitions, in the order of these.
 func Streams(ctx context.Context, js jetstream.JetStream, id events.Identity) ([]Stream, error) {
 	return eachStream(ctx, js, id, func(_ context.Context, s jetstream.Stream) (Stream, error) {

@@ -233,3 +233,58 @@ func (e *WrongLogError) Is(target error) bool { return target == ErrWrongLog }
 func SafeToRetry(err error) bool {
 	return errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrOverloaded)
 }
+
+// DecidedError says what stands where a decision would have: another one that
+// follows directly on what was expected.
+type DecidedError struct {
+	Topic    Topic
+	Expected uint64 // sequence of the topic's last message; 0: none
+	// Actual is the decision that follows it. Where the message is no decision it
+	// has only sequence and topic.
+	Actual StoredDecision
+}
+
+func (e *DecidedError) Error() string {
+	return fmt.Sprintf("conflict on %s: expected its last decision at %d, found one at %d: %s", e.Topic, e.Expected, e.Actual.Sequence, e.Actual.Content)
+}
+func (e *DecidedError) Is(target error) bool { return target == ErrConflict }
+
+// DecisionReusedError names the decision that has the commit id.
+type DecisionReusedError struct {
+	CommitID CommitID
+	Stored   StoredDecision
+}
+
+func (e *DecisionReusedError) Error() string {
+	return fmt.Sprintf("commit id %q of %s is stored at sequence %d of the control stream with other content", e.CommitID, e.Stored.Topic, e.Stored.Sequence)
+}
+func (e *DecisionReusedError) Is(target error) bool { return target == ErrCommitIDReused }
+
+// DecisionUnknownError says that a decision may be stored, or may yet be: send it
+// again with this commit id and the same expectation, and it is settled.
+type DecisionUnknownError struct {
+	Topic    Topic
+	CommitID CommitID
+	After    uint64
+	Cause    error
+}
+
+func (e *DecisionUnknownError) Error() string {
+	return fmt.Sprintf("decision %q on %s after %d: outcome unknown: %v", e.CommitID, e.Topic, e.After, e.Cause)
+}
+func (e *DecisionUnknownError) Is(target error) bool { return target == ErrOutcomeUnknown }
+func (e *DecisionUnknownError) Unwrap() error        { return e.Cause }
+
+// CorruptDecisionError says what is wrong with a message of the control stream.
+// It decides nothing; decisions before and after it stand.
+type CorruptDecisionError struct {
+	Topic    Topic // zero if the subject is none of a decision
+	Subject  string
+	Sequence uint64 // in the control stream
+	Reason   string
+}
+
+func (e *CorruptDecisionError) Error() string {
+	return fmt.Sprintf("decision at sequence %d, subject %s, is corrupt: %s", e.Sequence, e.Subject, e.Reason)
+}
+func (e *CorruptDecisionError) Is(target error) bool { return target == ErrCorrupt }

@@ -15,6 +15,7 @@ type Log interface {
 	Source
 	Heartbeats
 	Voider
+	Control
 }
 
 // Appender writes.

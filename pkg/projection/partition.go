@@ -211,6 +211,9 @@ func (w *pipeline) fold(ctx context.Context) error {
 	for {
 		commits, f := w.collect(ctx)
 		if len(commits) > 0 {
+			if err := meet(ctx, w.config.Attributes, commits); err != nil {
+				return send(ctx, w.folded, folded{err: fmt.Errorf("register search attributes: %w", err)})
+			}
 			batch, err := w.folder.Fold(ctx, commits)
 			if err != nil {
 				return send(ctx, w.folded, folded{err: fmt.Errorf("fold: %w", err)})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // Config is how a projector works. Zero fields mean the default.
@@ -21,6 +22,10 @@ type Config struct {
 	// written; 24 MiB, and never less than one commit. Three batches keep the
 	// reader, the fold and the writer busy at the same time.
 	BufferBytes int
+	// Attributes, if set, registers the search attributes that commits set, before
+	// they are folded, so that every projection of them finds the same types. Where
+	// the control stream cannot be reached, the partition waits and tries again.
+	Attributes *searchattribute.Registrar
 	// MaxBackoff is the longest wait before a partition tries again; 5 s.
 	MaxBackoff time.Duration
 	// Membership shares the work with other processes: of a projector's partitions

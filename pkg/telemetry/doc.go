@@ -2,8 +2,8 @@
 //
 // Log and Target wrap a log and a projection's tables so that what passes through
 // them is measured, with the providers of the program that uses them; Lag,
-// Projector, Heartbeats, Membership and Durability are figures that somebody asks for. What is not wrapped
-// costs nothing, no other package of the library knows of this one, and it imports
+// Projector, Heartbeats, Control, SearchAttributes, Membership and Durability are
+// figures that somebody asks for. What is not wrapped costs nothing, no other package of the library knows of this one, and it imports
 // no more of OpenTelemetry than its API.
 //
 //	log, err := telemetry.Log(log, telemetry.Providers{Tracer: tracers, Meter: meters})
@@ -37,6 +37,12 @@
 //	annals.projection.leases.taken_over  {lease}  those of them that another had let expire
 //	annals.projection.leases.lost    {lease}  that expired while this process worked on them
 //	annals.projection.leases.failures  {attempt}  to renew or take leases, failed
+//	annals.projection.control.lag         {decision}  of the control stream, that the tables do not have
+//	annals.projection.control.passed      {message}  no decisions, or of an unknown kind
+//	annals.projection.control.stopped      1 if the registry is kept no more
+//	annals.search_attributes.registered   {attribute}  by this process
+//	annals.search_attributes.conflicts    {value}  that do not fit their attribute's type
+//	annals.search_attributes.refused      {value}  under names that cannot be registered
 //	annals.log.durability                  by mode (always, interval, unknown); 1 for the one that it is
 //	annals.log.replicas          {replica}  of the streams, the fewest that one has; absent: not known
 //

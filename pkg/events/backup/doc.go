@@ -4,6 +4,7 @@
 //
 //	manifest.json                                 what the backup holds, with the checksum of every segment
 //	ANNALS_00/<first>-<last>.<run>.zst            messages of a stream, in order
+//	ANNALS_CONTROL/<first>-<last>.<run>.zst       decisions that are no events
 //	ANNALS_HEARTBEATS/<first>-<last>.<run>.zst    the newest heartbeats
 //
 // What is in the folder counts only once the manifest names it, and the manifest

@@ -55,7 +55,7 @@ func (f *Folder) Settings(p events.Partition, v any) error { return f.manifest.c
 func (f *Folder) Content(p events.Partition) StreamContent { return *f.manifest.content(p) }
 
 func (f *Folder) checkPartition(p events.Partition) error {
-	if n := len(f.manifest.Streams); p < Heartbeats || int(p) >= n {
+	if n := len(f.manifest.Streams); p < Control || int(p) >= n {
 		return &events.InvalidError{Field: "partition", Reason: fmt.Sprintf("is %d, the log has 0 to %d", p, n-1)}
 	}
 	return nil
@@ -83,8 +83,8 @@ func (f *Folder) Message(ctx context.Context, p events.Position) (events.Message
 	return events.Message{}, fmt.Errorf("message at %s: %w", p, events.ErrNotFound)
 }
 
-// Follow yields what the backup holds of a partition, or of Heartbeats, in order,
-// and then ends: nothing comes any more. It fails with ErrDamaged where a segment
+// Follow yields what the backup holds of a partition, of Heartbeats or of Control,
+// in order, and then ends: nothing comes any more. It fails with ErrDamaged where a segment
 // is not what the manifest says, of which it may have yielded some messages.
 func (f *Folder) Follow(ctx context.Context, p events.Partition, o events.FollowOptions) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {

@@ -16,11 +16,18 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// Format is the version of the folder's form that this package writes and reads.
-const Format = 1
+// Format is the version of the folder's form that this package writes. It reads
+// those before it, too.
+const Format = 2
+
+// formatWithoutControl has no control stream.
+const formatWithoutControl = 1
 
 // Heartbeats stands for the stream of heartbeats where a partition is asked for.
 const Heartbeats events.Partition = -1
+
+// Control stands for the control stream, in the same way.
+const Control events.Partition = -2
 
 const manifestName = "manifest.json"
 
@@ -36,6 +43,8 @@ type Manifest struct {
 	MapVersion int             `json:"mapVersion"`
 	Streams    []StreamContent `json:"streams"` // those of partition 0, 1, … in order
 	Heartbeats StreamContent   `json:"heartbeats"`
+	// Control has no name in a folder of format 1: such a log had none.
+	Control StreamContent `json:"control"`
 }
 
 // StreamContent is what a backup holds of one stream.
@@ -81,7 +90,7 @@ func (m *Manifest) Identity() events.Identity {
 	return id
 }
 
-// Messages are those of the partitions, without heartbeats.
+// Messages are those of the partitions, without heartbeats and decisions.
 func (m *Manifest) Messages() (n int64) {
 	for i := range m.Streams {
 		n += m.Streams[i].Messages
@@ -89,7 +98,7 @@ func (m *Manifest) Messages() (n int64) {
 	return n
 }
 
-// Bytes is the size of all records, heartbeats included.
+// Bytes is the size of all records, heartbeats and decisions included.
 func (m *Manifest) Bytes() (n int64) {
 	for s := range m.all() {
 		for _, g := range s.Segments {
@@ -117,14 +126,19 @@ func (m *Manifest) all() func(func(*StreamContent) bool) {
 				return
 			}
 		}
-		yield(&m.Heartbeats)
+		if yield(&m.Heartbeats) {
+			yield(&m.Control)
+		}
 	}
 }
 
-// content is that of a partition, or of Heartbeats.
+// content is that of a partition, of Heartbeats or of Control.
 func (m *Manifest) content(p events.Partition) *StreamContent {
-	if p == Heartbeats {
+	switch p {
+	case Heartbeats:
 		return &m.Heartbeats
+	case Control:
+		return &m.Control
 	}
 	return &m.Streams[p]
 }
@@ -176,8 +190,8 @@ func decodeManifest(b []byte) (*Manifest, string, error) {
 	if err := json.Unmarshal(s.Manifest, &m); err != nil {
 		return nil, "", err
 	}
-	if m.Format != Format {
-		return nil, "", fmt.Errorf("format %d is not known here, only %d", m.Format, Format)
+	if m.Format < formatWithoutControl || m.Format > Format {
+		return nil, "", fmt.Errorf("format %d is not known here, only %d to %d", m.Format, formatWithoutControl, Format)
 	}
 	return &m, s.SHA256, m.check()
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// Source is a log as a backup reads it. A partition may be Heartbeats.
+// Source is a log as a backup reads it. A partition may be Heartbeats or Control.
 type Source interface {
 	// Identity says which log it is.
 	Identity() events.Identity

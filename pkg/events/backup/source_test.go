@@ -17,7 +17,7 @@ import (
 	"github.com/annals-io/annals/pkg/events/memlog"
 )
 
-// source is a log in memory as a backup reads it, without heartbeats.
+// source is a log in memory as a backup reads it, without heartbeats and decisions.
 type source struct {
 	*memlog.Log
 	change func(*events.Message) // of what is read, nil: nothing
@@ -27,8 +27,11 @@ type source struct {
 var _ backup.Source = source{}
 
 func (s source) Describe(ctx context.Context, p events.Partition) (backup.Description, error) {
-	if p == backup.Heartbeats {
+	switch p {
+	case backup.Heartbeats:
 		return backup.Description{Name: "ANNALS_HEARTBEATS", Bounds: events.Bounds{First: 1}}, nil
+	case backup.Control:
+		return backup.Description{Name: "ANNALS_CONTROL", Bounds: events.Bounds{First: 1}}, nil
 	}
 	b, err := s.Bounds(ctx, p)
 	if p == 0 {
@@ -41,7 +44,7 @@ func (s source) Describe(ctx context.Context, p events.Partition) (backup.Descri
 
 func (s source) Messages(ctx context.Context, p events.Partition, after, until uint64) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {
-		if p == backup.Heartbeats || after >= until {
+		if p < 0 || after >= until {
 			return
 		}
 		for m, err := range s.Follow(ctx, p, events.FollowOptions{After: after, Until: until}) {

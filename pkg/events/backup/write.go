@@ -38,6 +38,7 @@ type Report struct {
 	Messages   int64 // of the partitions, copied by this run
 	Bytes      int64 // of their records
 	Heartbeats int64 // that the folder has
+	Decisions  int64 // that the folder has
 	Full       bool  // it held nothing before
 	Manifest   *Manifest
 }
@@ -99,7 +100,7 @@ type writing struct {
 	o      Options
 	disk   disk
 	old    *Manifest // nil: none
-	holds  []int64   // messages of each partition's stream, up to its end
+	holds  []int64   // messages of each partition's stream, up to its end; those of Control behind them
 	report Report
 }
 
@@ -115,14 +116,14 @@ func (w *writing) run(ctx context.Context) (Report, error) {
 			return Report{}, err
 		}
 	}
-	w.report.Full, w.holds = w.old == nil, make([]int64, len(m.Streams))
+	w.report.Full, w.holds = w.old == nil, make([]int64, len(m.Streams)+1)
 	if err := w.describe(ctx, m, id); err != nil {
 		return Report{}, err
 	}
 	messages, bytes := m.Messages(), m.Bytes()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for p := Heartbeats; int(p) < len(m.Streams); p++ {
+	for p := Control; int(p) < len(m.Streams); p++ {
 		g.Go(func() error {
 			c := m.content(p)
 			if err := w.stream(gctx, c, p, m.Run); err != nil {
@@ -139,7 +140,7 @@ func (w *writing) run(ctx context.Context) (Report, error) {
 	for _, g := range m.Heartbeats.Segments {
 		w.report.Bytes -= g.Bytes
 	}
-	w.report.Heartbeats, w.report.Manifest = m.Heartbeats.Messages, m
+	w.report.Heartbeats, w.report.Decisions, w.report.Manifest = m.Heartbeats.Messages, m.Control.Messages, m
 	if err := w.publish(m); err != nil {
 		return Report{}, err
 	}
@@ -165,35 +166,17 @@ func sameLog(old, now *Manifest, id events.Identity) error {
 	return nil
 }
 
-// describe takes the ends of all streams, and what the folder has of each.
+// describe takes the ends of all streams, and what the folder has of each. That of
+// the control stream comes first: the commits that made its decisions necessary
+// were there before them.
 func (w *writing) describe(ctx context.Context, m *Manifest, id events.Identity) error {
+	if err := w.describeStream(ctx, m, id, Control); err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(2 * parallel)
 	for p := Heartbeats; int(p) < len(m.Streams); p++ {
-		g.Go(func() error {
-			d, err := w.source.Describe(ctx, p)
-			if err != nil {
-				return err
-			}
-			c := m.content(p)
-			*c = StreamContent{Name: d.Name, First: d.Bounds.First, Last: d.Bounds.Last, Settings: d.Settings, Segments: []SegmentContent{}}
-			if p == Heartbeats {
-				return nil
-			}
-			r := id.Map.Ranges[p]
-			w.holds[p] = d.Messages
-			c.Slots = &slotContent{First: int(r.First), End: int(r.End)}
-			if w.old == nil {
-				return nil
-			}
-			old := w.old.content(p)
-			if err := w.goesOn(ctx, p, old, c); err != nil {
-				return fmt.Errorf("stream %s: %w", d.Name, err)
-			}
-			c.First, c.Messages, c.LastRecord = old.First, old.Messages, old.LastRecord
-			c.Segments = append(c.Segments, old.Segments...)
-			return nil
-		})
+		g.Go(func() error { return w.describeStream(ctx, m, id, p) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -207,6 +190,41 @@ func (w *writing) describe(ctx context.Context, m *Manifest, id events.Identity)
 		w.o.Begin(n)
 	}
 	return nil
+}
+
+func (w *writing) describeStream(ctx context.Context, m *Manifest, id events.Identity, p events.Partition) error {
+	d, err := w.source.Describe(ctx, p)
+	if err != nil {
+		return err
+	}
+	c := m.content(p)
+	*c = StreamContent{Name: d.Name, First: d.Bounds.First, Last: d.Bounds.Last, Settings: d.Settings, Segments: []SegmentContent{}}
+	if p == Heartbeats {
+		return nil
+	}
+	*w.held(p) = d.Messages
+	if p != Control {
+		r := id.Map.Ranges[p]
+		c.Slots = &slotContent{First: int(r.First), End: int(r.End)}
+	}
+	if w.old == nil || w.old.content(p).Name == "" {
+		return nil
+	}
+	old := w.old.content(p)
+	if err := w.goesOn(ctx, p, old, c); err != nil {
+		return fmt.Errorf("stream %s: %w", d.Name, err)
+	}
+	c.First, c.Messages, c.LastRecord = old.First, old.Messages, old.LastRecord
+	c.Segments = append(c.Segments, old.Segments...)
+	return nil
+}
+
+// held is where the number of messages of a stream stands.
+func (w *writing) held(p events.Partition) *int64 {
+	if p == Control {
+		return &w.holds[len(w.holds)-1]
+	}
+	return &w.holds[p]
 }
 
 // end is the sequence up to which the folder has the partition.
@@ -258,7 +276,7 @@ func (w *writing) stream(ctx context.Context, c *StreamContent, p events.Partiti
 		if err := s.copy(ctx, p, w.end(p), c.Last); err != nil {
 			return err
 		}
-		return w.complete(c, w.holds[p])
+		return w.complete(c, *w.held(p))
 	}
 	// Heartbeats are few and replace each other: all of them, each time. One that
 	// was replaced before it was read lies behind the end that was taken first.
@@ -435,7 +453,7 @@ func (w *writing) clean(m *Manifest) error {
 func (w *writing) undo(m *Manifest) {
 	kept := w.old
 	if kept == nil {
-		kept = &Manifest{Streams: slices.Clone(m.Streams), Heartbeats: m.Heartbeats}
+		kept = &Manifest{Streams: slices.Clone(m.Streams), Heartbeats: m.Heartbeats, Control: m.Control}
 		for c := range kept.all() {
 			c.Segments = nil
 		}

@@ -22,7 +22,9 @@ type Harness struct {
 	Put func(t testing.TB, p events.Partition, subject string, h events.Header, body []byte) uint64
 	// PutHeartbeat is Put for the stream of heartbeats.
 	PutHeartbeat func(t testing.TB, subject string, h events.Header, body []byte) uint64
-	Features     Features
+	// PutDecision is Put for the control stream.
+	PutDecision func(t testing.TB, subject string, h events.Header, body []byte) uint64
+	Features    Features
 	// Short has cases that repeat themselves do so a few times only, for a log
 	// that is slow to ask.
 	Short bool
@@ -125,11 +127,13 @@ func groups(h Harness) []group {
 		{"policies' races", policyRaceCases()},
 		{"heartbeats", heartbeatCases()},
 		{"cached", cachedCases()},
+		{"control", controlCases()},
 	}
 	if f.Faults {
 		out = append(out,
 			group{"outcome", outcomeCases()}, group{"policies' outcome", policyOutcomeCases(h.Short)}, group{"void's outcome", voidOutcomeCases()},
-			group{"reset's outcome", resetOutcomeCases()}, group{"heartbeats' outcome", heartbeatOutcomeCases()})
+			group{"reset's outcome", resetOutcomeCases()}, group{"heartbeats' outcome", heartbeatOutcomeCases()},
+			group{"control's outcome", controlOutcomeCases()})
 	}
 	if f.Faults && f.OneHandle {
 		out = append(out, group{"overload", overloadCases()})

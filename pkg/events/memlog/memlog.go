@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/internal/control"
 	"github.com/annals-io/annals/pkg/events/internal/heartbeat"
 	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
 )
@@ -53,6 +54,7 @@ type Op struct {
 type Log struct {
 	*subjectlog.Log
 	*heartbeat.Keeper
+	*control.Decider
 	store *store
 }
 
@@ -91,14 +93,15 @@ func (s *store) log(id events.Identity, c Config) *Log {
 		Keeper: heartbeat.New(s, heartbeat.Config{
 			Partition: heartbeats, CommitBytes: common.Limits.CommitBytes, Timeout: common.AppendTimeout, Now: s.now,
 		}),
-		store: s,
+		Decider: control.New(s, control.Config{Partition: decisions, Timeout: common.AppendTimeout, Now: s.now}),
+		store:   s,
 	}
 }
 
 // Open is another handle on what l holds, configured anew but for its streams
 // its clock and the age of its heartbeats, as a program that is started again has it.
 func (l *Log) Open(c Config) *Log {
-	s := &store{now: l.store.now, hook: c.Hook, parts: l.store.parts, heartbeats: l.store.heartbeats}
+	s := &store{now: l.store.now, hook: c.Hook, parts: l.store.parts, heartbeats: l.store.heartbeats, decisions: l.store.decisions}
 	return s.log(l.Identity(), c)
 }
 
@@ -116,6 +119,14 @@ func (l *Log) PutHeartbeat(subject string, h events.Header, body []byte) uint64 
 	defer k.mu.Unlock()
 	return k.put(subject, maps.Clone(h), slices.Clone(body))
 }
+
+// PutDecision is Put for the control stream.
+func (l *Log) PutDecision(subject string, h events.Header, body []byte) uint64 {
+	return l.store.put(decisions, subject, h, body)
+}
+
+// TruncateDecisions is Truncate for the control stream.
+func (l *Log) TruncateDecisions(last uint64) { l.store.truncate(decisions, last) }
 
 // Alter replaces a stored message in place, as a damaged disk could: for tests
 // of what a reader makes of it. The position must hold one.

@@ -20,10 +20,22 @@ type store struct {
 	hook       func(Op) (bool, error)
 	parts      []*partition
 	heartbeats *kept
+	decisions  *partition
 }
 
 // heartbeats is what the stream of heartbeats is called among partitions.
 const heartbeats events.Partition = -1
+
+// decisions is what the control stream is called among partitions.
+const decisions events.Partition = -2
+
+// part is a partition, or the control stream.
+func (s *store) part(p events.Partition) *partition {
+	if p == decisions {
+		return s.decisions
+	}
+	return s.parts[p]
+}
 
 type partition struct {
 	// mu guards the rest. Messages themselves are never changed.
@@ -34,11 +46,15 @@ type partition struct {
 }
 
 func newStore(c Config) *store {
-	s := &store{now: c.Now, hook: c.Hook, parts: make([]*partition, c.Streams), heartbeats: newKept(c.Now, c.HeartbeatAge)}
+	s := &store{now: c.Now, hook: c.Hook, parts: make([]*partition, c.Streams), heartbeats: newKept(c.Now, c.HeartbeatAge), decisions: newPartition()}
 	for i := range s.parts {
-		s.parts[i] = &partition{subjects: map[string][]uint64{}, grown: make(chan struct{})}
+		s.parts[i] = newPartition()
 	}
 	return s
+}
+
+func newPartition() *partition {
+	return &partition{subjects: map[string][]uint64{}, grown: make(chan struct{})}
 }
 
 // Generation is always the same: nothing is lost but on purpose, by Truncate.
@@ -68,7 +84,7 @@ func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, err
 	if m.Partition == heartbeats {
 		seq, err = s.heartbeats.publish(m)
 	} else {
-		seq, err = s.parts[m.Partition].publish(m, s.now())
+		seq, err = s.part(m.Partition).publish(m, s.now())
 	}
 	if hookErr != nil {
 		return 0, hookErr
@@ -102,14 +118,14 @@ func (p *partition) append(n events.Partition, subject string, h events.Header, 
 }
 
 func (s *store) put(n events.Partition, subject string, h events.Header, body []byte) uint64 {
-	p := s.parts[n]
+	p := s.part(n)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.append(n, subject, maps.Clone(h), slices.Clone(body), s.now())
 }
 
 func (s *store) alter(at events.Position, change func(*events.Message)) {
-	p := s.parts[at.Partition]
+	p := s.part(at.Partition)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m := p.messages[at.Sequence-1]
@@ -119,7 +135,7 @@ func (s *store) alter(at events.Position, change func(*events.Message)) {
 }
 
 func (s *store) truncate(n events.Partition, last uint64) {
-	p := s.parts[n]
+	p := s.part(n)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range p.messages[last:] {
@@ -130,7 +146,7 @@ func (s *store) truncate(n events.Partition, last uint64) {
 }
 
 func (s *store) last(n events.Partition) uint64 {
-	p := s.parts[n]
+	p := s.part(n)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return uint64(len(p.messages))
@@ -143,7 +159,7 @@ func (s *store) Last(ctx context.Context, n events.Partition, subject string) (e
 	if n == heartbeats {
 		return s.heartbeats.last(subject)
 	}
-	p := s.parts[n]
+	p := s.part(n)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seqs := p.subjects[subject]
@@ -157,7 +173,7 @@ func (s *store) Next(ctx context.Context, n events.Partition, subject string, fr
 	if ctx.Err() != nil {
 		return events.Message{}, context.Cause(ctx)
 	}
-	p := s.parts[n]
+	p := s.part(n)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	seqs := p.subjects[subject]
@@ -172,7 +188,7 @@ func (s *store) Get(ctx context.Context, at events.Position) (events.Message, er
 	if ctx.Err() != nil {
 		return events.Message{}, context.Cause(ctx)
 	}
-	p := s.parts[at.Partition]
+	p := s.part(at.Partition)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if at.Sequence == 0 || at.Sequence > uint64(len(p.messages)) {
@@ -198,7 +214,7 @@ func (s *store) Scan(ctx context.Context, n events.Partition, subject string, fr
 
 // await is the first message after a sequence, once there is one.
 func (s *store) await(ctx context.Context, n events.Partition, after uint64) (events.Message, error) {
-	p := s.parts[n]
+	p := s.part(n)
 	for {
 		p.mu.Lock()
 		if after < uint64(len(p.messages)) {

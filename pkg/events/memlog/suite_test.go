@@ -62,6 +62,9 @@ func truncatable(t testing.TB, c memlog.Config) (eventstest.Harness, *memlog.Log
 		PutHeartbeat: func(_ testing.TB, subject string, h events.Header, body []byte) uint64 {
 			return log.PutHeartbeat(subject, h, body)
 		},
+		PutDecision: func(_ testing.TB, subject string, h events.Header, body []byte) uint64 {
+			return log.PutDecision(subject, h, body)
+		},
 		Features: eventstest.Features{
 			Faults: true, OneHandle: true,
 			Aging: func(t testing.TB, age time.Duration) events.Log {

@@ -28,8 +28,11 @@ var _ backup.Source = backupSource{}
 
 // partition is what this package calls a partition of the backup's.
 func partition(p events.Partition) events.Partition {
-	if p == backup.Heartbeats {
+	switch p {
+	case backup.Heartbeats:
 		return heartbeats
+	case backup.Control:
+		return decisions
 	}
 	return p
 }
@@ -64,8 +67,10 @@ func (s backupSource) Messages(ctx context.Context, p events.Partition, after, u
 			s.pages(ctx, p, after, until, yield)
 		case err != nil:
 			yield(events.Message{}, subjectlog.Unavailable(err))
-		default:
-			s.Follow(ctx, p, events.FollowOptions{After: after, Until: until})(yield)
+		case after < until:
+			f := &following{store: s.store, partition: p, o: events.FollowOptions{Until: until}, after: after, yield: yield}
+			f.same = f.sameEnd
+			f.run(ctx)
 		}
 	}
 }

@@ -135,6 +135,7 @@ type sourceOnly struct {
 	events.Reader
 	events.Voider
 	events.Heartbeats
+	events.Control
 }
 
 // rawBackup reads every stream by an ordered consumer into a file each.

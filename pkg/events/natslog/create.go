@@ -33,7 +33,7 @@ const leastHeartbeatAge = 100 * time.Millisecond
 // it is idempotent, and safe when several processes do it at once. The first
 // stream decides which log it is. It fails with events.ErrWrongLog if a log is
 // there that is not as the options say; zero options take it as it is. A log of
-// before heartbeats gets its stream of them.
+// before heartbeats, or decisions, gets its stream of them.
 func Create(ctx context.Context, js jetstream.JetStream, o CreateOptions) (events.Identity, error) {
 	want := o
 	if want.Streams == 0 {
@@ -91,6 +91,10 @@ func Create(ctx context.Context, js jetstream.JetStream, o CreateOptions) (event
 		if err == nil && o.HeartbeatAge != 0 && o.HeartbeatAge != c.MaxAge {
 			err = &events.WrongLogError{What: "max_age of stream " + HeartbeatStream, Want: o.HeartbeatAge.String(), Got: c.MaxAge.String()}
 		}
+		return err
+	})
+	g.Go(func() error {
+		_, err := ensureStream(gctx, js, controlConfig(id, first.Replicas))
 		return err
 	})
 	if err := g.Wait(); err != nil {
@@ -192,7 +196,7 @@ func survey(ctx context.Context, js jetstream.JetStream) (events.Identity, []err
 		LogID: base.logID, Epoch: base.epoch, Format: base.format,
 		Map: events.SlotMap{Version: base.mapVersion, Ranges: make([]events.SlotRange, base.streams)},
 	}
-	found := make([][]error, base.streams+1) // by stream, the heartbeats last
+	found := make([][]error, base.streams+2) // by stream, the heartbeats and the decisions last
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
 	for p := range base.streams {
@@ -202,7 +206,11 @@ func survey(ctx context.Context, js jetstream.JetStream) (events.Identity, []err
 		})
 	}
 	g.Go(func() (err error) {
-		found[base.streams], err = surveyHeartbeats(ctx, js, base)
+		found[base.streams], err = surveyBeside(ctx, js, HeartbeatStream, base, heartbeatFaults)
+		return err
+	})
+	g.Go(func() (err error) {
+		found[base.streams+1], err = surveyBeside(ctx, js, ControlStream, base, controlFaults)
 		return err
 	})
 	err = g.Wait()
@@ -244,28 +252,28 @@ func surveyPartition(ctx context.Context, js jetstream.JetStream, p events.Parti
 	return got.slots, append(objections, logFaults(c, subjects(got.slots))...), nil
 }
 
-// surveyHeartbeats gives what is wrong with the stream of heartbeats: another log's,
-// or not as it must be. It fails if the stream cannot be asked.
-func surveyHeartbeats(ctx context.Context, js jetstream.JetStream, base stated) ([]error, error) {
-	s, err := js.Stream(ctx, HeartbeatStream)
+// surveyBeside gives what is wrong with a stream beside the partitions': another
+// log's, or not as it must be. It fails if the stream cannot be asked.
+func surveyBeside(ctx context.Context, js jetstream.JetStream, name string, base stated, faultsOf func(jetstream.StreamConfig) []error) ([]error, error) {
+	s, err := js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return []error{&events.WrongLogError{What: "stream " + HeartbeatStream, Want: "there", Got: "not found: the log is incomplete, or of a version without heartbeats (annals log create completes it)"}}, nil
+		return []error{&events.WrongLogError{What: "stream " + name, Want: "there", Got: "not found: the log is incomplete, or of a version before it (annals log create completes it)"}}, nil
 	}
 	if err != nil {
-		return nil, unavailable(HeartbeatStream, err)
+		return nil, unavailable(name, err)
 	}
 	c := s.CachedInfo().Config
-	got, _, err := parseIdentity(HeartbeatStream, c.Metadata)
+	got, _, err := parseIdentity(name, c.Metadata)
 	if err != nil {
 		return []error{err}, nil
 	}
 	var objections []error
 	if got.logID != base.logID || got.epoch != base.epoch {
 		objections = append(objections, &events.WrongLogError{
-			What: "stream " + HeartbeatStream, Want: fmt.Sprintf("log %s epoch %d", base.logID, base.epoch), Got: fmt.Sprintf("log %s epoch %d", got.logID, got.epoch),
+			What: "stream " + name, Want: fmt.Sprintf("log %s epoch %d", base.logID, base.epoch), Got: fmt.Sprintf("log %s epoch %d", got.logID, got.epoch),
 		})
 	}
-	return append(objections, heartbeatFaults(c)...), nil
+	return append(objections, faultsOf(c)...), nil
 }
 
 // unavailable says that a stream could not be asked.

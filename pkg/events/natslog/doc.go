@@ -12,6 +12,8 @@
 // Heartbeats lie in a stream of their own, ANNALS_HEARTBEATS, which keeps the last
 // message of each activity for an age.
 //
+// Decisions that are no events lie in another, ANNALS_CONTROL, which keeps all of them.
+//
 // Log.Backup brings a log into a folder (package backup), and Restore makes a log
 // of one where there is none: the same messages at the same sequences, in a new
 // epoch. Until its last step the streams are no log, and Open says so.

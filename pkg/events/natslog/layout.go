@@ -17,15 +17,24 @@ const streamPrefix = "ANNALS_"
 // HeartbeatStream is the stream of the log's heartbeats.
 const HeartbeatStream = streamPrefix + "HEARTBEATS"
 
+// ControlStream is the stream of the log's decisions that are no events.
+const ControlStream = streamPrefix + "CONTROL"
+
 // heartbeats is that stream where this package asks for a partition, so that
 // requests, consumers and answers are the same for it. No caller sees it or may
 // name it.
 const heartbeats events.Partition = -1
 
+// decisions is the control stream, in the same way.
+const decisions events.Partition = -2
+
 // StreamName is the stream of a partition.
 func StreamName(p events.Partition) string {
-	if p == heartbeats {
+	switch p {
+	case heartbeats:
 		return HeartbeatStream
+	case decisions:
+		return ControlStream
 	}
 	if p >= 0 && int(p) < len(streamNames) {
 		return streamNames[p]
@@ -68,8 +77,8 @@ func metadata(id events.Identity, p events.Partition) map[string]string {
 // it is none of a log.
 func LogIDOf(metadata map[string]string) string { return metadata[metaLogID] }
 
-// heartbeatMetadata is what the stream of heartbeats says about the log.
-func heartbeatMetadata(id events.Identity) map[string]string {
+// besideMetadata is what a stream beside the partitions' says about the log.
+func besideMetadata(id events.Identity) map[string]string {
 	return map[string]string{
 		metaFormat: strconv.Itoa(id.Format),
 		metaLogID:  id.LogID,
@@ -184,6 +193,23 @@ func heartbeatConfig(id events.Identity, replicas int, age time.Duration) jetstr
 		MaxMsgsPerSubject: 1,
 		MaxAge:            age,
 		AllowDirect:       true,
-		Metadata:          heartbeatMetadata(id),
+		Metadata:          besideMetadata(id),
+	}
+}
+
+// controlConfig is the control stream: it keeps everything, and is protected as
+// those of the partitions are.
+func controlConfig(id events.Identity, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:        ControlStream,
+		Description: "Annals: decisions that are no events. A source of truth; do not purge.",
+		Subjects:    []string{events.DecisionFilter},
+		Retention:   jetstream.LimitsPolicy,
+		Storage:     jetstream.FileStorage,
+		Replicas:    replicas,
+		Discard:     jetstream.DiscardNew,
+		DenyDelete:  true,
+		AllowDirect: true,
+		Metadata:    besideMetadata(id),
 	}
 }

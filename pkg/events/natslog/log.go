@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/internal/control"
 	"github.com/annals-io/annals/pkg/events/internal/heartbeat"
 	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
 )
@@ -21,8 +22,8 @@ type Config struct {
 	LogID string
 	// Limits bound commits and histories.
 	Limits events.Limits
-	// AppendTimeout ends an append, or the record of a heartbeat, whose context
-	// has no deadline; 30 s.
+	// AppendTimeout ends an append, the record of a heartbeat, or a decision, whose
+	// context has no deadline; 30 s.
 	AppendTimeout time.Duration
 	// AttemptTimeout is how long one request waits for its answer before it is
 	// sent again; 2 s.
@@ -70,6 +71,7 @@ func (c Config) withDefaults() Config {
 type Log struct {
 	*subjectlog.Log
 	*heartbeat.Keeper
+	*control.Decider
 	store *store
 }
 
@@ -120,7 +122,8 @@ func (s *store) log(over subjectlog.Store) *Log {
 		Keeper: heartbeat.New(over, heartbeat.Config{
 			Partition: heartbeats, CommitBytes: c.Limits.CommitBytes, Timeout: c.AppendTimeout, Now: time.Now,
 		}),
-		store: s,
+		Decider: control.New(over, control.Config{Partition: decisions, Timeout: c.AppendTimeout, Now: time.Now}),
+		store:   s,
 	}
 }
 

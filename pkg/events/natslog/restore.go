@@ -31,7 +31,8 @@ type RestoreOptions struct {
 // RestoreReport is what was restored.
 type RestoreReport struct {
 	Identity   events.Identity // with the epoch that the restore minted
-	Messages   int64           // of the log's streams; those that an earlier attempt restored are among them
+	Messages   int64           // of the partitions; those that an earlier attempt restored are among them
+	Decisions  int64           // of the control stream, in the same way
 	Heartbeats int64
 	// Forgotten are heartbeats of the backup that are older than the log keeps
 	// them, or none at all.
@@ -85,7 +86,11 @@ func Restore(ctx context.Context, js jetstream.JetStream, f *backup.Folder, o Re
 	}
 	report := RestoreReport{Identity: id, Heartbeats: r.heartbeats.Load(), Forgotten: r.forgotten.Load()}
 	for p := range r.streams {
-		if r.streams[p].partition != heartbeats {
+		switch r.streams[p].partition {
+		case heartbeats:
+		case decisions:
+			report.Decisions = r.streams[p].content.Messages
+		default:
 			report.Messages += r.streams[p].content.Messages
 		}
 	}

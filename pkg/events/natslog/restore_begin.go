@@ -63,7 +63,8 @@ func (r *restoring) there(ctx context.Context) (map[string]*jetstream.StreamInfo
 	if err := list.Err(); err != nil {
 		return nil, unavailable(streamPrefix+"*", err)
 	}
-	for _, subject := range []string{r.streams[0].prefix() + ">", r.streams[1].prefix() + ">"} {
+	for _, s := range r.streams[:3] { // the decisions, the heartbeats, and the first of the partitions
+		subject := s.prefix() + ">"
 		names := r.js.StreamNames(ctx, jetstream.WithStreamListSubject(subject))
 		for name := range names.Name() {
 			if there[name] == nil {

@@ -172,7 +172,7 @@ func (r *restoring) fillPartition(ctx context.Context, s *restoredStream, pub *p
 		}
 		return nil
 	}
-	for m, err := range r.folder.Follow(ctx, s.partition, events.FollowOptions{After: next - 1}) {
+	for m, err := range r.folder.Follow(ctx, s.inBackup(), events.FollowOptions{After: next - 1}) {
 		if err != nil {
 			return err
 		}
@@ -213,7 +213,7 @@ func (r *restoring) restoredUpTo(ctx context.Context, s *restoredStream) (uint64
 		return 0, fmt.Errorf("%w: it ends at %d, the backup at %d", ErrSpoiled, last, s.content.Last)
 	}
 	at := events.Position{Partition: s.partition, Sequence: last}
-	want, err := r.folder.Message(ctx, at)
+	want, err := r.folder.Message(ctx, events.Position{Partition: s.inBackup(), Sequence: last})
 	gap := errors.Is(err, events.ErrNotFound)
 	if err != nil && !gap {
 		return 0, err

@@ -16,7 +16,7 @@ import (
 
 // restoredStream is one of its streams.
 type restoredStream struct {
-	partition events.Partition // heartbeats for that one
+	partition events.Partition // heartbeats and decisions for those
 	content   backup.StreamContent
 	final     jetstream.StreamConfig
 	done      bool // it has its final configuration
@@ -31,8 +31,11 @@ type restoredStream struct {
 
 // inBackup is the partition as the backup calls it.
 func (s *restoredStream) inBackup() events.Partition {
-	if s.partition == heartbeats {
+	switch s.partition {
+	case heartbeats:
 		return backup.Heartbeats
+	case decisions:
+		return backup.Control
 	}
 	return s.partition
 }
@@ -41,17 +44,25 @@ func (s *restoredStream) inBackup() events.Partition {
 // those that no log may have.
 func (r *restoring) plan(context.Context) error {
 	id := r.identity
-	for p := heartbeats; int(p) < id.Map.Partitions(); p++ {
+	for p := decisions; int(p) < id.Map.Partitions(); p++ {
 		s := &restoredStream{partition: p}
 		s.content = r.folder.Content(s.inBackup())
+		if p == decisions && s.content.Name == "" { // of a log before it had any
+			s.content = backup.StreamContent{Name: ControlStream, First: 1}
+		}
 		if s.content.Name != StreamName(p) {
 			return &events.WrongLogError{What: "stream of the backup", Want: StreamName(p), Got: s.content.Name}
 		}
 		c := &s.final
 		if len(s.content.Settings) == 0 {
-			*c = streamConfig(id, max(p, 0), 1)
-			if p == heartbeats {
+			switch p {
+			case heartbeats:
 				*c = heartbeatConfig(id, 1, 24*time.Hour)
+			case decisions:
+				*c = controlConfig(id, 1)
+				c.Replicas = r.replicasInBackup()
+			default:
+				*c = streamConfig(id, p, 1)
 			}
 		}
 		if err := r.folder.Settings(s.inBackup(), c); err != nil {
@@ -61,18 +72,31 @@ func (r *restoring) plan(context.Context) error {
 		if o := r.o.Replicas; o != 0 {
 			c.Replicas = o
 		}
-		if p == heartbeats {
-			if err := errors.Join(heartbeatFaults(*c)...); err != nil {
-				return err
-			}
-		} else {
-			if err := errors.Join(logFaults(*c, subjects(id.Map.Ranges[p]))...); err != nil {
-				return err
-			}
+		var faults []error
+		switch p {
+		case heartbeats:
+			faults = heartbeatFaults(*c)
+		case decisions:
+			faults = controlFaults(*c)
+		default:
+			faults = logFaults(*c, subjects(id.Map.Ranges[p]))
+		}
+		if err := errors.Join(faults...); err != nil {
+			return err
 		}
 		r.streams = append(r.streams, s)
 	}
 	return nil
+}
+
+// replicasInBackup are those that the log had, as its first partition says; 1 if
+// nothing does.
+func (r *restoring) replicasInBackup() int {
+	var c jetstream.StreamConfig
+	if err := r.folder.Settings(0, &c); err != nil {
+		return 1 // the plan of that stream says what is wrong
+	}
+	return max(c.Replicas, 1)
 }
 
 // findStubs finds out which missing messages others follow.
@@ -92,7 +116,7 @@ func (r *restoring) findStubsOf(ctx context.Context, s *restoredStream) error {
 	}
 	s.stubs = map[uint64]string{}
 	has := map[string]uint64{} // the last message of each subject
-	for m, err := range r.folder.Follow(ctx, s.partition, events.FollowOptions{}) {
+	for m, err := range r.folder.Follow(ctx, s.inBackup(), events.FollowOptions{}) {
 		if err != nil {
 			return err
 		}
@@ -129,8 +153,8 @@ func (r *restoring) finalConfig(s *restoredStream) jetstream.StreamConfig {
 	c := s.final
 	c.FirstSeq = r.restoringConfig(s).FirstSeq
 	own := metadata
-	if s.partition == heartbeats {
-		own = func(id events.Identity, _ events.Partition) map[string]string { return heartbeatMetadata(id) }
+	if s.partition < 0 {
+		own = func(id events.Identity, _ events.Partition) map[string]string { return besideMetadata(id) }
 	}
 	c.Metadata = ours(c.Metadata)
 	for k, v := range own(r.identity, s.partition) {
@@ -146,8 +170,11 @@ func (s *restoredStream) fillerSubject() string { return "annals-restore." + s.c
 
 // prefix begins the subjects of the stream's messages.
 func (s *restoredStream) prefix() string {
-	if s.partition == heartbeats {
+	switch s.partition {
+	case heartbeats:
 		return strings.SplitAfterN(events.HeartbeatFilter, ".", 2)[0]
+	case decisions:
+		return strings.SplitAfterN(events.DecisionFilter, ".", 2)[0]
 	}
 	return strings.SplitAfterN(events.SubjectFilter(0), ".", 2)[0]
 }

@@ -35,6 +35,12 @@ func heartbeatFaults(c jetstream.StreamConfig) []error {
 	return f.found
 }
 
+// controlFaults are the settings of a control stream that could lose or change what
+// it holds.
+func controlFaults(c jetstream.StreamConfig) []error {
+	return logFaults(c, []string{events.DecisionFilter})
+}
+
 // logFaults are the settings of a stream that could lose or change what it holds,
 // or that would not get all that it should.
 func logFaults(c jetstream.StreamConfig, want []string) []error {

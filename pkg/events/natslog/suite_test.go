@@ -82,6 +82,9 @@ func harness(nc *nats.Conn) eventstest.Harness {
 		PutHeartbeat: func(t testing.TB, subject string, h events.Header, body []byte) uint64 {
 			return put(t, nc, subject, h, body)
 		},
+		PutDecision: func(t testing.TB, subject string, h events.Header, body []byte) uint64 {
+			return put(t, nc, subject, h, body)
+		},
 		Features: eventstest.Features{Faults: true, OneHandle: true},
 	}
 }
@@ -208,6 +211,10 @@ func (r reopened) RecordHeartbeat(ctx context.Context, h events.Heartbeat) (bool
 
 func (r reopened) LastHeartbeat(ctx context.Context, a events.Activity) (events.Heartbeat, error) {
 	return r.open().LastHeartbeat(ctx, a)
+}
+
+func (r reopened) Decide(ctx context.Context, d events.Decision, after uint64) (events.StoredDecision, bool, error) {
+	return r.open().Decide(ctx, d, after)
 }
 
 func (r reopened) Read(ctx context.Context, w events.Workflow, o events.ReadOptions) iter.Seq2[*events.Event, error] {

@@ -210,7 +210,7 @@ func bounds(t *testing.T, log *natslog.Log) (ends [2]events.Bounds) {
 func raiseEpoch(t *testing.T, nc *nats.Conn) {
 	t.Helper()
 	js := jetStream(t, nc)
-	for _, name := range []string{natslog.StreamName(0), natslog.StreamName(1), natslog.HeartbeatStream} {
+	for _, name := range []string{natslog.StreamName(0), natslog.StreamName(1), natslog.HeartbeatStream, natslog.ControlStream} {
 		s, err := js.Stream(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)

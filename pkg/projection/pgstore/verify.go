@@ -62,7 +62,7 @@ const maxDifferences = 1000
 
 // Verify folds the log again, up to the checkpoints, and compares every column
 // of every row with the tables, in one snapshot of them; and the heartbeats that
-// the log still has. It waits first until the checkpoints have reached the log's
+// the log still has; and the registry of search attributes. It waits first until the checkpoints have reached the log's
 // end. What it finds is in the report; an
 // error means that the comparison could not be completed.
 func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (VerifyReport, error) {
@@ -84,6 +84,10 @@ func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (Ve
 	if err := s.await(ctx, log.Identity(), ends, heartbeats, o.Wait); err != nil {
 		return VerifyReport{}, err
 	}
+	control, err := v.awaitControl(ctx)
+	if err != nil {
+		return VerifyReport{}, err
+	}
 	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		v.tx = tx
 		if err := v.run(ctx, ends); err != nil {
@@ -91,6 +95,9 @@ func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (Ve
 		}
 		if err := v.heartbeats(ctx, heartbeats); err != nil {
 			return fmt.Errorf("verify heartbeats: %w", err)
+		}
+		if err := v.control(ctx, control); err != nil {
+			return fmt.Errorf("verify the registry of search attributes: %w", err)
 		}
 		return nil
 	})

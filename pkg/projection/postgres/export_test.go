@@ -27,3 +27,6 @@ func MigrateTo(ctx context.Context, pool *pgxpool.Pool, version int64) error {
 	_, err = p.UpTo(ctx, version)
 	return err
 }
+
+// Fail has writes of the registry fail with what f says, before they commit and after.
+func (r *Registry) Fail(f func(committed bool) error) { r.fault = f }
