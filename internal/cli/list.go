@@ -24,7 +24,7 @@ func listCommand(a *app) *cobra.Command {
 ` + queryHelp + `
 
 The tables follow the log by some milliseconds. --wait-for now shows all that was appended before the command;
---wait-for with the position that an append printed shows that append.
+--wait-for with the position or the vector that an append printed shows that append; several are joined by commas.
 
 Where more follow than --limit, the token of the next page is nextPageToken in -o json, and a line on standard
 error otherwise. Pages by token neither repeat nor skip an execution, whatever begins or closes meanwhile.`,
