@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"strings"
 	"sync"
@@ -226,6 +227,17 @@ func (p *projector) stop(t *testing.T) {
 	}
 }
 
+// strict holds take-overs to what is promised of them; else they may take three
+// times as long, since the machine may be busy with other tests.
+var strict = flag.Bool("leases.strict", false, "take-overs take no longer than is promised")
+
+func promised(d time.Duration) time.Duration {
+	if *strict {
+		return d
+	}
+	return 3 * d
+}
+
 // What is promised of a take-over.
 const (
 	afterDeath     = 10 * time.Second
@@ -243,32 +255,23 @@ func TestProjectorsShareTheWorkAndTakeOver(t *testing.T) {
 	third := s.startProjector()
 	t.Logf("a third one started: shared after %s", s.shared(t, time.Now(), first, second, third).Round(time.Millisecond))
 
-	// A machine that is busy with other things may be late once.
-	for try := 1; ; try++ {
-		began := time.Now()
-		third.stop(t)
-		took := s.shared(t, began, first, second)
-		t.Logf("one of three stopped: its partitions are taken over %s after the signal", took.Round(time.Millisecond))
-		if took <= afterCleanStop {
-			break
-		}
-		if try == 3 {
-			t.Errorf("it took longer than %s three times", afterCleanStop)
-			break
-		}
-		third.start()
-		s.shared(t, time.Now(), first, second, third)
+	began := time.Now()
+	third.stop(t)
+	took := s.shared(t, began, first, second)
+	t.Logf("one of three stopped: its partitions are taken over %s after the signal", took.Round(time.Millisecond))
+	if took > promised(afterCleanStop) {
+		t.Errorf("it took longer than %s", promised(afterCleanStop))
 	}
 
 	s.caughtUp(t, time.Now())
-	began := time.Now()
+	began = time.Now()
 	second.kill()
-	took := s.shared(t, began, first)
+	took = s.shared(t, began, first)
 	caught := s.caughtUp(t, began)
 	t.Logf("one of two killed: its partitions are taken over after %s; projector death to caught up: %s",
 		took.Round(time.Millisecond), caught.Round(time.Millisecond))
-	if took > afterDeath {
-		t.Errorf("it took longer than %s", afterDeath)
+	if took > promised(afterDeath) {
+		t.Errorf("it took longer than %s", promised(afterDeath))
 	}
 	s.check(t)
 }
@@ -347,8 +350,8 @@ func TestAProjectorThatWasStoppedInATransactionGoesOn(t *testing.T) {
 			s.shared(t, began, first)
 			took := s.caughtUp(t, began)
 			t.Logf("stopped with an open transaction: taken over and caught up after %s", took.Round(time.Millisecond))
-			if took > afterDeath {
-				t.Errorf("it took longer than %s", afterDeath)
+			if took > promised(afterDeath) {
+				t.Errorf("it took longer than %s", promised(afterDeath))
 			}
 			second.signal(t, syscall.SIGCONT)
 			t.Logf("it goes on: shared after %s", s.shared(t, time.Now(), first, second).Round(time.Millisecond))
