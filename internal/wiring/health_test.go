@@ -64,7 +64,9 @@ func TestAProjectorThatStandsByIsReady(t *testing.T) {
 		if code, body := answers[i](); code != http.StatusServiceUnavailable || !strings.Contains(body, "not begun") {
 			t.Errorf("before it has begun: %d %s", code, body)
 		}
-		go func() { projected <- wiring.Project(ctx, log, pool, wiring.ProjectOptions{Health: health, Logger: quiet}) }()
+		go func() {
+			projected <- wiring.Project(ctx, log, pool, wiring.ProjectOptions{Health: health, Logger: quiet})
+		}()
 		t.Cleanup(func() {
 			cancel()
 			for _, err := range []error{<-projected, <-served, measures.Shutdown(context.Background())} {

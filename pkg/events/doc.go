@@ -35,6 +35,9 @@
 // Heartbeats of activities are beside the histories, not in them: only the newest
 // of each activity is kept, and only for an age (Heartbeats).
 //
+// Decisions that are no events (Control) are beside the histories, too, and kept for
+// ever: whatever is made from the log must honour them.
+//
 // What "done" survives (a killed process, a power cut, a lost disk) is the
 // server's configuration, not this package's: see ARCHITECTURE.md.
 //

@@ -115,7 +115,7 @@ func (k *ControlKeeper) follow(ctx context.Context) error {
 		}
 	}
 	if registry.Sequence() < c.Sequence {
-		return &lostDecisionsError{checkpoint: c, found: fmt.Sprintf("it ends at %d", registry.Sequence())}
+		return k.endsBefore(ctx, c, registry.Sequence())
 	}
 	if c, err = k.put(ctx, c, registry); err != nil {
 		return err
@@ -130,6 +130,21 @@ func (k *ControlKeeper) follow(ctx context.Context) error {
 		}
 	}
 	return errors.New("following the control stream ended")
+}
+
+// endsBefore is why the stream ended before the checkpoint: it lost decisions, or a
+// new leader did not know of all of them at that moment.
+func (k *ControlKeeper) endsBefore(ctx context.Context, c ControlCheckpoint, end uint64) error {
+	for _, err := range k.source.Decisions(ctx, c.Sequence) {
+		if errors.Is(err, events.ErrWrongLog) {
+			return &lostDecisionsError{checkpoint: c, found: fmt.Sprintf("it ends at %d", end)}
+		}
+		if err != nil && !errors.Is(err, events.ErrCorrupt) {
+			return err
+		}
+		break
+	}
+	return fmt.Errorf("the control stream ended at %d for a moment, before the checkpoint at %d", end, c.Sequence)
 }
 
 // put writes what the registry has beyond the checkpoint, and gives the new one.

@@ -3,6 +3,7 @@ package projection_test
 import (
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/leasestest"
@@ -10,8 +11,8 @@ import (
 
 func TestMemoryLeases(t *testing.T) {
 	t.Parallel()
-	leasestest.Run(t, func(*testing.T) func() projection.Leases {
-		leases := projection.NewMemoryLeases(leasestest.TTL)
+	leasestest.Run(t, func(_ *testing.T, ttl time.Duration) func() projection.Leases {
+		leases := projection.NewMemoryLeases(ttl)
 		members := 0
 		return func() projection.Leases {
 			members++

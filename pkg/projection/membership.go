@@ -210,13 +210,22 @@ func (m *Membership) run(ctx context.Context, ended chan struct{}) {
 // when it is busy, shorter than leases live.
 const patience = 4
 
+// call does one thing with the leases. What is under way when the context ends is
+// not cut off at once: it could be done after the member has left, and bring it
+// back for as long as it lives.
+func (m *Membership) call(ctx context.Context, f func(context.Context) error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	answer, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience*m.config.Interval)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(m.config.Interval, cancel) })()
+	return f(answer)
+}
+
 // round looks at who has what, and does what follows from it.
 func (m *Membership) round(ctx context.Context) {
-	call := func(f func(context.Context) error) error {
-		ctx, cancel := context.WithTimeout(ctx, patience*m.config.Interval)
-		defer cancel()
-		return f(ctx)
-	}
+	call := func(f func(context.Context) error) error { return m.call(ctx, f) }
 	given := call(m.giveUp)
 	var sharing Sharing
 	var asked time.Time

@@ -113,7 +113,7 @@ func catchUp(b *testing.B, log events.Log, pool *pgxpool.Pool) time.Duration {
 		wrote <- c
 	}}
 	begin := time.Now()
-	r := start(b, log, target, projection.Config{})
+	r := start(b, log, target, projection.Config{Attributes: registrar(log, "bench")})
 	batches := 0
 	for len(left) > 0 {
 		c := <-wrote

@@ -29,12 +29,12 @@ func openLeases(t *testing.T, pool *pgxpool.Pool, c postgres.LeaseConfig) *postg
 
 func TestLeases(t *testing.T) {
 	t.Parallel()
-	leasestest.Run(t, func(t *testing.T) func() projection.Leases {
+	leasestest.Run(t, func(t *testing.T, ttl time.Duration) func() projection.Leases {
 		pool := newPool(t)
 		if err := openNotes(t, pool, notes).Migrate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return func() projection.Leases { return openLeases(t, pool, postgres.LeaseConfig{TTL: leasestest.TTL}) }
+		return func() projection.Leases { return openLeases(t, pool, postgres.LeaseConfig{TTL: ttl}) }
 	})
 }
 
