@@ -43,6 +43,7 @@ type following struct {
 	stopped   bool
 	last      events.Message // the one at after, without header and body, once it is known
 	short     time.Time      // since when the log has ended before it; zero: it has not
+	unmade    int            // consumers that were asked for in vain, in a row
 	warned    warning
 }
 
@@ -152,10 +153,12 @@ func (f *following) patient() bool {
 
 // once follows with one consumer until it fails.
 func (f *following) once(ctx context.Context) error {
-	c, err := f.store.consume(ctx, f.partition, f.o.Workflow, f.after)
+	c, err := f.store.consume(ctx, f.partition, f.o.Workflow, f.after, longer(consumerPatience, f.unmade))
 	if err != nil {
+		f.unmade++
 		return err
 	}
+	f.unmade = 0
 	defer c.close(ctx)
 	for {
 		m, err := c.next(ctx)
