@@ -286,7 +286,7 @@ func settleUnderFaults(t *testing.T, sound *natslog.Log, connect func() *natslog
 		})
 	}
 	some := func() { // appends between the faults
-		for range 20 * writers {
+		for range fewer(20) * writers {
 			select {
 			case <-progress:
 			case <-ctx.Done():
