@@ -67,7 +67,7 @@ func (s *Server) RemoveAccount(name string) error {
 			err = backoff.Permanent(err)
 		}
 		return err
-	}, backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxElapsedTime(10*time.Second)))
+	}, backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxElapsedTime(time.Minute)))
 	if err != nil {
 		return fmt.Errorf("remove account %s: %w", name, err)
 	}

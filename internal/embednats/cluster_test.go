@@ -42,8 +42,8 @@ func connectCluster(t *testing.T, c *Cluster, opts ...nats.Option) *nats.Conn {
 func lastSequence(t *testing.T, js jetstream.JetStream) uint64 {
 	t.Helper()
 	whole := within(t)
-	for {
-		ctx, cancel := context.WithTimeout(whole, 2*time.Second)
+	for brief := 2 * time.Second; ; brief *= 2 {
+		ctx, cancel := context.WithTimeout(whole, brief)
 		s, err := js.Stream(ctx, "S")
 		cancel()
 		if err == nil {

@@ -270,7 +270,7 @@ func TestOutcomeUnknown(t *testing.T) {
 			request := &annalsv1.AppendRequest{
 				Workflow: &annalsv1.Workflow{WorkflowId: "w"}, Expect: &annalsv1.AppendRequest_AtEnd{AtEnd: &annalsv1.AtEnd{}}, Events: []*events.Event{signal},
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			_, err := first.log(t).Append(ctx, request)
 			if connect.CodeOf(err) != connect.CodeUnavailable || ctx.Err() != nil {
@@ -302,7 +302,7 @@ func TestOutcomeUnknown(t *testing.T) {
 // send back.
 func TestLogUnavailable(t *testing.T) {
 	nc := testenv.NATS(t)
-	service := serve(t, ingest.Config{Log: newNATS(t, nc), CallTimeout: 300 * time.Millisecond})
+	service := serve(t, ingest.Config{Log: newNATS(t, nc), CallTimeout: 2 * time.Second})
 	nc.Close()
 	for call, body := range map[string]string{
 		"LogService/Append": startRun1, "LogService/GetHistory": `{"workflow": {"workflowId": "w"}}`,

@@ -85,7 +85,7 @@ func TestReadiness(t *testing.T) {
 		serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), Tables: newTables(t, pool)}).onlyUnready(t, "tables")
 	})
 	t.Run("it drains", func(t *testing.T) {
-		service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), DrainDelay: 2 * time.Second})
+		service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), DrainDelay: 3 * time.Second})
 		service.ready(t, "/readyz", http.StatusOK)
 		done := make(chan struct{})
 		go func() {

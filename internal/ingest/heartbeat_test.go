@@ -157,7 +157,8 @@ func TestHeartbeatRefusals(t *testing.T) {
 		}
 		return true, nil
 	}})
-	service := serve(t, ingest.Config{Log: log, CallTimeout: 2 * time.Second}) // what is lost is tried until then
+	service := serve(t, ingest.Config{Log: log})
+	hasty := serve(t, ingest.Config{Log: log, CallTimeout: time.Second}) // what is lost is tried until then
 	foreign := activity("w", "foreign")
 	log.PutHeartbeat(foreign.HeartbeatSubject(), nil, []byte("hello"))
 
@@ -172,7 +173,7 @@ func TestHeartbeatRefusals(t *testing.T) {
 		t.Errorf("over the limit: %+v, %+v", e, d)
 	}
 	lossy.Store(true)
-	e = service.post(t, "LogService/RecordHeartbeat", aBeat).fault(t, nil)
+	e = hasty.post(t, "LogService/RecordHeartbeat", aBeat).fault(t, nil)
 	if e.Code != "unavailable" || len(e.Details) != 0 || !strings.Contains(e.Message, "unknown") {
 		t.Errorf("of unknown outcome: %+v", e)
 	}

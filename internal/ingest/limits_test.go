@@ -89,7 +89,7 @@ func TestDeadlines(t *testing.T) {
 	}
 	log := newMemlog(t, memlog.Config{Hook: func(memlog.Op) (bool, error) { return false, errors.New("lost") }})
 	patient := serve(t, ingest.Config{Log: log, Tables: newTables(t, pool), CallTimeout: time.Hour})
-	hasty := serve(t, ingest.Config{Log: log, Tables: newTables(t, pool), CallTimeout: 200 * time.Millisecond})
+	hasty := serve(t, ingest.Config{Log: log, Tables: newTables(t, pool), CallTimeout: 600 * time.Millisecond})
 
 	for _, c := range []struct {
 		name, call, body, code, detail string
@@ -98,10 +98,10 @@ func TestDeadlines(t *testing.T) {
 		{"an append that is not answered", "LogService/Append", startRun1, "unavailable", "annals.v1.OutcomeUnknown"},
 	} {
 		for name, got := range map[string]answer{
-			"the client's": patient.post(t, c.call, c.body, "Connect-Timeout-Ms", "300"),
+			"the client's": patient.post(t, c.call, c.body, "Connect-Timeout-Ms", "800"),
 			"the server's": hasty.post(t, c.call, c.body),
 			// The shorter one of both is kept by whoever has it.
-			"both": hasty.post(t, c.call, c.body, "Connect-Timeout-Ms", "400"),
+			"both": hasty.post(t, c.call, c.body, "Connect-Timeout-Ms", "1000"),
 		} {
 			e := got.fault(t, nil)
 			if e.Code != c.code || c.detail != "" && (len(e.Details) != 1 || e.Details[0].Type != c.detail) {

@@ -142,7 +142,7 @@ func TestDrain(t *testing.T) {
 // While balancers are given time to notice, everything is served as before but
 // for readiness.
 func TestDrainDelay(t *testing.T) {
-	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), DrainDelay: 500 * time.Millisecond})
+	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), DrainDelay: 3 * time.Second})
 	service.get(t, "/healthz")
 	done := make(chan struct{})
 	go func() {
@@ -221,7 +221,7 @@ func TestCompression(t *testing.T) {
 // A client has so long to send its request; what the call then takes is another
 // matter.
 func TestBodyTimeout(t *testing.T) {
-	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), BodyTimeout: 100 * time.Millisecond})
+	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), BodyTimeout: 400 * time.Millisecond})
 	for name, c := range map[string]*http.Client{"HTTP/1": client(t), "HTTP/2": h2c(t)} {
 		body, stall := io.Pipe()
 		go func() { _, _ = io.WriteString(stall, `{"workflow": `) }()
@@ -236,7 +236,7 @@ func TestBodyTimeout(t *testing.T) {
 		_ = stall.Close()
 
 		r, err = http.NewRequestWithContext(t.Context(), http.MethodPost, service.url+"/annals.v1.QueryService/CountExecutions",
-			strings.NewReader(`{"waitFor": "0:1", "waitTimeout": "0.4s"}`))
+			strings.NewReader(`{"waitFor": "0:1", "waitTimeout": "1.2s"}`))
 		if err != nil {
 			t.Fatal(err)
 		}

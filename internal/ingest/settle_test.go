@@ -101,9 +101,9 @@ func TestEveryAppendIsSettledOnce(t *testing.T) {
 // settle sends a request until it has an answer, to one instance after the other,
 // and says how often it was sent again.
 func settle(t *testing.T, instances []annalsv1connect.LogServiceClient, r *annalsv1.AppendRequest) (again int, err error) {
-	until := time.Now().Add(time.Minute)
-	for ; ; again++ {
-		ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
+	until := time.Now().Add(5 * time.Minute)
+	for brief := 250 * time.Millisecond; ; again, brief = again+1, min(2*brief, 10*time.Second) {
+		ctx, cancel := context.WithTimeout(t.Context(), brief)
 		_, err := instances[again%len(instances)].Append(ctx, r)
 		cancel()
 		code := connect.CodeOf(err)

@@ -17,7 +17,8 @@ import (
 	"github.com/annals-io/annals/internal/embednats"
 )
 
-// startPatience bounds the start of one server, on a machine that is busy with other tests.
+// startPatience bounds the start of one server, and whatever else tests wait for, on a machine that is busy with
+// other tests.
 const startPatience = 2 * time.Minute
 
 // accounts is where tests' accounts are made: a server or a cluster.
@@ -85,10 +86,13 @@ func NATSClusterURL(t testing.TB) string {
 // URL is what the connection was opened with: with [Connect] it opens another to the same account.
 func URL(nc *nats.Conn) string { return strings.Join(nc.Opts.Servers, ",") }
 
+// connectPatience bounds one attempt to connect, on a machine that is busy with other tests.
+const connectPatience = 30 * time.Second
+
 // Connect opens one more connection to any server, closed at the test's end.
 func Connect(t testing.TB, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(url, options...)
+	nc, err := nats.Connect(url, append([]nats.Option{nats.Timeout(connectPatience)}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +148,7 @@ func StepDown(t testing.TB, nc *nats.Conn, stream string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), startPatience)
 	defer cancel()
 	before, err := leader(ctx, nc, stream)
 	if err != nil {
@@ -171,8 +175,8 @@ func leader(ctx context.Context, nc *nats.Conn, stream string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for {
-		try, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	for brief := 250 * time.Millisecond; ; brief = min(2*brief, 10*time.Second) {
+		try, cancel := context.WithTimeout(ctx, brief)
 		s, err := js.Stream(try, stream)
 		cancel()
 		if err == nil {
@@ -218,9 +222,9 @@ func accountOf(urls string) (string, error) {
 
 // deleteStreams deletes all streams of an account, at once: in a cluster each waits for its servers.
 func deleteStreams(a accounts, url string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(connectPatience))
 	if err != nil {
 		return err
 	}

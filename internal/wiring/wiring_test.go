@@ -247,7 +247,7 @@ func TestConnectionsComeBack(t *testing.T) {
 	if !strings.Contains(said.String(), "connection to NATS lost") {
 		t.Errorf("the log says\n%s", said.String())
 	}
-	if err := nc.FlushTimeout(5 * time.Second); err != nil {
+	if err := nc.FlushTimeout(time.Minute); err != nil {
 		t.Error(err)
 	}
 }

@@ -51,7 +51,8 @@ func heartbeatsAgeOut(c *scene) {
 	older := beat(h.Activity, 1, 0)
 	record(older)
 	gone(h.Activity)
-	if b, err := log.HeartbeatBounds(ctx); err != nil || b != (events.Bounds{First: 3, Last: 2}) {
+	// One that has aged out before its answer came may have been stored again.
+	if b, err := log.HeartbeatBounds(ctx); err != nil || b.First != b.Last+1 || b.Last < 2 {
 		c.Errorf("bounds are %+v, %v", b, err)
 	}
 	if got, err := collect(log.Read(ctx, w, events.ReadOptions{})); err != nil || len(got) != 1 {

@@ -23,7 +23,9 @@ type Concurrent struct {
 	// Enough ends the clients; it is asked before each operation with the number
 	// of those whose outcome will be checked.
 	Enough func(operations int) bool
-	// Patience bounds each operation of a client; 150 ms.
+	// Patience bounds each operation of a client; 150 ms. After one without an
+	// answer it is twice as long for that client, and shrinks to this again while
+	// there are some: on a machine that is slow the check goes on, too.
 	Patience time.Duration
 	// Workflows are those that are written at a time; 3.
 	Workflows int
@@ -60,7 +62,7 @@ func Linearizable(t testing.TB, o Concurrent) Counts {
 	clients := make([]*linearClient, len(o.Clients))
 	var wg sync.WaitGroup
 	for i := range clients {
-		clients[i] = &linearClient{concurrent: c, n: i, log: o.Clients[i], seen: map[events.Workflow]events.Cursor{}, random: rand.New(rand.NewPCG(rand.Uint64(), uint64(i)))}
+		clients[i] = &linearClient{concurrent: c, n: i, log: o.Clients[i], patience: o.Patience, seen: map[events.Workflow]events.Cursor{}, random: rand.New(rand.NewPCG(rand.Uint64(), uint64(i)))}
 		wg.Go(clients[i].run)
 	}
 	wg.Wait()
@@ -134,7 +136,20 @@ type linearClient struct {
 	seen    map[events.Workflow]events.Cursor
 	records []record
 	made    int
+	// patience bounds the next operation.
+	patience time.Duration
 }
+
+// answered sets the patience by whether the last operation was.
+func (c *linearClient) answered(err error) {
+	if errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrOutcomeUnknown) {
+		c.patience = min(2*c.patience, mostPatience)
+	} else {
+		c.patience = max(c.patience*3/4, c.Patience)
+	}
+}
+
+const mostPatience = 10 * time.Second
 
 func (c *linearClient) run() {
 	for !c.Enough(int(c.all.Load())) && !c.t.Failed() {
@@ -159,7 +174,7 @@ func (c *linearClient) now() time.Duration { return time.Since(c.start) }
 // read asks for the tail, or for all commits. A read without an answer is no
 // part of the history.
 func (c *linearClient) read(r *record) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), c.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), c.patience)
 	defer cancel()
 	r.op, r.outcome = opTail, wasRead
 	var err error
@@ -180,6 +195,7 @@ func (c *linearClient) read(r *record) bool {
 		}
 	}
 	r.end = c.now()
+	c.answered(err)
 	switch {
 	case err == nil && r.op == opTail:
 		c.seen[r.workflow] = r.tail
@@ -201,10 +217,11 @@ func (c *linearClient) append(r *record) bool {
 	log := c.log
 	r.call = c.now()
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), c.Patience)
+		ctx, cancel := context.WithTimeout(context.Background(), c.patience)
 		res, err := log.Append(ctx, q)
 		cancel()
 		r.end = c.now()
+		c.answered(err)
 		var doubt *events.OutcomeUnknownError
 		var conflict *events.ConflictError
 		var closed *events.ClosedError

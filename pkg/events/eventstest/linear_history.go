@@ -96,7 +96,7 @@ func linearize(records []record, commits []*events.Commit, over time.Duration) (
 
 // checkPatience bounds the search for an order of one workflow's operations. It
 // takes some milliseconds where there is one.
-const checkPatience = 30 * time.Second
+const checkPatience = 3 * time.Minute
 
 // checkLinear fails unless there is an order of the operations in which each
 // answer is right. The history of one that has none is written where the error

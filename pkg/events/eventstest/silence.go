@@ -1,36 +1,49 @@
 package eventstest
 
 import (
+	"errors"
 	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 )
 
 const (
-	// briefly is the timeout of appends to a log that does not answer: longer
-	// than the reads before them take on a busy machine. Patience is what should
-	// never pass before they end.
+	// briefly is the first timeout of appends to a log that does not answer, and
+	// patience what should never pass before they end.
 	briefly  = 400 * time.Millisecond
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 )
 
 // silent is a handle on the log that gets no answer to anything it sends.
-func (c *scene) silent() events.Log {
-	return c.h.Open(c, Options{AppendTimeout: briefly, Fault: func(events.CommitID) Fault { return NoAnswer }})
+func (c *scene) silent(timeout time.Duration) events.Log {
+	return c.h.Open(c, Options{AppendTimeout: timeout, Fault: func(events.CommitID) Fault { return NoAnswer }})
+}
+
+// unanswered has the log do something that gets no answer, by a timeout that is
+// longer each time that it does not suffice for the reads before that.
+func (c *scene) unanswered(what string, do func(events.Log) error) error {
+	c.Helper()
+	for timeout := briefly; ; timeout *= 2 {
+		log := c.silent(timeout)
+		err := c.ends(what, timeout, func() error { return do(log) })
+		if errors.Is(err, events.ErrOutcomeUnknown) || !errors.Is(err, events.ErrUnavailable) || timeout > 10*time.Second {
+			return err
+		}
+	}
 }
 
 // ends waits for what do does, which must end by itself.
-func (c *scene) ends(what string, do func() error) error {
+func (c *scene) ends(what string, timeout time.Duration, do func() error) error {
 	c.Helper()
 	ended := make(chan error, 1)
 	go func() { ended <- do() }()
-	never := time.NewTimer(patience)
+	never := time.NewTimer(timeout + patience)
 	defer never.Stop()
 	select {
 	case err := <-ended:
 		return err
 	case <-never.C:
-		c.Fatalf("%s has not ended after %s, its timeout is %s", what, patience, briefly)
+		c.Fatalf("%s has not ended after %s, its timeout is %s", what, timeout+patience, timeout)
 		return nil
 	}
 }
@@ -38,7 +51,6 @@ func (c *scene) ends(what string, do func() error) error {
 // anAppendWithoutADeadlineEnds: by the log's own timeout, though nothing that it
 // sends is ever answered. What the error says settles it.
 func anAppendWithoutADeadlineEnds(c *scene) {
-	log := c.silent()
 	for name, expect := range map[string]func(events.Result) events.Expectation{
 		"new":            func(events.Result) events.Expectation { return events.NewRun() },
 		"after a cursor": func(open events.Result) events.Expectation { return events.After(open.Cursor) },
@@ -52,7 +64,7 @@ func anAppendWithoutADeadlineEnds(c *scene) {
 		} else {
 			r.Expect, before = expect(c.start(r.Workflow)), 1
 		}
-		err := c.ends("append "+name, func() error {
+		err := c.unanswered("append "+name, func(log events.Log) error {
 			_, err := log.Append(c.ctx(), r)
 			return err
 		})
@@ -69,8 +81,8 @@ func anAppendWithoutADeadlineEnds(c *scene) {
 
 // aHeartbeatWithoutADeadlineEnds: as an append does.
 func aHeartbeatWithoutADeadlineEnds(c *scene) {
-	log, h := c.silent(), beat(c.activity("a"), 1, 0)
-	err := c.ends("record of a heartbeat", func() error {
+	h := beat(c.activity("a"), 1, 0)
+	err := c.unanswered("record of a heartbeat", func(log events.Log) error {
 		_, err := log.RecordHeartbeat(c.ctx(), h)
 		return err
 	})

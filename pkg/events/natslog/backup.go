@@ -42,7 +42,7 @@ func (s backupSource) Describe(ctx context.Context, p events.Partition) (backup.
 	if err := s.store.sameLog(ctx); err != nil {
 		return backup.Description{}, err
 	}
-	stream, err := s.store.js.Stream(ctx, name)
+	stream, err := s.store.patient()(ctx, name)
 	if err != nil {
 		return backup.Description{}, unavailable(name, err)
 	}

@@ -25,6 +25,9 @@ const (
 	// pullHeartbeat is how often an idle server shows that it is there; it is
 	// given up after three.
 	pullHeartbeat = time.Second
+	// consumerPatience is how long a server may take to make a consumer: without a
+	// leader a stream says nothing, however long the caller can wait.
+	consumerPatience = 5 * time.Second
 	// consumerInactive is when the server drops a consumer whose client is gone.
 	consumerInactive = 30 * time.Second
 )
@@ -51,8 +54,8 @@ type consumer struct {
 }
 
 // consume makes a consumer of what comes after a sequence, of one workflow or
-// of all.
-func (s *store) consume(ctx context.Context, p events.Partition, w *events.Workflow, after uint64) (*consumer, error) {
+// of all, in so much time.
+func (s *store) consume(ctx context.Context, p events.Partition, w *events.Workflow, after uint64, patience time.Duration) (*consumer, error) {
 	if s.nc.IsClosed() {
 		return nil, nats.ErrConnectionClosed
 	}
@@ -67,7 +70,9 @@ func (s *store) consume(ctx context.Context, p events.Partition, w *events.Workf
 	if w != nil {
 		config.FilterSubject = w.Subject()
 	}
-	made, err := s.js.CreateConsumer(ctx, StreamName(p), config)
+	making, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	made, err := s.js.CreateConsumer(making, StreamName(p), config)
 	if err != nil {
 		return nil, err
 	}

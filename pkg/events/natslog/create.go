@@ -104,7 +104,7 @@ func Create(ctx context.Context, js jetstream.JetStream, o CreateOptions) (event
 	ctx, cancel := context.WithTimeout(ctx, createPatience)
 	defer cancel()
 	return backoff.RetryWithData(func() (events.Identity, error) {
-		id, err := identify(ctx, js)
+		id, err := identify(ctx, patient(js, createAttempt, createPatience))
 		if err != nil && !errors.Is(err, events.ErrUnavailable) {
 			err = backoff.Permanent(err)
 		}
@@ -116,7 +116,7 @@ const (
 	// createPatience ends the creation of one stream: in a cluster it waits for
 	// a leader, and for others who create it.
 	createPatience = time.Minute
-	// createAttempt ends one request of it. A cluster leaves some requests
+	// createAttempt ends the first request of it. A cluster leaves some requests
 	// without an answer where several create one stream.
 	createAttempt = 3 * time.Second
 )
@@ -126,12 +126,16 @@ const (
 func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (jetstream.StreamConfig, error) {
 	ctx, cancel := context.WithTimeout(ctx, createPatience)
 	defer cancel()
+	unanswered := 0
 	got, err := backoff.RetryWithData(func() (jetstream.StreamConfig, error) {
-		attempt, cancel := context.WithTimeout(ctx, createAttempt)
+		attempt, cancel := context.WithTimeout(ctx, longer(createAttempt, unanswered))
 		defer cancel()
 		s, err := js.Stream(attempt, c.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			s, err = js.CreateStream(attempt, c)
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			unanswered++
 		}
 		if err != nil {
 			if !passes(err) {
@@ -157,8 +161,8 @@ func passes(err error) bool {
 
 // identify reads which log the streams are, and refuses streams that do not
 // agree or are not as a log's must be.
-func identify(ctx context.Context, js jetstream.JetStream) (events.Identity, error) {
-	id, objections := survey(ctx, js)
+func identify(ctx context.Context, ask asking) (events.Identity, error) {
+	id, objections := survey(ctx, ask)
 	if len(objections) > 0 {
 		return events.Identity{}, objections[0]
 	}
@@ -170,15 +174,15 @@ func identify(ctx context.Context, js jetstream.JetStream) (events.Identity, err
 // opened. Each is an events.WrongLogError, or events.ErrUnavailable where a stream
 // could not be asked: then others may not have been.
 func Objections(ctx context.Context, js jetstream.JetStream) []error {
-	_, objections := survey(ctx, js)
+	_, objections := survey(ctx, js.Stream)
 	return objections
 }
 
 // survey is identify with all objections, of which one is enough to make the
 // identity worthless.
-func survey(ctx context.Context, js jetstream.JetStream) (events.Identity, []error) {
+func survey(ctx context.Context, ask asking) (events.Identity, []error) {
 	only := func(err error) (events.Identity, []error) { return events.Identity{}, []error{err} }
-	first, err := js.Stream(ctx, StreamName(0))
+	first, err := ask(ctx, StreamName(0))
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return only(&events.WrongLogError{What: "stream " + StreamName(0), Want: "there", Got: "not found: create the log first (annals log create)"})
 	}
@@ -201,16 +205,16 @@ func survey(ctx context.Context, js jetstream.JetStream) (events.Identity, []err
 	g.SetLimit(8)
 	for p := range base.streams {
 		g.Go(func() (err error) {
-			id.Map.Ranges[p], found[p], err = surveyPartition(ctx, js, events.Partition(p), base)
+			id.Map.Ranges[p], found[p], err = surveyPartition(ctx, ask, events.Partition(p), base)
 			return err
 		})
 	}
 	g.Go(func() (err error) {
-		found[base.streams], err = surveyBeside(ctx, js, HeartbeatStream, base, heartbeatFaults)
+		found[base.streams], err = surveyBeside(ctx, ask, HeartbeatStream, base, heartbeatFaults)
 		return err
 	})
 	g.Go(func() (err error) {
-		found[base.streams+1], err = surveyBeside(ctx, js, ControlStream, base, controlFaults)
+		found[base.streams+1], err = surveyBeside(ctx, ask, ControlStream, base, controlFaults)
 		return err
 	})
 	err = g.Wait()
@@ -228,9 +232,9 @@ func survey(ctx context.Context, js jetstream.JetStream) (events.Identity, []err
 
 // surveyPartition gives the slots that a partition's stream owns, and what is wrong
 // with it. It fails if the stream cannot be asked.
-func surveyPartition(ctx context.Context, js jetstream.JetStream, p events.Partition, base stated) (events.SlotRange, []error, error) {
+func surveyPartition(ctx context.Context, ask asking, p events.Partition, base stated) (events.SlotRange, []error, error) {
 	name := StreamName(p)
-	s, err := js.Stream(ctx, name)
+	s, err := ask(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return events.SlotRange{}, []error{&events.WrongLogError{What: "stream " + name, Want: "there", Got: "not found: the log is incomplete (annals log create completes a new one)"}}, nil
 	}
@@ -254,8 +258,8 @@ func surveyPartition(ctx context.Context, js jetstream.JetStream, p events.Parti
 
 // surveyBeside gives what is wrong with a stream beside the partitions': another
 // log's, or not as it must be. It fails if the stream cannot be asked.
-func surveyBeside(ctx context.Context, js jetstream.JetStream, name string, base stated, faultsOf func(jetstream.StreamConfig) []error) ([]error, error) {
-	s, err := js.Stream(ctx, name)
+func surveyBeside(ctx context.Context, ask asking, name string, base stated, faultsOf func(jetstream.StreamConfig) []error) ([]error, error) {
+	s, err := ask(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return []error{&events.WrongLogError{What: "stream " + name, Want: "there", Got: "not found: the log is incomplete, or of a version before it (annals log create completes it)"}}, nil
 	}

@@ -43,7 +43,19 @@ type following struct {
 	stopped   bool
 	last      events.Message // the one at after, without header and body, once it is known
 	short     time.Time      // since when the log has ended before it; zero: it has not
+	unmade    int            // consumers that were asked for in vain, in a row
+	warned    warning
 }
+
+// warning is an interruption that was logged.
+type warning struct {
+	after uint64
+	why   string
+	at    time.Time
+}
+
+// warnAgain is when an interruption that lasts is logged once more.
+const warnAgain = time.Minute
 
 // run follows with one consumer after the other, until it is stopped, the
 // context ends or the log is another one.
@@ -70,8 +82,7 @@ func (f *following) run(ctx context.Context) {
 		if f.after != progress {
 			delays.Reset()
 		}
-		f.store.config.Logger.LogAttrs(ctx, slog.LevelWarn, "following the log: interrupted, going on",
-			slog.String("stream", StreamName(f.partition)), slog.Uint64("after", f.after), slog.Any("error", err))
+		f.interrupted(ctx, err)
 		pause := time.NewTimer(delays.NextBackOff())
 		select {
 		case <-pause.C:
@@ -79,6 +90,18 @@ func (f *following) run(ctx context.Context) {
 		}
 		pause.Stop()
 	}
+}
+
+// interrupted warns, but not at each attempt that ends at the same place for the
+// same reason.
+func (f *following) interrupted(ctx context.Context, err error) {
+	now := warning{after: f.after, why: err.Error(), at: time.Now()}
+	if was := f.warned; now.after == was.after && now.why == was.why && now.at.Sub(was.at) < warnAgain {
+		return
+	}
+	f.warned = now
+	f.store.config.Logger.LogAttrs(ctx, slog.LevelWarn, "following the log: interrupted, going on",
+		slog.String("stream", StreamName(f.partition)), slog.Uint64("after", f.after), slog.Any("error", err))
 }
 
 // shortPatience is how long a log may end before what was followed already: a
@@ -130,10 +153,12 @@ func (f *following) patient() bool {
 
 // once follows with one consumer until it fails.
 func (f *following) once(ctx context.Context) error {
-	c, err := f.store.consume(ctx, f.partition, f.o.Workflow, f.after)
+	c, err := f.store.consume(ctx, f.partition, f.o.Workflow, f.after, longer(consumerPatience, f.unmade))
 	if err != nil {
+		f.unmade++
 		return err
 	}
+	f.unmade = 0
 	defer c.close(ctx)
 	for {
 		m, err := c.next(ctx)

@@ -20,7 +20,7 @@ import (
 )
 
 // What the checks below fail under, unless told otherwise: operations on three
-// servers, and faults of each kind.
+// servers, and faults of each kind. Under -short a fifth of both.
 var (
 	linearOperations = flag.Int("linear.operations", 20_000, "operations that are checked on three servers, a quarter of them on one")
 	linearFaults     = flag.Int("linear.faults", 20, "faults of each kind on three servers, half of them on one")
@@ -48,7 +48,7 @@ func newLinear(t *testing.T, faults int) *linear {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), linearPatience)
 	t.Cleanup(cancel)
-	return &linear{t: t, ctx: ctx, cancel: cancel, progress: make(chan struct{}), least: faults, faults: eventstest.Counts{}}
+	return &linear{t: t, ctx: ctx, cancel: cancel, progress: make(chan struct{}), least: fewer(faults), faults: eventstest.Counts{}}
 }
 
 // connect adds clients that reach the log by the URLs, and no other way.
@@ -127,8 +127,9 @@ func (l *linear) onLinks(proxies []*faultproxy.Proxy) {
 
 // run has the clients work until all faults have happened and as many
 // operations have been done, and checks what they were told.
-func (l *linear) run(least int, o eventstest.Concurrent, faults ...func()) {
+func (l *linear) run(operations int, o eventstest.Concurrent, faults ...func()) {
 	l.t.Helper()
+	least := fewer(operations)
 	var under sync.WaitGroup
 	var over atomic.Bool
 	for _, f := range faults {

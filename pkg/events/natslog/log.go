@@ -26,7 +26,9 @@ type Config struct {
 	// context has no deadline; 30 s.
 	AppendTimeout time.Duration
 	// AttemptTimeout is how long one request waits for its answer before it is
-	// sent again; 2 s.
+	// sent again; 2 s. Each time that none comes the next one waits for twice as
+	// long, up to eight times: a server that is slow is not sent ever more copies
+	// of what it has not come to yet.
 	AttemptTimeout time.Duration
 	// ReadTimeout ends a request of a read that gets no answer, however often
 	// it is sent; 30 s.
@@ -98,7 +100,7 @@ func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Log, error) {
 		}
 	}
 	generation := nc.Stats().Reconnects
-	id, err := identify(ctx, js)
+	id, err := identify(ctx, patient(js, c.AttemptTimeout, c.ReadTimeout))
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +141,7 @@ func (s *store) bounds(ctx context.Context, p events.Partition) (events.Bounds, 
 	if err := s.sameLog(ctx); err != nil {
 		return events.Bounds{}, err
 	}
-	stream, err := s.js.Stream(ctx, StreamName(p))
+	stream, err := s.patient()(ctx, StreamName(p))
 	if err != nil {
 		return events.Bounds{}, unavailable(StreamName(p), err)
 	}

@@ -108,14 +108,14 @@ func TestLinearizableWritesUnderPartition(t *testing.T) {
 // that is not old.
 func awaitLeader(ctx context.Context, t *testing.T, url, stream, old string) error {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(patience))
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
 	js := jetStream(t, nc)
-	for {
-		try, cancel := context.WithTimeout(ctx, 500*time.Millisecond)
+	for brief := 250 * time.Millisecond; ; brief = min(2*brief, 10*time.Second) {
+		try, cancel := context.WithTimeout(ctx, brief)
 		s, err := js.Stream(try, stream)
 		if err == nil {
 			if now := s.CachedInfo().Cluster.Leader; now != "" && now != old {

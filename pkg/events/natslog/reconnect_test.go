@@ -224,7 +224,7 @@ func settleUnderFaults(t *testing.T, sound *natslog.Log, connect func() *natslog
 	if _, err := sound.Append(t.Context(), request(shared, events.NewRun(), started())); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), linearPatience)
 	defer cancel()
 	stop := make(chan struct{})
 	stored := make([]map[events.CommitID]events.Result, writers)
@@ -236,6 +236,10 @@ func settleUnderFaults(t *testing.T, sound *natslog.Log, connect func() *natslog
 		log := connect()
 		own := events.Workflow{Namespace: "n", ID: fmt.Sprint("own ", i)}
 		wg.Go(func() {
+			// How long an append may take: so short that outcomes are unknown, but longer
+			// while none is known.
+			const least = 150 * time.Millisecond
+			brief := least
 			cursor := events.Cursor{}
 			for n := 0; ; n++ {
 				select {
@@ -253,15 +257,17 @@ func settleUnderFaults(t *testing.T, sound *natslog.Log, connect func() *natslog
 				}
 				r.CommitID = events.CommitID(fmt.Sprintf("%d/%d", i, n))
 				for {
-					attempt, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
+					attempt, cancel := context.WithTimeout(ctx, brief)
 					res, err := log.Append(attempt, r)
 					cancel()
 					if err == nil {
+						brief = max(brief*3/4, least)
 						if stored[i][r.CommitID] = res; r.Workflow == own {
 							cursor = res.Cursor
 						}
 						break
 					}
+					brief *= 2
 					var doubt *events.OutcomeUnknownError
 					switch {
 					case errors.As(err, &doubt):
@@ -279,15 +285,19 @@ func settleUnderFaults(t *testing.T, sound *natslog.Log, connect func() *natslog
 			}
 		})
 	}
-	for range 3 {
-		for range 20 * writers { // some appends between the faults
-			<-progress
+	some := func() { // appends between the faults
+		for range fewer(20) * writers {
+			select {
+			case <-progress:
+			case <-ctx.Done():
+			}
 		}
+	}
+	for range 3 {
+		some()
 		fault()
 	}
-	for range 20 * writers {
-		<-progress
-	}
+	some()
 	close(stop)
 	wg.Wait()
 	total, doubts := 0, 0

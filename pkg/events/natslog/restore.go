@@ -80,7 +80,7 @@ func Restore(ctx context.Context, js jetstream.JetStream, f *backup.Folder, o Re
 			return RestoreReport{}, err
 		}
 	}
-	id, err := identify(ctx, js)
+	id, err := identify(ctx, patient(js, createAttempt, restorePatience))
 	if err != nil {
 		return RestoreReport{}, fmt.Errorf("restored, but it cannot be opened: %w", err)
 	}

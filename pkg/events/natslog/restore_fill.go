@@ -200,9 +200,9 @@ func (r *restoring) fillPartition(ctx context.Context, s *restoredStream, pub *p
 
 // restoredUpTo is how far a stream is restored already, which it checks at the end.
 func (r *restoring) restoredUpTo(ctx context.Context, s *restoredStream) (uint64, error) {
-	stream, err := r.js.Stream(ctx, s.content.Name)
+	stream, err := r.stream(ctx, s.content.Name)
 	if err != nil {
-		return 0, unavailable(s.content.Name, err)
+		return 0, err
 	}
 	state := stream.CachedInfo().State
 	last := state.LastSeq
@@ -242,9 +242,9 @@ const expectedHeader = "Nats-Expected-Last-Subject-Sequence"
 // its subject. Those that the log would have forgotten already are left out: the
 // others begin their age anew. What is no heartbeat is left out too.
 func (r *restoring) fillHeartbeats(ctx context.Context, s *restoredStream, pub *publishing) error {
-	stream, err := r.js.Stream(ctx, s.content.Name)
+	stream, err := r.stream(ctx, s.content.Name)
 	if err != nil {
-		return unavailable(s.content.Name, err)
+		return err
 	}
 	if err := stream.Purge(ctx); err != nil { // an attempt before
 		return err

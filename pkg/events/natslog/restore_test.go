@@ -300,18 +300,36 @@ func TestRestoreWithoutRoomSaysSoNowAndThen(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // several attempts
-	defer cancel()
-	var lines bytes.Buffer
+	ctx, stop := context.WithCancelCause(t.Context())
+	defer stop(nil)
+	var lines told
+	lines.first = func() { // then several attempts
+		time.AfterFunc(1500*time.Millisecond, func() { stop(context.DeadlineExceeded) })
+	}
 	_, err = natslog.Restore(ctx, jetStream(t, testenv.Connect(t, s.ClientURL())), openFolder(t, dir), natslog.RestoreOptions{Logger: slog.New(slog.NewTextHandler(&lines, nil))})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
-	told := strings.Count(lines.String(), "trying again")
+	times := strings.Count(lines.String(), "trying again")
 	streams := len(openFolder(t, dir).Manifest().Streams)
-	if told == 0 || told > streams || !strings.Contains(lines.String(), "insufficient resources") {
-		t.Errorf("%d lines of %d streams:\n%s", told, streams, lines.String())
+	if times == 0 || times > streams || !strings.Contains(lines.String(), "insufficient resources") {
+		t.Errorf("%d lines of %d streams:\n%s", times, streams, lines.String())
 	}
+}
+
+// told is what a logger wrote; first is called when it has written about another
+// attempt.
+type told struct {
+	bytes.Buffer
+	once  sync.Once
+	first func()
+}
+
+func (b *told) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("trying again")) {
+		b.once.Do(b.first)
+	}
+	return b.Buffer.Write(p)
 }
 
 // An empty log that somebody follows is not restored over.

@@ -26,7 +26,7 @@ func TestReadGoesOnFromPageToPage(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		commits, size int
-	}{{"many small", 700, 10}, {"exactly a page", 256, 10}, {"few large", 9, 700_000}, {"larger than a page", 3, 1_500_000}} {
+	}{{"many small", max(fewer(700), 300), 10}, {"exactly a page", 256, 10}, {"few large", 9, 700_000}, {"larger than a page", 3, 1_500_000}} {
 		w, other := events.Workflow{Namespace: c.name, ID: "w"}, events.Workflow{Namespace: c.name, ID: "other"}
 		at := map[events.Workflow]events.Cursor{}
 		for i := range c.commits {
@@ -78,7 +78,7 @@ func TestReadIsWholeWhicheverReplicaAnswers(t *testing.T) {
 	w := events.Workflow{Namespace: "n", ID: "w"}
 	var at events.Result
 	stale, whole := 0, 0
-	for i := range 700 {
+	for i := range fewer(700) {
 		r := request(w, events.After(at.Cursor), signal())
 		switch i % 10 {
 		case 0:
@@ -137,12 +137,14 @@ func TestFollowLeavesNoConsumerBehind(t *testing.T) {
 	nc := testenv.NATS(t)
 	create(t, nc, natslog.CreateOptions{Streams: 1})
 	log := open(t, nc, natslog.Config{})
-	for i := range 5000 { // more than is pulled at a time
+	n := max(fewer(5000), 2500) // more than is pulled at a time
+	for i := range n {
 		if _, err := log.Append(t.Context(), request(events.Workflow{Namespace: "n", ID: fmt.Sprint(i)}, events.NewRun(), started())); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for name, o := range map[string]events.FollowOptions{"the middle": {Until: 2500}, "the end": {Until: 5000}, "one message": {After: 4999, Until: 5000}} {
+	end := uint64(n)
+	for name, o := range map[string]events.FollowOptions{"the middle": {Until: end / 2}, "the end": {Until: end}, "one message": {After: end - 1, Until: end}} {
 		want := o.After
 		for m, err := range log.Follow(t.Context(), 0, o) {
 			if err != nil {

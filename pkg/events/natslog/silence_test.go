@@ -66,7 +66,7 @@ func TestCallsWithoutADeadlineEnd(t *testing.T) {
 			way := faultproxy.New(t, testenv.URL(direct))
 			nc := testenv.Connect(t, way.URL(), faultproxy.Options()...)
 			log := open(t, nc, natslog.Config{AppendTimeout: tt.timeout, ReadTimeout: tt.timeout, AttemptTimeout: tt.attempt})
-			at, err := log.Append(context.Background(), request(w, events.NewRun(), started()))
+			at, err := open(t, direct, natslog.Config{}).Append(context.Background(), request(w, events.NewRun(), started()))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -61,7 +61,7 @@ func (s *store) sameLog(ctx context.Context) error {
 	if generation == s.checked.Load() {
 		return nil
 	}
-	id, err := identify(ctx, s.js)
+	id, err := identify(ctx, s.patient())
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func (s *store) Generation() uint64 { return s.nc.Stats().Reconnects }
 
 // Publish relies on the envelope, which holds the expectation for the server.
 func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
-	until := time.Now().Add(s.config.AttemptTimeout)
+	until := time.Now().Add(longer(s.config.AttemptTimeout, m.Unanswered))
 	if !m.Until.IsZero() && m.Until.Before(until) {
 		until = m.Until
 	}
@@ -268,6 +268,7 @@ func (s *store) get(ctx context.Context, p events.Partition, r getRequest) (even
 		return events.Message{}, err
 	}
 	var last error // of an attempt that ended by itself: that the time is up says less
+	unanswered := 0
 	m, err := backoff.RetryWithData(func() (m events.Message, err error) {
 		defer func() {
 			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -283,10 +284,13 @@ func (s *store) get(ctx context.Context, p events.Partition, r getRequest) (even
 			}
 			return events.Message{}, err
 		}
-		attempt, cancel := context.WithTimeout(ctx, s.config.AttemptTimeout)
+		attempt, cancel := context.WithTimeout(ctx, longer(s.config.AttemptTimeout, unanswered))
 		defer cancel()
 		answer, err := s.nc.RequestWithContext(attempt, "$JS.API.STREAM.MSG.GET."+StreamName(p), body)
 		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				unanswered++
+			}
 			return events.Message{}, err
 		}
 		m, err = parseStored(p, answer.Data)
@@ -300,11 +304,6 @@ func (s *store) get(ctx context.Context, p events.Partition, r getRequest) (even
 		err = fmt.Errorf("%w; before that: %v", err, last) //nolint:errorlint // why it ended is that the time is up
 	}
 	return m, err
-}
-
-func retry(ctx context.Context) backoff.BackOff {
-	return backoff.WithContext(backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0)), ctx)
 }
 
 // parseStored reads the answer to a getRequest.

@@ -121,15 +121,19 @@ func restored(t *testing.T, direct *nats.Conn) {
 
 	// Two appends of which nobody knows whether they are stored: one is.
 	lost := e.lose(faultproxy.ToClient)
-	ctx, cancel := context.WithTimeout(t.Context(), 4*unknownAttempt)
+	ctx, giveUp := context.WithCancelCause(t.Context())
 	doubtful := request(w, events.After(at.Cursor), signal())
-	_, err = log.Append(ctx, doubtful)
-	cancel()
+	appended := make(chan error, 1)
+	go func() {
+		_, err := log.Append(ctx, doubtful)
+		appended <- err
+	}()
+	<-lost
+	giveUp(context.DeadlineExceeded)
 	var doubt *events.OutcomeUnknownError
-	if !errors.As(err, &doubt) {
+	if err = <-appended; !errors.As(err, &doubt) {
 		t.Fatalf("append gave %v", err)
 	}
-	<-lost
 	doubtful.CommitID, doubtful.Expect = doubt.CommitID, e.token(doubt.Expectation)
 	atEnd := request(w, events.AtEnd().WithAttempt(events.Attempt{After: at.Cursor, Time: time.Now()}), signal())
 	atEnd.CommitID = "at end"

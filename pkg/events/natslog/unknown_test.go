@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -222,6 +223,12 @@ type atOnce struct {
 	ready   *sync.WaitGroup
 	begun   <-chan struct{}
 	sent    sync.Map
+	// left is closed once an attempt at each append has left and ended, or has
+	// ended, if they may never leave.
+	left     chan struct{}
+	ended    sync.Map
+	missing  atomic.Int32 // appends of which none has
+	mayNever bool
 }
 
 func (s *atOnce) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
@@ -231,7 +238,13 @@ func (s *atOnce) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, er
 			<-s.begun
 		}
 	}
-	return s.Store.Publish(ctx, m)
+	seq, err := s.Store.Publish(ctx, m)
+	if s.appends[m.CommitID] != nil && (s.mayNever || !errors.Is(err, subjectlog.ErrNotSent)) {
+		if _, again := s.ended.LoadOrStore(m.CommitID, true); !again && s.missing.Add(-1) == 0 {
+			close(s.left)
+		}
+	}
+	return seq, err
 }
 
 // prepare makes the appends, each on a workflow of its own.
@@ -333,8 +346,12 @@ func (e *troubled) token(x events.Expectation) (again events.Expectation) {
 // append sends all appends at once into the trouble.
 func (e *troubled) append(handle *natslog.Log, x trouble) {
 	begun := make(chan struct{})
-	together := &atOnce{appends: map[events.CommitID]*doubtful{}, ready: &sync.WaitGroup{}, begun: begun}
+	together := &atOnce{
+		appends: map[events.CommitID]*doubtful{}, ready: &sync.WaitGroup{}, begun: begun,
+		left: make(chan struct{}), mayNever: x.fate == unknownNotStored,
+	}
 	together.ready.Add(len(e.appends))
+	together.missing.Store(int32(len(e.appends)))
 	log := handle.Through(func(s subjectlog.Store) subjectlog.Store { together.Store = s; return together })
 	ctx, giveUp := context.WithCancelCause(e.Context())
 	defer giveUp(nil)
@@ -357,7 +374,12 @@ func (e *troubled) append(handle *natslog.Log, x trouble) {
 	}
 	x.then(e)
 	if x.fate != known {
-		e.lasts(2 * unknownAttempt)
+		select { // who is not known to have tried gives up with nothing to settle
+		case <-together.left:
+		case <-ctx.Done():
+			e.Errorf("not all appends were tried")
+		}
+		e.lasts(unknownAttempt)
 		giveUp(context.DeadlineExceeded)
 	}
 	all.Wait()

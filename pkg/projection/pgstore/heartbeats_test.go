@@ -235,7 +235,7 @@ func TestOneOfTwoKeepersStandsBy(t *testing.T) {
 		stop func() error
 	}
 	start := func() keeper {
-		k, err := projection.NewHeartbeatKeeper(log, storeOn(t, pool, pgstore.Config{}), projection.Config{Logger: logged.logger(), MaxBackoff: 300 * time.Millisecond})
+		k, err := projection.NewHeartbeatKeeper(log, storeOn(t, pool, pgstore.Config{}), projection.Config{Logger: logged.logger(), MaxBackoff: time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -72,7 +72,7 @@ func TestWaitForWhatDoesNotCome(t *testing.T) {
 	setCheckpoint(t, pool, pgstore.Name, 0, 5)
 	setCheckpoint(t, pool, pgstore.Name, 1, 4)
 	setCheckpoint(t, pool, "another", 2, 100) // not what the tables are made by
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	err := s.WaitFor(ctx, events.VectorOf(
 		events.Position{Partition: 2, Sequence: 1}, events.Position{Partition: 1, Sequence: 9}, events.Position{Partition: 0, Sequence: 5}, events.Position{Partition: 1, Sequence: 6},

@@ -250,7 +250,7 @@ func waitsForOthersWrites(c *scene) {
 func saysThatItIsBehind(c *scene) {
 	res := c.save(store.NewExecution{Workflow: c.workflow()})
 	c.query(store.Query{})
-	short := c.h.Open(c.T, Options{Wait: 500 * time.Millisecond})
+	short := c.h.Open(c.T, Options{Wait: 1500 * time.Millisecond})
 	never := events.Position{Partition: res.Position.Partition, Sequence: 1 << 40}
 	_, err := short.Query(c.ctx(), store.Query{Namespace: c.ns, After: events.VectorOf(res.Position, never)})
 	e := refused[*store.BehindError](c, "a position that is not there", err, store.ErrBehind)

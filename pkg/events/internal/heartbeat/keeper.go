@@ -87,7 +87,8 @@ type recording struct {
 	subject string
 	body    []byte
 	// unsettled: an attempt may be stored, or may yet be.
-	unsettled bool
+	unsettled  bool
+	unanswered int // attempts
 }
 
 // settle looks at what is kept and tries to put the heartbeat in its place, until
@@ -147,9 +148,10 @@ func (r *recording) attempt(ctx context.Context, previous uint64) (again bool, e
 	if err != nil {
 		return false, err
 	}
-	_, err = r.store.Publish(ctx, subjectlog.Outgoing{
-		Partition: r.config.Partition, Subject: r.subject, Header: header, Body: body, Expected: previous,
-	})
+	out := subjectlog.Outgoing{
+		Partition: r.config.Partition, Subject: r.subject, Header: header, Body: body, Expected: previous, Unanswered: r.unanswered,
+	}
+	_, err = r.store.Publish(ctx, out)
 	var rejected *subjectlog.RejectedError
 	switch {
 	case err == nil:
@@ -164,6 +166,8 @@ func (r *recording) attempt(ctx context.Context, previous uint64) (again bool, e
 	case errors.Is(err, subjectlog.ErrMoved), errors.Is(err, subjectlog.ErrBusy), errors.Is(err, subjectlog.ErrNotSent):
 	default:
 		r.unsettled = true
+		out.Missed(err)
+		r.unanswered = out.Unanswered
 	}
 	return true, err
 }

@@ -423,6 +423,7 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 		case errors.Is(err, ErrNotSent), errors.Is(err, ErrBusy):
 		default:
 			unsettled = true
+			out.Missed(err)
 		}
 		if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
 			if !unsettled {

@@ -47,6 +47,16 @@ type Outgoing struct {
 	Expected  uint64 // the sequence of the subject's last message, 0 for none; Header says it too
 	// Until ends the attempt if its context does not before; zero: only that does.
 	Until time.Time
+	// Unanswered is how many attempts at this message before had no answer in time:
+	// the store waits the longer for one.
+	Unanswered int
+}
+
+// Missed counts an attempt that ended so, if it ended because the time was up.
+func (m *Outgoing) Missed(err error) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		m.Unanswered++
+	}
 }
 
 var (

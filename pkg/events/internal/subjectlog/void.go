@@ -35,6 +35,7 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 	wait := Delays()
 	unsettled := false // an attempt may be stored, or may yet be
 	moved := false     // none will be any more: the next look says what is stored
+	unanswered := 0    // attempts
 	fail := func(err error) (events.VoidResult, error) {
 		switch {
 		case unsettled:
@@ -67,6 +68,7 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 		out := Outgoing{
 			CommitID: c.ID, Partition: l.Partition(r.Workflow), Subject: r.Workflow.Subject(),
 			Header: events.EncodeHeader(c), Body: c.Body, Expected: c.Void.Last,
+			Unanswered: unanswered,
 		}
 		seq, err := l.store.Publish(ctx, out)
 		var rejected *RejectedError
@@ -90,6 +92,8 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 		case errors.Is(err, ErrNotSent), errors.Is(err, ErrBusy):
 		default:
 			unsettled = true
+			out.Missed(err)
+			unanswered = out.Unanswered
 		}
 		if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
 			return fail(&unavailableError{cause: fmt.Errorf("void of %s: %w (last answer: %w)", r.Workflow, stop, err)})
