@@ -607,7 +607,7 @@ func deleteOnline(t *testing.T, js jetstream.JetStream) {
 // nextEpoch is what a restore does beside putting the messages back.
 func nextEpoch(t *testing.T, js jetstream.JetStream) {
 	t.Helper()
-	for _, name := range []string{natslog.StreamName(0), natslog.HeartbeatStream} {
+	for _, name := range []string{natslog.StreamName(0), natslog.HeartbeatStream, natslog.ControlStream} {
 		s, err := js.Stream(t.Context(), name)
 		if err != nil {
 			t.Fatal(err)

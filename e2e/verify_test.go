@@ -127,12 +127,14 @@ func (e environment) alterMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	heartbeats, err := source.Stream(t.Context(), natslog.HeartbeatStream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.CreateStream(t.Context(), heartbeats.CachedInfo().Config); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{natslog.HeartbeatStream, natslog.ControlStream} {
+		beside, err := source.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := js.CreateStream(t.Context(), beside.CachedInfo().Config); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var altered events.Workflow
 	var position events.Position

@@ -122,7 +122,7 @@ func TestAppendOnAGivenServer(t *testing.T) {
 	if err := Append(t.Context(), o, func(Result) error { return nil }); !errors.Is(err, ErrLogThere) {
 		t.Errorf("with the rest of a log there: %v", err)
 	}
-	for _, name := range []string{natslog.StreamName(1), natslog.HeartbeatStream} {
+	for _, name := range []string{natslog.StreamName(1), natslog.HeartbeatStream, natslog.ControlStream} {
 		if _, err := js.Stream(t.Context(), name); err != nil {
 			t.Errorf("stream %s: %v", name, err)
 		}
