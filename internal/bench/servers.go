@@ -122,7 +122,9 @@ func deleteLog(ctx context.Context, js jetstream.JetStream) error {
 	for p := range streams {
 		errs = append(errs, gone(js.DeleteStream(ctx, natslog.StreamName(p))))
 	}
-	errs = append(errs, gone(js.DeleteStream(ctx, natslog.HeartbeatStream)))
+	for _, name := range []string{natslog.HeartbeatStream, natslog.ControlStream} {
+		errs = append(errs, gone(js.DeleteStream(ctx, name)))
+	}
 	return errors.Join(errs...)
 }
 
