@@ -126,6 +126,7 @@ func TestJSON(t *testing.T) {
 	}
 	same(t, "append", appended, map[string]any{
 		"runId": "r1", "firstEventId": "1", "lastEventId": "2", "position": appended["position"], "existed": false, "commitId": "c1", "warning": "",
+		"vector": fmt.Sprintf("%s@%s/1", appended["position"], log.Identity().LogID),
 	})
 
 	got = service.post(t, "LogService/GetHistory", `{"workflow": {"workflowId": "order-7"}, "reverse": true, "limit": 1}`)
