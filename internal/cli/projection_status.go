@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
@@ -21,8 +20,8 @@ func projectionStatusCommand(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "How far the tables are, and who works on what",
 		Long: `Shows for each partition of the log how far the tables have come with it, and which process has its lease;
-and the processes that share the work. Numbers of commits and ages are of what is not in the tables yet; ages are by
-this machine's clock. Where the log cannot be reached they are left out, and that is said.
+and the processes that share the work. Lag is in commits, and in the age of the oldest of them, by the clock of the
+log's server. Where the log cannot be reached they are left out, and that is said.
 
 With -o jsonl a line is a partition.`,
 		Example: `  annals projection status
@@ -133,37 +132,38 @@ func (a *app) projectionStatus(ctx context.Context, wait time.Duration) (*projec
 	s := &projectionStatus{Projection: pgstore.Name, Version: pgstore.Version, Partitions: []partitionStatus{}, Members: []memberStatus{}}
 	logCtx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	var checkpoints []projection.Checkpoint
+	read := func(context.Context) (_ []projection.Checkpoint, err error) {
+		checkpoints, err = store.Checkpoints(ctx)
+		return checkpoints, err
+	}
+	var lags projection.Lags
 	log, err := a.open(logCtx)
 	if err == nil {
-		id := log.Identity()
-		s.Log = logReached{LogID: id.LogID, Epoch: id.Epoch}
-		// Ends first: what is appended and projected meanwhile is no lag.
-		err = s.ends(logCtx, log)
+		s.Log.LogID, s.Log.Epoch = log.Identity().LogID, log.Identity().Epoch
+		lags, err = projection.LagOf(logCtx, log, read)
 	}
-	s.Log.Reached = err == nil
-	if err != nil {
+	if s.Log.Reached = err == nil; err != nil {
 		s.Log.Reason = err.Error()
-	}
-	checkpoints, err := store.Checkpoints(ctx)
-	if err != nil {
-		return nil, err
+		if _, err := read(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for _, c := range checkpoints {
 		s.reached(c)
+	}
+	for _, l := range lags {
+		s.partition(int(l.Partition)).lag(l)
 	}
 	sharing, err := store.Sharing(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.share(sharing)
-	if log == nil || !s.Log.Reached {
-		return s, nil
-	}
-	for i := range s.Partitions {
-		s.Partitions[i].lag(logCtx, log)
-	}
-	if c, behind, err := store.HeartbeatLag(logCtx, log); err == nil {
-		s.Heartbeats.Checkpoint, s.Heartbeats.Behind = &c.Sequence, &behind
+	if s.Log.Reached {
+		if c, behind, err := store.HeartbeatLag(logCtx, log); err == nil {
+			s.Heartbeats.Checkpoint, s.Heartbeats.Behind = &c.Sequence, &behind
+		}
 	}
 	return s, nil
 }
@@ -176,48 +176,29 @@ func (s *projectionStatus) partition(n int) *partitionStatus {
 	return &s.Partitions[n]
 }
 
-func (s *projectionStatus) ends(ctx context.Context, log events.Log) error {
-	ends := make([]uint64, log.Identity().Map.Partitions())
-	for n := range ends {
-		b, err := log.Bounds(ctx, events.Partition(n))
-		if err != nil {
-			return err
-		}
-		ends[n] = b.Last
-	}
-	for n := range ends {
-		s.partition(n).LogEnd = &ends[n]
-	}
-	return nil
-}
-
 func (s *projectionStatus) reached(c projection.Checkpoint) {
 	p := s.partition(int(c.Partition))
 	p.Generation, p.Checkpoint, p.Epoch = c.Generation, c.Sequence, c.Epoch
 	if !c.Time.IsZero() {
 		p.CheckpointTime = &c.Time
 	}
-	if s.Log.LogID != "" && (c.LogID != s.Log.LogID || c.LogEpoch != s.Log.Epoch) {
-		p.LagReason = fmt.Sprintf("the checkpoint is of log %s, epoch %d", c.LogID, c.LogEpoch)
-	}
 }
 
-// lag is what lies between the checkpoint and the end.
-func (p *partitionStatus) lag(ctx context.Context, log events.Log) {
-	if p.LogEnd == nil || p.LagReason != "" {
-		return
+// lag is what lies between the checkpoint and the end, as far as that can be told.
+func (p *partitionStatus) lag(l projection.Lag) {
+	if l.Err != nil {
+		p.LagReason = l.Err.Error()
 	}
-	commits, age := *p.LogEnd-min(*p.LogEnd, p.Checkpoint), 0.0
-	p.LagCommits = &commits
-	if commits > 0 {
-		m, err := log.Message(ctx, events.Position{Partition: events.Partition(p.Partition), Sequence: p.Checkpoint + 1})
-		if err != nil {
-			p.LagReason = fmt.Sprintf("the commit that comes next: %v", err)
-			return
-		}
-		age = max(0, roundSeconds(time.Since(m.Time)))
+	if l.Err == nil || l.End > 0 {
+		p.LogEnd = &l.End
 	}
-	p.LagSeconds = &age
+	if l.Err == nil || l.Commits > 0 {
+		p.LagCommits = &l.Commits
+	}
+	if l.Err == nil {
+		age := roundSeconds(l.Age)
+		p.LagSeconds = &age
+	}
 }
 
 func roundSeconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }

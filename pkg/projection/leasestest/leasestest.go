@@ -158,6 +158,28 @@ func Run(t *testing.T, open func(t *testing.T, ttl time.Duration) (member func()
 			}
 		}
 	})
+	t.Run("Hold keeps a lease for one member at a time", func(t *testing.T) {
+		t.Parallel()
+		join := open(t, long)
+		a, b := join(), join()
+		held, release, err := projection.Hold(t.Context(), a, projection.RebuildLease, projection.MembershipConfig{})
+		must(t, err)
+		_, _, err = projection.Hold(t.Context(), b, projection.RebuildLease, projection.MembershipConfig{})
+		var by *projection.LeaseHeldError
+		if !errors.Is(err, projection.ErrLeaseHeld) || !errors.As(err, &by) || by.Lease.Holder.ID != a.Member().ID {
+			t.Errorf("a second one: %v", err)
+		}
+		if held.Err() != nil {
+			t.Errorf("the first one: %v", context.Cause(held))
+		}
+		must(t, release())
+		if held.Err() == nil {
+			t.Error("what was held goes on after its release")
+		}
+		_, release, err = projection.Hold(t.Context(), b, projection.RebuildLease, projection.MembershipConfig{})
+		must(t, err)
+		must(t, release())
+	})
 	t.Run("at any interleaving no two members believe to have a lease", func(t *testing.T) {
 		t.Parallel()
 		join := open(t, short)

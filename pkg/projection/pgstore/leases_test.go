@@ -255,3 +255,105 @@ func TestALeaseThatWasTakenIsNotProjectedOnAgain(t *testing.T) {
 	second.end(t, false)
 	mustAgree(t, log, store, pool, g.Workflows())
 }
+
+// misled is a target whose checkpoints are of another log.
+type misled struct{ projection.Target }
+
+func (m misled) Checkpoint(ctx context.Context, id events.Identity, p events.Partition) (projection.Checkpoint, error) {
+	c, err := m.Target.Checkpoint(ctx, id, p)
+	c.LogID = "another"
+	return c, err
+}
+
+// A partition that has stopped stays with its holder, who says so, and leaves the
+// others alone; the holder's Run ends when all partitions have stopped in it.
+func TestAPartitionThatStoppedKeepsItsLease(t *testing.T) {
+	t.Parallel()
+	pool := newTables(t)
+	log := newLog(t, 2)
+	store := storeOn(t, pool, pgstore.Config{})
+	second := startSharer(t, pool, log, plain, false)
+	settle(t, store, []*sharer{second}, 2)
+	first := startSharer(t, pool, log, func(s *pgstore.Store) projection.Target { return misled{s} }, false)
+	settle(t, store, []*sharer{first, second}, 2)
+	until := time.Now().Add(patience)
+	for said := false; !said; {
+		s, err := store.Sharing(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range s.Leases {
+			said = said || l.HeldBy(first.own.Member().ID) && l.Phase == projection.PhaseStopped && l.Reason != ""
+		}
+		if time.Now().After(until) {
+			t.Fatalf("the first one does not say that it stopped: %+v", s.Leases)
+		}
+	}
+	for _, s := range second.Status() {
+		if s.Phase == projection.PhaseStopped {
+			t.Errorf("the second one stopped too: %v", s.Err)
+		}
+	}
+	select {
+	case err := <-first.done:
+		t.Fatalf("Run ended though a partition goes on elsewhere: %v", err)
+	default:
+	}
+	second.end(t, false)
+	select {
+	case err := <-first.done:
+		if !errors.Is(err, projection.ErrWrongCheckpoint) {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Run goes on though all partitions have stopped in it")
+	}
+	first.own.Close()
+}
+
+// Where the tables have become another version's, a projector that shares ends, and
+// leaves its partitions to those that know that version.
+func TestAProjectorOfAnotherVersionEnds(t *testing.T) {
+	t.Parallel()
+	pool := newTables(t)
+	log := newLog(t, 3)
+	s := startSharer(t, pool, log, plain, false)
+	store := storeOn(t, pool, pgstore.Config{})
+	settle(t, store, []*sharer{s}, 3)
+	g := historytest.New(historytest.Options{Workflows: 12})
+	steps := historytest.Seeded(5, 40)
+	if err := g.AppendAll(t.Context(), log, steps[:20]); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, store, ends(t, log))
+	// As a rebuild by a newer program would.
+	for _, sql := range []string{`UPDATE annals.generations SET version = version + 1`, `UPDATE annals.checkpoints SET epoch = epoch + 1`} {
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.AppendAll(t.Context(), log, steps[20:]); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-s.done:
+		if !errors.Is(err, projection.ErrVersion) {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Run goes on")
+	}
+	s.own.Close()
+	sharing, err := store.Sharing(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range sharing.Leases {
+		if l.Left > 0 {
+			t.Errorf("it still has %s", l.Name)
+		}
+	}
+	if len(sharing.Members) != 0 {
+		t.Errorf("members: %+v", sharing.Members)
+	}
+}
