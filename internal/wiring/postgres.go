@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // Postgres is a pool of connections to the database; see the package's doc for
@@ -32,6 +34,7 @@ func (c Config) Postgres(ctx context.Context) (*pgxpool.Pool, error) {
 		config.ConnConfig.RuntimeParams["application_name"] = c.Name
 	}
 	config.ConnConfig.Tracer = queryTracer()
+	postgres.BoundConnecting(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
@@ -28,11 +30,17 @@ type partition struct {
 	// holding is the lease that it works under; nil: it shares with nobody.
 	holding *Holding
 
+	trouble trouble // of the goroutine that runs, or, while there is a pipeline, of the one that writes
+	// most is the commits of a batch: fewer than the config says after one that
+	// could not be written, so that what was too much at once gets through.
+	most atomic.Int64
+
 	guarded[PartitionStatus]
 }
 
 func newPartition(p *Projector, n events.Partition) *partition {
 	part := &partition{Projector: p, number: n, logger: p.config.Logger.With(slog.Int("partition", int(n))), voided: map[string][]stretch{}}
+	part.most.Store(int64(p.config.BatchCommits))
 	part.state = PartitionStatus{Phase: PhaseStarting, Checkpoint: Checkpoint{Partition: n}}
 	return part
 }
@@ -68,9 +76,9 @@ func (p *partition) run(ctx context.Context) error {
 			p.logger.LogAttrs(ctx, slog.LevelError, "the partition has stopped: nothing after its checkpoint is projected", append(place(err), slog.Any("error", err))...)
 			return fmt.Errorf("partition %d stopped: %w", p.number, err)
 		default:
-			p.logger.LogAttrs(ctx, slog.LevelWarn, "projecting was interrupted; trying again", slog.Any("error", err))
+			p.trouble.met(ctx, p.logger, err)
 		}
-		p.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseWaiting, err })
+		p.update(func(s *PartitionStatus) { s.Phase, s.Err, s.Since = PhaseWaiting, err, p.trouble.since })
 		if !delays.wait(ctx) {
 			return nil
 		}
@@ -117,7 +125,10 @@ func (p *partition) project(ctx context.Context) error {
 	if err := Check(ctx, p.source, c); err != nil {
 		return err
 	}
-	p.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseFollowing, nil })
+	if !p.trouble.writing {
+		p.trouble.over(ctx, p.logger)
+	}
+	p.update(func(s *PartitionStatus) { s.Phase, s.Err, s.Since = PhaseFollowing, nil, p.trouble.since })
 
 	w := &pipeline{
 		partition: p, folder: p.target.Folder(c), after: c.Sequence,
@@ -238,7 +249,7 @@ func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 		f.commits++
 		f.events += s.Count()
 		f.bytes += s.bytes
-		return s.Position.Sequence > w.careful && f.commits < w.config.BatchCommits && f.bytes < int64(w.config.BatchBytes)
+		return s.Position.Sequence > w.careful && int64(f.commits) < w.most.Load() && f.bytes < int64(w.config.BatchBytes)
 	}
 	select {
 	case s := <-w.decoded:
@@ -291,10 +302,18 @@ func (w *pipeline) write(ctx context.Context) error {
 			}
 			if f.batch != nil {
 				if err := f.batch.Write(ctx); err != nil {
+					if !errors.Is(err, ErrFenced) && !errors.Is(err, ErrCannotApply) {
+						w.trouble.writing = true
+						w.most.Store(max(1, int64(f.commits)/2))
+					}
 					return fmt.Errorf("write: %w", err)
 				}
+				w.trouble.over(ctx, w.logger)
+				most := w.most.Load()
+				w.most.Store(min(int64(w.config.BatchCommits), most+1+most/8))
 				w.buffer.Release(f.bytes)
 				w.update(func(s *PartitionStatus) {
+					s.Since = time.Time{}
 					s.Checkpoint = f.batch.Checkpoint()
 					s.Batches++
 					s.Commits += uint64(f.commits)

@@ -127,4 +127,7 @@ type PartitionStatus struct {
 	Events     uint64     // written by this projector
 	Batches    uint64     // written by this projector
 	Err        error      // why it waits or stopped
+	// Since is when the trouble began that it waits for to pass; zero if there is
+	// none. While it follows, the next batch is still to show that it has passed.
+	Since time.Time
 }

@@ -20,8 +20,8 @@ type Target interface {
 
 // Folder folds one partition's commits. Fold and Batch.Write are each called by
 // one goroutine at a time, and batches are written in the order in which they
-// were folded; the next may be folded while one is being written. After any
-// error the folder is dropped.
+// were folded; the next may be folded while one is being written, and none before
+// the last but one is written. After any error the folder is dropped.
 type Folder interface {
 	// Fold turns commits into rows, on top of all that it folded before. It
 	// fails with ErrCannotApply if a commit can never become rows.

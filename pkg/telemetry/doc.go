@@ -28,6 +28,7 @@
 //	annals.projection.lag.commits     {commit}  by partition
 //	annals.projection.lag             s         by partition; age of the oldest commit not projected
 //	annals.projection.stopped              by partition; 1 if it has stopped
+//	annals.projection.waiting         s         by partition; since when it waits for the log or the tables, 0 if it does not
 //	annals.projection.heartbeats.lag      {heartbeat}  the most that may not be in the tables
 //	annals.projection.heartbeats.passed   {heartbeat}  no heartbeats, or refused by the tables
 //	annals.projection.heartbeats.stopped   1 if they are kept no more

@@ -50,8 +50,9 @@ func Lag(p Providers, source events.Source, checkpoints func(context.Context) ([
 	return r.Unregister, nil
 }
 
-// Projector has it measured whether a projector's partitions have stopped. It
-// ends with stop. It fails if the meter takes no such instrument.
+// Projector has it measured whether a projector's partitions have stopped, and how
+// long they have waited for something that they cannot do without. It ends with
+// stop. It fails if the meter takes no such instrument.
 func Projector(p Providers, status func() []projection.PartitionStatus) (stop func() error, err error) {
 	m := p.meter()
 	stopped, err := m.Int64ObservableGauge("annals.projection.stopped",
@@ -59,16 +60,25 @@ func Projector(p Providers, status func() []projection.PartitionStatus) (stop fu
 	if err != nil {
 		return nil, err
 	}
+	waiting, err := m.Float64ObservableGauge("annals.projection.waiting", metric.WithUnit("s"),
+		metric.WithDescription("How long a partition has waited for the log or the tables to take what it asks; 0 where it does not."))
+	if err != nil {
+		return nil, err
+	}
 	r, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for i, s := range status() {
-			value := int64(0)
+			by := metric.WithAttributes(attribute.Int("partition", i))
+			value, since := int64(0), 0.0
 			if s.Phase == projection.PhaseStopped {
 				value = 1
+			} else if !s.Since.IsZero() {
+				since = time.Since(s.Since).Seconds()
 			}
-			o.ObserveInt64(stopped, value, metric.WithAttributes(attribute.Int("partition", i)))
+			o.ObserveInt64(stopped, value, by)
+			o.ObserveFloat64(waiting, since, by)
 		}
 		return nil
-	}, stopped)
+	}, stopped, waiting)
 	if err != nil {
 		return nil, err
 	}

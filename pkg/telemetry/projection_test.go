@@ -136,6 +136,33 @@ func TestProjection(t *testing.T) {
 	}
 }
 
+// For how long a partition has waited is measured while it does, and not once it has stopped.
+func TestWaitingPartitions(t *testing.T) {
+	m := newMeters(t)
+	since := time.Now().Add(-time.Hour)
+	stop, err := telemetry.Projector(m.Providers, func() []projection.PartitionStatus {
+		return []projection.PartitionStatus{
+			{Phase: projection.PhaseFollowing}, {Phase: projection.PhaseWaiting, Since: since}, {Phase: projection.PhaseStopped, Since: since},
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := m.figures(t)
+	if n, known := got["annals.projection.waiting{partition=0}"]; !known || n != 0 {
+		t.Errorf("one that follows: %v", got)
+	}
+	if n := got["annals.projection.waiting{partition=1}"]; n < 3600 || n > 4000 {
+		t.Errorf("one that has waited for an hour: %v", got)
+	}
+	if n := got["annals.projection.waiting{partition=2}"]; n != 0 {
+		t.Errorf("one that has stopped: %v", got)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func name(p events.Partition) string { return string(rune('0' + p)) }
 
 // A batch that another projector was before is counted as such.

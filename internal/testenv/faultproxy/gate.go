@@ -3,6 +3,7 @@ package faultproxy
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/Shopify/toxiproxy/v2/stream"
 	"github.com/Shopify/toxiproxy/v2/toxics"
@@ -26,6 +27,7 @@ type gate struct {
 	cut     chan struct{} // closed and replaced to close what is open now
 	hit     chan struct{} // closed when the mode has met data, or a connection
 	open    int           // connections
+	delay   time.Duration // of each chunk
 }
 
 func newGate() *gate {
@@ -151,8 +153,35 @@ func (g *gate) flow(stub *toxics.ToxicStub, cut <-chan struct{}) (ended bool) {
 	}
 }
 
+// slow delays each chunk from now on.
+func (g *gate) slow(delay time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.delay = delay
+}
+
+func (g *gate) wait(cut <-chan struct{}) bool {
+	g.mu.Lock()
+	delay := g.delay
+	g.mu.Unlock()
+	if delay == 0 {
+		return true
+	}
+	t := time.NewTimer(delay)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-cut:
+		return false
+	}
+}
+
 // deliver hands a chunk on, once it may pass.
 func (g *gate) deliver(stub *toxics.ToxicStub, chunk *stream.StreamChunk, cut <-chan struct{}) bool {
+	if !g.wait(cut) {
+		return false
+	}
 	for {
 		m, changed := g.now()
 		if m == pass {

@@ -99,6 +99,10 @@ func (p *Proxy) Lose(d Direction) <-chan struct{} { return p.gates[d].set(lose) 
 // Hold has all data in this direction wait for [Proxy.Pass]. The channel is closed once something waits.
 func (p *Proxy) Hold(d Direction) <-chan struct{} { return p.gates[d].set(hold) }
 
+// Slow has each piece of data in this direction, of at most 32 KiB, wait for so long, one after the other; zero:
+// none.
+func (p *Proxy) Slow(d Direction, delay time.Duration) { p.gates[d].slow(delay) }
+
 // Pass ends what Lose, Hold and Sever began: what waits goes on, and connections of which something was lost
 // are cut.
 func (p *Proxy) Pass() {

@@ -3,6 +3,8 @@ package historytest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -16,7 +18,8 @@ type Run struct {
 	Type, TaskQueue              string // NULs replaced by U+FFFD
 	Status                       string
 	Start, Close                 *time.Time // to the microsecond; Close nil while it is open
-	Events, Signals, Unknown     int64
+	Events                       int64      // of its history: where it is a reset, those that it begins with included
+	Signals, Unknown             int64
 	Bytes                        int64
 	Activities, Timers, Children int64 // rows: whatever was opened
 	PendingActivities            int64
@@ -27,6 +30,10 @@ type Run struct {
 	First, Last                  int64 // sequences
 	Newest                       bool  // of its workflow
 	Runs                         int64 // of its workflow
+	// Stored, Types and Names are of the events that were written in the run: how many, by type (in lower case), and
+	// those with a name of their own, not that of an event that they refer to, by it (NULs replaced).
+	Stored       int64
+	Types, Names map[string]int64
 }
 
 // Facts counts the runs of workflows, in the order of the workflows and of
@@ -47,13 +54,20 @@ func Facts(ctx context.Context, log events.Reader, workflows []events.Workflow) 
 				return nil, err
 			}
 			for _, s := range segments {
-				if s.First == 1 {
-					runs = append(runs, newCounting(w, s.Run, c.Position))
+				if len(runs) == 0 || runs[len(runs)-1].RunID != string(s.Run) {
+					run := newCounting(w, s.Run, c.Position)
+					if s.First != 1 {
+						if err := run.begin(c, runs); err != nil {
+							return nil, err
+						}
+					}
+					runs = append(runs, run)
 				}
 				run := runs[len(runs)-1]
 				run.Last = int64(c.Position.Sequence)
 				for _, e := range s.Events {
 					run.count(e)
+					run.note(e)
 				}
 			}
 		}
@@ -73,11 +87,60 @@ type counting struct {
 	activities, children, nexus map[int64]bool
 	timers                      map[int64]string
 	updates                     map[string]bool
+	history                     []*events.Event
+}
+
+// begin counts what a reset begins with.
+func (r *counting) begin(c *events.Commit, before []*counting) error {
+	for i := len(before) - 1; i >= 0 && c.Base != nil; i-- {
+		if b := before[i]; b.RunID == string(c.Base.Run) {
+			for _, e := range b.history[:c.Base.Event] {
+				r.count(e)
+			}
+			return nil
+		}
+	}
+	return fmt.Errorf("run %s of the commit at %s begins in the middle, and its base is not there", r.RunID, c.Position)
+}
+
+// note counts an event where it was written.
+func (r *counting) note(e *events.Event) {
+	r.Stored++
+	r.Types[typeOf(e)]++
+	if name := nameOf(e); name != "" {
+		r.Names[clean(name)]++
+	}
+}
+
+// typeOf is Temporal's short name of an event's type in lower case, made of the long one.
+func typeOf(e *events.Event) string {
+	long, known := enumspb.EventType_name[int32(e.EventType)]
+	if !known {
+		return fmt.Sprint(int32(e.EventType))
+	}
+	return strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(long, "EVENT_TYPE_"), "_", ""))
+}
+
+// nameOf is the name of an event that no other one's is taken for.
+func nameOf(e *events.Event) string {
+	switch e.EventType {
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+		return e.GetWorkflowExecutionStartedEventAttributes().GetWorkflowType().GetName()
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+		return e.GetWorkflowExecutionSignaledEventAttributes().GetSignalName()
+	case enumspb.EVENT_TYPE_MARKER_RECORDED:
+		return e.GetMarkerRecordedEventAttributes().GetMarkerName()
+	case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+		return e.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName()
+	case enumspb.EVENT_TYPE_TIMER_STARTED:
+		return e.GetTimerStartedEventAttributes().GetTimerId()
+	}
+	return ""
 }
 
 func newCounting(w events.Workflow, run events.RunID, at events.Position) *counting {
 	return &counting{
-		Run:        Run{Namespace: w.Namespace, WorkflowID: w.ID, RunID: string(run), First: int64(at.Sequence)},
+		Run:        Run{Namespace: w.Namespace, WorkflowID: w.ID, RunID: string(run), First: int64(at.Sequence), Types: map[string]int64{}, Names: map[string]int64{}},
 		activities: map[int64]bool{}, children: map[int64]bool{}, nexus: map[int64]bool{}, timers: map[int64]string{}, updates: map[string]bool{},
 	}
 }
@@ -91,6 +154,7 @@ func (r *counting) close(status string, e *events.Event) { r.Status, r.Close = s
 
 // count takes an event as the comments of the tables say, and nothing more.
 func (r *counting) count(e *events.Event) {
+	r.history = append(r.history, e)
 	r.Events++
 	r.Bytes += events.StoredSize(e)
 	if _, known := enumspb.EventType_name[int32(e.EventType)]; !known || e.EventType == 0 {

@@ -20,6 +20,7 @@ import (
 type flow struct {
 	name   events.Workflow
 	tame   bool
+	resets bool
 	cursor events.Cursor
 	runs   int
 	clock  time.Duration // since epoch
@@ -29,6 +30,8 @@ type flow struct {
 	paused bool
 	next   int64 // event id
 	task   int64 // last completed workflow task
+
+	lengths map[events.RunID]int64 // of runs that have begun: their last event
 
 	activities, timers, children, nexus, signals, cancels, updates []pending
 
@@ -47,6 +50,12 @@ type pending struct {
 // commit is the next append.
 func (f *flow) commit(r *rand.Rand, moves, number int) events.Request {
 	f.Rand, f.events, f.starts = r, nil, 0
+	if f.lengths == nil {
+		f.lengths = map[events.RunID]int64{}
+	}
+	if f.resets && len(f.lengths) > 0 && f.IntN(10) == 0 {
+		return f.reset(number)
+	}
 	request := events.Request{
 		Workflow: f.name, CommitID: events.CommitID(fmt.Sprintf("commit-%d", number)),
 	}
@@ -84,6 +93,30 @@ func (f *flow) commit(r *rand.Rand, moves, number int) events.Request {
 	}
 	request.Events = f.events
 	return request
+}
+
+// reset is an append that begins the next run with the first events of an earlier one, or of the open one.
+func (f *flow) reset(number int) events.Request {
+	base := events.RunID(fmt.Sprintf("run-%d", 1+f.IntN(f.runs)))
+	last := f.lengths[base]
+	if base != f.run || !f.open {
+		last-- // not with the event that closed it
+	}
+	if last < 1 {
+		base, last = f.run, 1
+	}
+	f.runs++
+	f.run = events.RunID(fmt.Sprintf("run-%d", f.runs))
+	o := events.ResetOptions{RunID: f.run, Reason: f.text("again")}
+	for range f.IntN(3) {
+		o.Reapply = append(o.Reapply, events.Signaled(f.text("payment-received"), f.IntN(100)))
+	}
+	r := events.Reset(f.cursor, events.Base{Run: base, Event: events.EventID(1 + f.Int64N(last))}, o)
+	r.CommitID = events.CommitID(fmt.Sprintf("commit-%d", number))
+	// What the base has left open stays so: nothing of it is ended.
+	f.open, f.paused, f.task = true, false, 0
+	f.activities, f.timers, f.children, f.nexus, f.signals, f.cancels, f.updates = nil, nil, nil, nil, nil, nil, nil
+	return r
 }
 
 // add writes an event of the open run and returns its id.

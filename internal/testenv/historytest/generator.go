@@ -18,6 +18,11 @@ type Options struct {
 	Tame bool
 	// Moves is the most that happens in one commit; 4. A move is 1 to 3 events.
 	Moves int
+	// Resets has some runs begin as resets of an earlier one.
+	Resets bool
+	// Put, if set, stores a message on a subject past the library: now and then one is put behind a workflow's
+	// last commit, and declared void. The log must be an events.Voider then.
+	Put func(subject string)
 }
 
 // Generator writes commits to a log and knows where each workflow stands. It is
@@ -45,7 +50,7 @@ func New(o Options) *Generator {
 	}
 	g := &Generator{options: o}
 	for i := range o.Workflows {
-		g.flows = append(g.flows, &flow{name: workflowName(i, o.Tame), tame: o.Tame})
+		g.flows = append(g.flows, &flow{name: workflowName(i, o.Tame), tame: o.Tame, resets: o.Resets})
 	}
 	return g
 }
@@ -98,13 +103,40 @@ func (g *Generator) Workflows() []events.Workflow {
 func (g *Generator) Append(ctx context.Context, log events.Appender, s Step) (events.Result, error) {
 	f := g.flows[s.Workflow%len(g.flows)]
 	g.commits++
-	r := f.commit(rand.New(rand.NewPCG(s.Seed, 0)), g.options.Moves, g.commits)
+	random := rand.New(rand.NewPCG(s.Seed, 0))
+	if g.options.Put != nil && random.IntN(15) == 0 {
+		return g.void(ctx, log, f)
+	}
+	r := f.commit(random, g.options.Moves, g.commits)
 	res, err := log.Append(ctx, r)
 	if err != nil {
 		return events.Result{}, fmt.Errorf("append to %s after %s: %w", f.name, f.cursor, err)
 	}
 	f.cursor = res.Cursor
+	if f.open {
+		f.next = int64(res.LastEventID) + 1
+	}
+	f.lengths[f.run] = int64(res.LastEventID)
 	return res, nil
+}
+
+// void puts one or two messages that are none behind a workflow's last commit, and has them declared void.
+func (g *Generator) void(ctx context.Context, log events.Appender, f *flow) (events.Result, error) {
+	for range 1 + g.commits%2 {
+		g.options.Put(f.name.Subject())
+	}
+	v, ok := log.(events.Voider)
+	if !ok {
+		return events.Result{}, fmt.Errorf("a %T has no voids", log)
+	}
+	res, err := v.Void(ctx, events.VoidRequest{Workflow: f.name, CommitID: events.CommitID(fmt.Sprintf("commit-%d", g.commits)), Reason: "put there"})
+	if err != nil {
+		return events.Result{}, fmt.Errorf("void what was put behind %s: %w", f.name, err)
+	}
+	if f.run != "" {
+		f.cursor = res.Cursor
+	}
+	return events.Result{Position: res.Position, CommitID: res.CommitID, Cursor: res.Cursor}, nil
 }
 
 // AppendAll writes steps one after the other.

@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -63,10 +64,14 @@ func storeOn(t failer, pool *pgxpool.Pool, c pgstore.Config) *pgstore.Store {
 }
 
 // empty deletes all rows, once nothing of what was stopped is under way: the
-// server may still be about to run what a canceled call had sent.
-func empty(t failer, pool *pgxpool.Pool) {
+// server may still be about to run what a canceled call had sent, or what was sent
+// by a connection that was cut.
+func empty(t failer, pools ...*pgxpool.Pool) {
 	t.Helper()
-	pool.Reset()
+	for _, pool := range pools {
+		pool.Reset()
+	}
+	pool := pools[len(pools)-1]
 	for {
 		var sessions int
 		if err := pool.QueryRow(context.Background(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()").Scan(&sessions); err != nil {
@@ -170,14 +175,14 @@ func projectAll(t failer, log events.Log, store *pgstore.Store, size int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ms := messages(t, log, p)[c.Sequence:]
+		ms := commitsOf(t, log, after(messages(t, log, p), c.Sequence))
 		f := store.Folder(c)
 		for len(ms) > 0 {
 			n := len(ms)
 			if size > 0 {
 				n = min(n, size)
 			}
-			b, err := f.Fold(ctx, decoded(t, ms[:n]))
+			b, err := f.Fold(ctx, ms[:n])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -187,6 +192,30 @@ func projectAll(t failer, log events.Log, store *pgstore.Store, size int) {
 			ms = ms[n:]
 		}
 	}
+}
+
+// commitsOf are messages as the projector's reader gives them: those that a void covers passed over, what lies
+// elsewhere in the log read.
+func commitsOf(t failer, log events.Log, ms []events.Message) []projection.Commit {
+	t.Helper()
+	out := make([]projection.Commit, 0, len(ms))
+	for _, m := range ms {
+		c, err := projection.Decode(m)
+		if bad := (*projection.CannotApplyError)(nil); errors.As(err, &bad) {
+			if _, err := log.Covering(context.Background(), bad.Workflow, bad.Position); err != nil {
+				t.Fatalf("%s is no commit, and no void covers it: %v", m.Position, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := projection.Complete(context.Background(), log, &c); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 func decoded(t failer, ms []events.Message) []projection.Commit {
@@ -228,71 +257,18 @@ func mustAgree(t failer, log events.Log, store *pgstore.Store, pool *pgxpool.Poo
 	}
 	n := int64(0)
 	for _, w := range want {
-		n += w.Events
+		n += w.Stored
 	}
 	if r.Events != n || r.Rows["events"] != n || r.Rows["executions"] != int64(len(want)) {
 		t.Errorf("Verify compared %d events, %d rows of events and %d of executions; the log has %d events of %d runs", r.Events, r.Rows["events"], r.Rows["executions"], n, len(want))
 	}
-	if diff := cmp.Diff(byRun(want), byRun(facts(t, pool))); diff != "" {
+	got, err := historytest.Stored(context.Background(), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(historytest.ByRun(want), historytest.ByRun(got)); diff != "" {
 		t.Fatalf("counted in the log (-) and in the tables (+):\n%s", diff)
 	}
-}
-
-func byRun(list []historytest.Run) map[[3]string]historytest.Run {
-	out := map[[3]string]historytest.Run{}
-	for _, r := range list {
-		out[[3]string{r.Namespace, r.WorkflowID, r.RunID}] = r
-	}
-	return out
-}
-
-// facts asks the tables what historytest.Facts counts in the log. Numbers of
-// events come from the rows of events, pending ones from the rows of what is
-// pending: the columns of executions that say the same must agree.
-func facts(t failer, pool *pgxpool.Pool) []historytest.Run {
-	t.Helper()
-	rows, err := pool.Query(context.Background(), `
-		WITH ev AS (
-			SELECT slot, namespace, workflow_id, run_id, count(*) AS n, min(event_id) AS lowest, max(event_id) AS highest,
-			       count(*) FILTER (WHERE type = 'WorkflowExecutionSignaled') AS signals,
-			       min(sequence) AS first, max(sequence) AS last, count(DISTINCT partition) AS partitions
-			FROM annals.events GROUP BY 1, 2, 3, 4)
-		SELECT e.namespace, e.workflow_id, e.run_id, e.workflow_type AS type, e.task_queue, e.status,
-		       e.start_time AS start, e.close_time AS close, ev.n AS events, ev.signals, e.unknown_events AS unknown, e.history_size_bytes AS bytes,
-		       a.all AS activities, ti.all AS timers, c.all AS children,
-		       a.pending AS pending_activities, ti.pending AS pending_timers, c.pending AS pending_children,
-		       e.pending_nexus_operations::bigint AS pending_nexus, e.pending_updates::bigint AS pending_updates,
-		       ev.first, ev.last, w.run_id = e.run_id AS newest, w.runs
-		FROM annals.executions AS e
-		JOIN ev USING (slot, namespace, workflow_id, run_id)
-		JOIN annals.workflows AS w USING (slot, namespace, workflow_id)
-		CROSS JOIN LATERAL (SELECT count(*) AS all, count(*) FILTER (WHERE status IN ('Scheduled', 'Started')) AS pending FROM annals.activities AS x
-			WHERE (x.slot, x.namespace, x.workflow_id, x.run_id) = (e.slot, e.namespace, e.workflow_id, e.run_id)) AS a
-		CROSS JOIN LATERAL (SELECT count(*) AS all, count(*) FILTER (WHERE status = 'Started') AS pending FROM annals.timers AS x
-			WHERE (x.slot, x.namespace, x.workflow_id, x.run_id) = (e.slot, e.namespace, e.workflow_id, e.run_id)) AS ti
-		CROSS JOIN LATERAL (SELECT count(*) AS all, count(*) FILTER (WHERE status IN ('Initiated', 'Started')) AS pending FROM annals.children AS x
-			WHERE (x.slot, x.namespace, x.workflow_id, x.run_id) = (e.slot, e.namespace, e.workflow_id, e.run_id)) AS c
-		WHERE (e.history_length, e.history_length, 1, e.signals, e.first_sequence, e.last_sequence, 1)
-		    = (ev.n, ev.highest, ev.lowest, ev.signals, ev.first, ev.last, ev.partitions)
-		  AND (e.pending_activities, e.pending_timers, e.pending_children) = (a.pending, ti.pending, c.pending)
-		  AND w.last_sequence >= e.last_sequence AND w.first_sequence <= e.first_sequence`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[historytest.Run])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range list {
-		r := &list[i]
-		if r.Start != nil {
-			*r.Start = r.Start.UTC()
-		}
-		if r.Close != nil {
-			*r.Close = r.Close.UTC()
-		}
-	}
-	return list
 }
 
 // quiet drops what is logged.

@@ -14,13 +14,16 @@ import (
 type folder struct {
 	store *Store
 	last  projection.Checkpoint // of the last batch that was folded
-	cache map[events.Workflow]*entry
-	round uint64 // counts batches
+	// written is a sequence up to which the tables are or have been: that of the
+	// batch before the last, which is written before the next is folded.
+	written uint64
+	cache   map[events.Workflow]*entry
+	round   uint64 // counts batches
 	// builders counts those made.
 	builders uint64
 	// load reads back what the cache does not have, as it was at last or before;
 	// Verify has nothing to read back from.
-	load func(ctx context.Context, last projection.Checkpoint, missing []events.Workflow) ([]*entry, error)
+	load func(ctx context.Context, last projection.Checkpoint, written uint64, missing []events.Workflow) ([]*entry, error)
 }
 
 // entry is where the fold of one workflow stands.
@@ -57,7 +60,7 @@ func (s *Store) Folder(c projection.Checkpoint) projection.Folder {
 }
 
 func newFolder(c projection.Checkpoint) *folder {
-	return &folder{last: c, cache: map[events.Workflow]*entry{}}
+	return &folder{last: c, written: c.Sequence, cache: map[events.Workflow]*entry{}}
 }
 
 // Fold is projection.Folder's.
@@ -67,6 +70,7 @@ func (f *folder) Fold(ctx context.Context, commits []projection.Commit) (project
 		return nil, err
 	}
 	from := f.last
+	f.written = from.Sequence
 	last := commits[len(commits)-1]
 	f.last.Sequence, f.last.Hash, f.last.Time = last.Position.Sequence, last.Hash, last.Time
 	f.evict()
@@ -115,7 +119,7 @@ func (f *folder) fetch(ctx context.Context, commits []projection.Commit) error {
 	if len(missing) == 0 || f.load == nil {
 		return nil
 	}
-	loaded, err := f.load(ctx, f.last, missing)
+	loaded, err := f.load(ctx, f.last, f.written, missing)
 	var damaged *damagedError
 	if errors.As(err, &damaged) {
 		return &projection.CannotApplyError{Position: first[damaged.workflow], Workflow: damaged.workflow, Cause: err}

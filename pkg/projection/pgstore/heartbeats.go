@@ -31,14 +31,16 @@ var (
 
 // HeartbeatCheckpoint is projection.HeartbeatTarget's.
 func (s *Store) HeartbeatCheckpoint(ctx context.Context, id events.Identity) (projection.HeartbeatCheckpoint, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := s.CheckVersion(ctx); err != nil {
-		return projection.HeartbeatCheckpoint{}, err
+		return projection.HeartbeatCheckpoint{}, s.failed(ctx, err)
 	}
 	if _, err := s.pool.Exec(ctx, heartbeatCheckpointInsertSQL, id.LogID, int64(id.Epoch)); err != nil {
-		return projection.HeartbeatCheckpoint{}, err
+		return projection.HeartbeatCheckpoint{}, s.failed(ctx, err)
 	}
 	sequence, err := heartbeatCheckpoint(ctx, s.pool, id)
-	return projection.HeartbeatCheckpoint{LogID: id.LogID, LogEpoch: id.Epoch, Sequence: sequence}, err
+	return projection.HeartbeatCheckpoint{LogID: id.LogID, LogEpoch: id.Epoch, Sequence: sequence}, s.failed(ctx, err)
 }
 
 // heartbeatCheckpoint is the sequence up to which a log's heartbeats are kept; 0
@@ -78,6 +80,8 @@ func (s *Store) WriteHeartbeats(ctx context.Context, from, to projection.Heartbe
 	if err != nil {
 		return refusedHeartbeats(batch, to, err)
 	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var q pgx.Batch
 		queueHeartbeatMove(&q, from, to)
@@ -92,7 +96,7 @@ func (s *Store) WriteHeartbeats(ctx context.Context, from, to projection.Heartbe
 	if err == nil {
 		err = s.crash(afterCommit)
 	}
-	if pgErr := (*pgconn.PgError)(nil); errors.As(err, &pgErr) && refusals[pgErr.Code[:min(2, len(pgErr.Code))]] {
+	if err = s.failed(ctx, err); postgres.Refuses(err) {
 		return refusedHeartbeats(batch, to, err)
 	}
 	return err

@@ -16,6 +16,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	failurepb "go.temporal.io/api/failure/v1"
 
+	"github.com/annals-io/annals/internal/testenv/pgfault"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/projection"
@@ -197,26 +198,36 @@ func TestHeartbeatsSurviveCrashesAndEachOther(t *testing.T) {
 	t.Parallel()
 	pool := newTables(t)
 	log := newLog(t, 1)
-	crashed := errors.New("crashed")
-	stores := make([]*pgstore.Store, 3)
-	for i := range stores {
-		stores[i] = storeOn(t, pool, pgstore.Config{})
-		stores[i].FailAt(func(int) error {
-			if rand.N(4) == 0 {
-				return crashed
+	var injectors []*pgfault.Injector
+	for range 3 {
+		behind, faults := withFaults(t, pool)
+		faults.Decide(func(s pgfault.Statement) pgfault.Fault {
+			if s.Step < 0 || rand.N(5) > 0 {
+				return pgfault.None
 			}
-			return nil
+			return []pgfault.Fault{pgfault.Before, pgfault.After}[rand.N(2)]
 		})
-		keepHeartbeats(t, log, stores[i])
-	}
-	for i := range 300 {
-		record(t, log, beat(i%5, fmt.Sprint("a", i%9), 1, i))
+		injectors = append(injectors, faults)
+		keepHeartbeats(t, log, storeOn(t, behind, pgstore.Config{}))
 	}
 	store := storeOn(t, pool, pgstore.Config{})
-	keptUpTo(t, log, store)
+	for i := range 300 {
+		record(t, log, beat(i%5, fmt.Sprint("a", i%9), 1, i))
+		if i%10 == 9 {
+			keptUpTo(t, log, store)
+		}
+	}
 	r := verify(t, log, store, pgstore.VerifyOptions{})
 	if len(r.Differences) != 0 || r.Rows["activity_heartbeats"] != 45 {
 		t.Errorf("verify says %+v", r)
+	}
+	before, after := 0, 0
+	for _, faults := range injectors {
+		before, after = before+faults.Count("", pgfault.Before), after+faults.Count("", pgfault.After)
+	}
+	t.Logf("%d connections were cut before a statement, %d after one", before, after)
+	if before == 0 || after == 0 {
+		t.Error("nothing is shown where nothing fails")
 	}
 }
 

@@ -15,11 +15,20 @@ import (
 // load reads back where the fold of workflows left off. What it does not find
 // it leaves out. It fails with projection.ErrFenced if the tables may be ahead
 // of last: another projector has folded further, and what it left behind is not
-// what a commit after last goes on from.
+// what a commit after last goes on from. And if they are behind written, up to
+// which they have been: a standby that lacked the last transactions was made the
+// primary, and what is not there is not missing.
 //
-// The checkpoint is read after the rows. It only ever rises, so rows that were
-// read before it cannot be ahead of it.
-func (s *Store) load(ctx context.Context, last projection.Checkpoint, missing []events.Workflow) ([]*entry, error) {
+// The checkpoint is read after the rows. On one server it only ever rises, so
+// rows that were read before it cannot be ahead of it.
+func (s *Store) load(ctx context.Context, last projection.Checkpoint, written uint64, missing []events.Workflow) ([]*entry, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	entries, err := s.readBack(ctx, last, written, missing)
+	return entries, s.failed(ctx, err)
+}
+
+func (s *Store) readBack(ctx context.Context, last projection.Checkpoint, written uint64, missing []events.Workflow) ([]*entry, error) {
 	slots := make([]int16, len(missing))
 	namespaces := make([]string, len(missing))
 	ids := make([]string, len(missing))
@@ -46,7 +55,7 @@ func (s *Store) load(ctx context.Context, last projection.Checkpoint, missing []
 	if err != nil {
 		return nil, err
 	}
-	if at.LogID != last.LogID || at.LogEpoch != last.LogEpoch || at.Epoch != last.Epoch || at.Sequence > last.Sequence {
+	if at.LogID != last.LogID || at.LogEpoch != last.LogEpoch || at.Epoch != last.Epoch || at.Sequence > last.Sequence || at.Sequence < written {
 		return nil, projection.ErrFenced
 	}
 	entries := make([]*entry, len(stored))

@@ -1,9 +1,26 @@
 package pgstore_test
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/annals-io/annals/internal/testenv"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+// long has the proofs of exactly once and of outages take their time. The properties take as many cases as
+// -rapid.checks says, and fewer than rapid's own default where it says nothing.
+var long = flag.Bool("proof.long", false, "try more crashes, more often, and stay away for longer")
+
+const briefChecks = "30"
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	said := *long
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "rapid.checks" })
+	if !said {
+		if err := flag.Set("rapid.checks", briefChecks); err != nil {
+			panic(err) // there is such a flag
+		}
+	}
+	testenv.Main(m)
+}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/internal/testenv/historytest"
+	"github.com/annals-io/annals/internal/testenv/pgfault"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
 	"github.com/annals-io/annals/pkg/projection"
@@ -171,8 +172,8 @@ func TestProjectorStoppedAndStartedAnywhere(t *testing.T) {
 	t.Logf("%d starts", starts)
 }
 
-// Two projectors on the same partitions, while commits come and transactions
-// fail, stored and not stored: each finds out that the other was there.
+// Two projectors on the same partitions for as long as commits come, and in each of them connections are cut at any
+// statement, of transactions and of what is read between them: each finds out that the other was there.
 func TestTwoProjectorsOnTheSamePartitions(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -185,22 +186,24 @@ func TestTwoProjectorsOnTheSamePartitions(t *testing.T) {
 			t.Parallel()
 			pool := newTables(t)
 			log := tt.log(t)
-			var fenced, crashes, batches atomic.Int64
+			var fenced, batches atomic.Int64
 			var projectors []*running
+			var injectors []*pgfault.Injector
 			for i := range 2 {
-				store := storeOn(t, pool, pgstore.Config{CacheRuns: 1 + 3*i})
-				var mu sync.Mutex // guards r
+				behind, faults := withFaults(t, pool)
+				injectors = append(injectors, faults)
 				r := rand.New(rand.NewPCG(uint64(i), 7))
-				store.FailAt(func(int) error {
-					mu.Lock()
-					defer mu.Unlock()
-					if r.IntN(20) == 0 {
-						crashes.Add(1)
-						return errCrash
+				faults.Decide(func(s pgfault.Statement) pgfault.Fault {
+					often := 120
+					if s.Text == "commit" {
+						often = 8
 					}
-					return nil
+					if r.IntN(often) > 0 {
+						return pgfault.None
+					}
+					return []pgfault.Fault{pgfault.Before, pgfault.After}[r.IntN(2)]
 				})
-				target := watched{store, func(_ projection.Checkpoint, err error) {
+				target := watched{storeOn(t, behind, pgstore.Config{CacheRuns: 1 + 3*i}), func(_ projection.Checkpoint, err error) {
 					batches.Add(1)
 					if errors.Is(err, projection.ErrFenced) {
 						fenced.Add(1)
@@ -208,15 +211,19 @@ func TestTwoProjectorsOnTheSamePartitions(t *testing.T) {
 				}}
 				projectors = append(projectors, start(t, log, target, projection.Config{BatchCommits: 3, MaxBackoff: 30 * time.Millisecond}))
 			}
-			var workflows []events.Workflow
-			g := historytest.New(historytest.Options{Workflows: 12})
-			if err := g.AppendAll(t.Context(), log, historytest.Seeded(3, 400)); err != nil {
-				t.Fatal(err)
-			}
-			workflows = g.Workflows()
 			store := storeOn(t, pool, pgstore.Config{})
-			waitFor(t, store, ends(t, log))
-			for _, r := range projectors {
+			g := historytest.New(historytest.Options{Workflows: 12, Resets: true})
+			rounds := uint64(1)
+			if *long {
+				rounds = 40
+			}
+			for round := range rounds {
+				if err := g.AppendAll(t.Context(), log, historytest.Seeded(3+round, 300)); err != nil {
+					t.Fatal(err)
+				}
+				waitFor(t, store, ends(t, log))
+			}
+			for i, r := range projectors {
 				for _, s := range r.Status() {
 					if s.Phase == projection.PhaseStopped {
 						t.Errorf("partition %d stopped: %v", s.Checkpoint.Partition, s.Err)
@@ -225,11 +232,19 @@ func TestTwoProjectorsOnTheSamePartitions(t *testing.T) {
 				if err := r.stop(); err != nil {
 					t.Errorf("Run: %v", err)
 				}
+				t.Logf("projector %d:\n%s", i, injectors[i])
 			}
-			mustAgree(t, log, store, pool, workflows)
-			t.Logf("%d batches, %d of them fenced, %d crashes", batches.Load(), fenced.Load(), crashes.Load())
-			if fenced.Load() == 0 || crashes.Load() == 0 {
-				t.Error("the two never met, or nothing failed: the test proves nothing")
+			for _, f := range []pgfault.Fault{pgfault.Before, pgfault.After} {
+				for _, text := range []string{"", "commit"} {
+					if injectors[0].Count(text, f)+injectors[1].Count(text, f) == 0 {
+						t.Errorf("no connection was cut %s %q", f, text)
+					}
+				}
+			}
+			mustAgree(t, log, store, pool, g.Workflows())
+			t.Logf("%d batches, %d of them fenced", batches.Load(), fenced.Load())
+			if fenced.Load() == 0 {
+				t.Error("the two never met: the test proves nothing")
 			}
 		})
 	}
@@ -247,6 +262,22 @@ func natsLog(t testing.TB, nc *nats.Conn, streams int) *natslog.Log {
 	if _, err := natslog.Create(ctx, js, natslog.CreateOptions{Streams: streams}); err != nil {
 		t.Fatal(err)
 	}
+	log, err := natslog.Open(ctx, js, natslog.Config{Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+// openLog is a log that is there, on a connection of its own.
+func openLog(t testing.TB, url string, o ...nats.Option) *natslog.Log {
+	t.Helper()
+	js, err := jetstream.New(testenv.Connect(t, url, o...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	log, err := natslog.Open(ctx, js, natslog.Config{Logger: quiet})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -49,6 +50,12 @@ type Config struct {
 	// folding without reading them back; 10,000. A workflow takes about 1 KiB,
 	// more if much of it is pending.
 	CacheRuns int
+	// AnswerTimeout bounds what the projector asks of the database: a batch's
+	// transaction, the reading of a checkpoint or of what a batch goes on from;
+	// 1 min. A server that vanishes without a word (its machine, its network) is
+	// given up then, and asked for anew. A batch that takes longer is tried again
+	// in smaller ones.
+	AnswerTimeout time.Duration
 	// MaxWaits is how many may wait for the tables at a time; 10,000. One more
 	// fails with projection.ErrTooManyWaits.
 	MaxWaits int
@@ -57,6 +64,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.CacheRuns == 0 {
 		c.CacheRuns = 10_000
+	}
+	if c.AnswerTimeout == 0 {
+		c.AnswerTimeout = time.Minute
 	}
 	return c
 }
@@ -85,6 +95,9 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	}
 	if c.CacheRuns < 0 {
 		return nil, fmt.Errorf("pgstore: CacheRuns is %d", c.CacheRuns)
+	}
+	if c.AnswerTimeout < 0 {
+		return nil, fmt.Errorf("pgstore: AnswerTimeout is %s", c.AnswerTimeout)
 	}
 	p, err := postgres.Open(pool, definition())
 	if err != nil {
@@ -115,7 +128,10 @@ func (s *Store) CheckVersion(ctx context.Context) error { return s.projection.Ch
 
 // Checkpoint is projection.Target's.
 func (s *Store) Checkpoint(ctx context.Context, id events.Identity, p events.Partition) (projection.Checkpoint, error) {
-	return s.projection.Checkpoint(ctx, id, p)
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	c, err := s.projection.Checkpoint(ctx, id, p)
+	return c, s.failed(ctx, err)
 }
 
 // Checkpoints are those of all partitions that have one, in order.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // batch is rows and the checkpoint that covers them.
@@ -57,6 +58,8 @@ func (b *batch) Checkpoint() projection.Checkpoint { return b.to }
 
 // Write is projection.Batch's.
 func (b *batch) Write(ctx context.Context) error {
+	ctx, cancel := b.store.bounded(ctx)
+	defer cancel()
 	err := pgx.BeginFunc(ctx, b.store.pool, func(tx pgx.Tx) error {
 		if err := b.send(ctx, tx); err != nil {
 			return err
@@ -74,7 +77,7 @@ func (b *batch) Write(ctx context.Context) error {
 	if err == nil {
 		err = b.store.crash(afterCommit)
 	}
-	return b.judge(err)
+	return b.judge(b.store.failed(ctx, err))
 }
 
 // manyRows is from where COPY, which takes round trips of its own, is worth it.
@@ -120,16 +123,11 @@ var errUnexpected = errors.New("the tables are not as they were left")
 // judge says whether the batch may succeed later: what Postgres says about the
 // data it will say again.
 func (b *batch) judge(err error) error {
-	var pgErr *pgconn.PgError
-	if errors.Is(err, errUnexpected) || errors.As(err, &pgErr) && refusals[pgErr.Code[:min(2, len(pgErr.Code))]] {
+	if errors.Is(err, errUnexpected) || postgres.Refuses(err) {
 		return &projection.CannotApplyError{Position: b.to.Position(), Workflow: b.only, Cause: err}
 	}
 	return err
 }
-
-// refusals are the classes of errors that depend on the data alone: values that
-// a type does not have, constraints, and limits such as that of an index row.
-var refusals = map[string]bool{"22": true, "23": true, "54": true}
 
 // columnsOf turns rows into one array a column, as unnest takes them.
 func columnsOf(t *table, rows []row) []any {

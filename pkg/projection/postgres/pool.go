@@ -42,6 +42,7 @@ func OpenPool(ctx context.Context, url string, c PoolConfig) (*pgxpool.Pool, err
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	c.apply(config)
+	BoundConnecting(config)
 	if config.MinConns > config.MaxConns {
 		return nil, &events.InvalidError{Field: "pool.minConns", Reason: fmt.Sprintf("is %d, and the pool has at most %d connections", config.MinConns, config.MaxConns)}
 	}
@@ -50,6 +51,17 @@ func OpenPool(ctx context.Context, url string, c PoolConfig) (*pgxpool.Pool, err
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	return pool, nil
+}
+
+// connectTimeout is for each host of a URL that does not say connect_timeout.
+const connectTimeout = 10 * time.Second
+
+// BoundConnecting has a pool give up a host that does not answer after 10 seconds
+// and go on to the next one of its URL, unless the URL says after how many.
+func BoundConnecting(c *pgxpool.Config) {
+	if c.ConnConfig.ConnectTimeout == 0 {
+		c.ConnConfig.ConnectTimeout = connectTimeout
+	}
 }
 
 func (c PoolConfig) validate() error {
