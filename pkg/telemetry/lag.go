@@ -50,12 +50,28 @@ func Lag(p Providers, source events.Source, checkpoints func(context.Context) ([
 	return r.Unregister, nil
 }
 
-// Projector has it measured whether a projector's partitions have stopped. It
-// ends with stop. It fails if the meter takes no such instrument.
+// Projector has it measured whether a projector's partitions have stopped, and what
+// of them is quarantined. It ends with stop. It fails if the meter takes no such
+// instruments.
 func Projector(p Providers, status func() []projection.PartitionStatus) (stop func() error, err error) {
 	m := p.meter()
 	stopped, err := m.Int64ObservableGauge("annals.projection.stopped",
-		metric.WithDescription("1 where a partition has stopped: its next commit cannot be applied."))
+		metric.WithDescription("1 where a partition has stopped: the log is another one, or too much of it is quarantined."))
+	if err != nil {
+		return nil, err
+	}
+	quarantined, err := m.Int64ObservableGauge("annals.projection.quarantined", metric.WithUnit("{workflow}"),
+		metric.WithDescription("Workflows, and subjects that are none's, that wait since a commit could not be applied."))
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := m.Int64ObservableGauge("annals.projection.waiting", metric.WithUnit("{commit}"),
+		metric.WithDescription("Commits of those that are not in the tables."))
+	if err != nil {
+		return nil, err
+	}
+	quarantines, err := m.Int64ObservableCounter("annals.projection.quarantines", metric.WithUnit("{workflow}"),
+		metric.WithDescription("How often this projector has quarantined one, by the kind of the cause."))
 	if err != nil {
 		return nil, err
 	}
@@ -65,10 +81,16 @@ func Projector(p Providers, status func() []projection.PartitionStatus) (stop fu
 			if s.Phase == projection.PhaseStopped {
 				value = 1
 			}
-			o.ObserveInt64(stopped, value, metric.WithAttributes(attribute.Int("partition", i)))
+			by := attribute.Int("partition", i)
+			o.ObserveInt64(stopped, value, metric.WithAttributes(by))
+			o.ObserveInt64(quarantined, int64(s.Quarantined), metric.WithAttributes(by))
+			o.ObserveInt64(waiting, s.Waiting, metric.WithAttributes(by))
+			for kind, n := range s.Quarantines {
+				o.ObserveInt64(quarantines, int64(n), metric.WithAttributes(by, attribute.String("kind", string(kind))))
+			}
 		}
 		return nil
-	}, stopped)
+	}, stopped, quarantined, waiting, quarantines)
 	if err != nil {
 		return nil, err
 	}

@@ -92,7 +92,7 @@ func (s *Store) WriteHeartbeats(ctx context.Context, from, to projection.Heartbe
 	if err == nil {
 		err = s.crash(afterCommit)
 	}
-	if pgErr := (*pgconn.PgError)(nil); errors.As(err, &pgErr) && refusals[pgErr.Code[:min(2, len(pgErr.Code))]] {
+	if postgres.Refuses(err) {
 		return refusedHeartbeats(batch, to, err)
 	}
 	return err

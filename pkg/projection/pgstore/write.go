@@ -10,6 +10,7 @@ import (
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // batch is rows and the checkpoint that covers them.
@@ -18,7 +19,8 @@ type batch struct {
 	writes   []statement // of few rows, and of rows that are there
 	copies   []copied    // of many new rows
 	from, to projection.Checkpoint
-	only     events.Workflow // of a batch of one commit
+	waiting  []projection.Waiting // of quarantined subjects
+	only     events.Workflow      // of a batch of one commit
 }
 
 // statement writes rows of a table.
@@ -103,6 +105,7 @@ func (s *Store) crash(at crashPoint) error {
 func (b *batch) send(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
 	b.store.projection.QueueMove(&q, b.from, b.to)
+	b.store.projection.QueueWaiting(&q, b.from, b.waiting)
 	for _, w := range b.writes {
 		q.Queue(w.sql, w.args...).Exec(func(tag pgconn.CommandTag) error {
 			if tag.RowsAffected() != int64(w.rows) {
@@ -120,16 +123,14 @@ var errUnexpected = errors.New("the tables are not as they were left")
 // judge says whether the batch may succeed later: what Postgres says about the
 // data it will say again.
 func (b *batch) judge(err error) error {
-	var pgErr *pgconn.PgError
-	if errors.Is(err, errUnexpected) || errors.As(err, &pgErr) && refusals[pgErr.Code[:min(2, len(pgErr.Code))]] {
-		return &projection.CannotApplyError{Position: b.to.Position(), Workflow: b.only, Cause: err}
+	switch {
+	case errors.Is(err, errUnexpected):
+		return &projection.CannotApplyError{Position: b.to.Position(), Workflow: b.only, Kind: projection.KindDamaged, Cause: err}
+	case postgres.Refuses(err):
+		return &projection.CannotApplyError{Position: b.to.Position(), Workflow: b.only, Kind: projection.KindRefused, Cause: err}
 	}
 	return err
 }
-
-// refusals are the classes of errors that depend on the data alone: values that
-// a type does not have, constraints, and limits such as that of an index row.
-var refusals = map[string]bool{"22": true, "23": true, "54": true}
 
 // columnsOf turns rows into one array a column, as unnest takes them.
 func columnsOf(t *table, rows []row) []any {
