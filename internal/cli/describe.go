@@ -58,6 +58,10 @@ func (a *app) printDescription(d pgstore.Description) error {
 	t.row("run", e.RunID)
 	t.row("type", e.WorkflowType)
 	t.row("status", e.Status)
+	if q := d.Quarantine; q != nil {
+		t.row("QUARANTINED", fmt.Sprintf("the tables lack %s from %s on, since %s", plural(q.Waiting, "commit"), q.Position, cell(q.Since)))
+		t.row("  because", q.Kind+": "+q.Reason)
+	}
 	t.row("task queue", e.TaskQueue)
 	t.row("started", orZero(e.StartTime))
 	if e.CloseTime != nil {

@@ -47,6 +47,7 @@ func (x *examination) postgres(ctx context.Context, log events.Log) {
 		return
 	}
 	x.note("tables", "of this program's version", "")
+	x.quarantine(ctx, store)
 	if log != nil {
 		x.lag(ctx, log, store.Checkpoints)
 		x.heartbeatLag(ctx, log, store)
@@ -127,20 +128,25 @@ func (x *examination) registry(ctx context.Context, log events.Log, pool *pgxpoo
 	x.note(what, value, problem)
 }
 
-// obstacle says why a projector stops before a message; empty: it does not, as far
-// as the message alone and the voids behind it tell.
-func obstacle(ctx context.Context, log events.Log, m events.Message) string {
-	if _, err := events.Decode(m); err == nil {
-		return ""
+// quarantine names what the tables lack since it could not be applied.
+func (x *examination) quarantine(ctx context.Context, store *pgstore.Store) {
+	page, err := store.Quarantined(ctx, postgres.QuarantineQuery{Limit: 3})
+	switch {
+	case err != nil:
+		x.note("quarantine", "", err.Error())
+		return
+	case page.Total == 0:
+		x.note("quarantine", "empty", "")
+		return
 	}
-	w, err := events.ParseSubject(m.Subject)
-	if err != nil {
-		return fmt.Sprintf("the projector stops before %s, whose subject is no workflow's: %s", m.Position, m.Subject)
+	var list []string
+	for _, q := range page.Entries {
+		list = append(list, q.String())
 	}
-	if _, err := log.Covering(ctx, w, m.Position); !errors.Is(err, events.ErrNotFound) && !errors.Is(err, events.ErrCorrupt) {
-		return "" // it is void, or cannot be asked for now
+	if more := page.Total - int64(len(page.Entries)); more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("the projector stops before %s, which is no commit of %s: annals log void, then start the projector again", m.Position, w)
+	x.note("quarantine", plural(page.Total, "subject"), strings.Join(list, "; ")+": annals projection quarantine, then annals projection heal")
 }
 
 // lag holds the checkpoints against the log: they fit, and are not far behind.
@@ -179,14 +185,6 @@ func (x *examination) lag(ctx context.Context, log events.Log, checkpoints func(
 			bad = append(bad, fmt.Sprintf("the log has nothing at %s, which comes next", next))
 		case l.Err != nil:
 			bad = append(bad, l.Err.Error())
-		case l.Commits > 0:
-			m, err := log.Message(ctx, next)
-			if err != nil {
-				continue
-			}
-			if what := obstacle(ctx, log, m); what != "" {
-				bad = append(bad, what)
-			}
 		}
 	}
 	value := "has everything"

@@ -73,7 +73,11 @@ func (a *app) printPage(o *output, page pgstore.ExecutionPage) error {
 			}
 			continue
 		}
-		t.row(e.WorkflowID, e.RunID, e.WorkflowType, e.Status, orZero(e.StartTime), orZero(e.CloseTime), e.HistoryLength)
+		status := e.Status
+		if e.Quarantined {
+			status += " (quarantined)" // as it was before the first commit that waits
+		}
+		t.row(e.WorkflowID, e.RunID, e.WorkflowType, status, orZero(e.StartTime), orZero(e.CloseTime), e.HistoryLength)
 	}
 	if o.is(formatTable) {
 		if err := t.flush(); err != nil {

@@ -19,9 +19,9 @@ func logVoidCommand(a *app) *cobra.Command {
 		Use:   "void WORKFLOW",
 		Short: "Declare messages void that were written past the library",
 		Long: `A message on a workflow's subject that is no commit makes the workflow corrupt: it takes no appends and gives
-no history, and the projector stops before it. This command appends a commit that declares void what lies behind
+no history, and the projector quarantines it. This command appends a commit that declares void what lies behind
 the workflow's last valid commit; everything then goes on from that one. Nothing is deleted. It asks nothing, and
-prints what it has declared void. A projector that has stopped there goes on when it is started again.
+prints what it has declared void. Where the tables have the workflow quarantined, annals projection heal ends that.
 
 It refuses, with exit code 1, where nothing is wrong, and where something was appended behind such a message: a
 void takes nothing back. An unknown outcome (exit code 3) prints a commit id: the same command with --commit-id
@@ -115,6 +115,6 @@ func (a *app) printVoid(o *output, r events.VoidResult) error {
 	if more := v.Messages - uint64(len(v.Voided)); more > 0 {
 		fmt.Fprintf(a.out, "and %s more\n", plural(int64(more), "message"))
 	}
-	fmt.Fprintln(a.out, "\nA projector that has stopped before them goes on when it is started again.")
+	fmt.Fprintln(a.out, "\nWhere the tables have the workflow quarantined: annals projection heal.")
 	return nil
 }

@@ -67,8 +67,9 @@ func runCommand(a *app) *cobra.Command {
 Any number may run at once: they share the partitions, and take over from one that dies within ten seconds.
 "projector status" says who has which.
 
-A partition whose next commit cannot be applied stops and says so; the others go on. The program ends, with
-exit code 3, when all have stopped in it.`,
+A workflow with a commit that cannot be applied is quarantined, and that is said; all others go on (annals projection
+quarantine, annals projection heal). A partition stops where the log is another one, or more than 10,000 of its
+workflows would be quarantined. The program ends, with exit code 3, when all have stopped in it.`,
 		Args: cobra.NoArgs,
 	}
 	a.monitorFlag(c.Flags())

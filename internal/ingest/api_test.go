@@ -186,7 +186,7 @@ func TestJSON(t *testing.T) {
 	delete(described, "execution")
 	same(t, "describe", described, map[string]any{
 		"workflow":          map[string]any{"newestRunId": "r1", "runs": "1"},
-		"pendingActivities": []any{}, "pendingChildren": []any{},
+		"pendingActivities": []any{}, "pendingChildren": []any{}, "quarantine": nil,
 		"pendingTimers": []any{map[string]any{
 			"startedEventId": "2", "timerId": "t", "startedTime": "2026-01-02T03:04:06Z", "fireTime": "2026-01-02T03:05:06Z",
 		}},

@@ -35,7 +35,7 @@ func execution(e pgstore.Execution) (*annalsv1.Execution, error) {
 		PendingActivities:    e.PendingActivities, PendingTimers: e.PendingTimers, PendingChildren: e.PendingChildren,
 		PendingNexusOperations: e.PendingNexusOperations, PendingUpdates: e.PendingUpdates, Signals: e.Signals,
 		ChangeVersions: e.ChangeVersions, BuildIds: e.BuildIDs,
-		UnknownEvents: e.UnknownEvents, MissingReferences: e.MissingReferences, Position: e.Position,
+		UnknownEvents: e.UnknownEvents, MissingReferences: e.MissingReferences, Position: e.Position, Quarantined: e.Quarantined,
 	}
 	var err error
 	if x.RetryPolicy, err = message[commonpb.RetryPolicy](e.RetryPolicy); err != nil {
@@ -64,6 +64,11 @@ func description(d pgstore.Description) (*annalsv1.DescribeExecutionResponse, er
 	answer := &annalsv1.DescribeExecutionResponse{
 		Execution: x,
 		Workflow:  &annalsv1.WorkflowRuns{NewestRunId: d.Workflow.NewestRunID, Runs: d.Workflow.Runs},
+	}
+	if q := d.Quarantine; q != nil {
+		answer.Quarantine = &annalsv1.Quarantine{
+			Kind: q.Kind, Reason: q.Reason, Position: q.Position, LastGoodPosition: q.LastGoodPosition, Waiting: q.Waiting, Since: timestamp(&q.Since),
+		}
 	}
 	for _, a := range d.PendingActivities {
 		beat, err := heartbeat(a.LastHeartbeat)

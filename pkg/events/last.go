@@ -22,3 +22,17 @@ func LastMessage(ctx context.Context, s Source, p Partition) (Message, Bounds, e
 	}
 	return Message{}, b, nil
 }
+
+// LastOf is the sequence of a workflow's last message, whatever it is; 0 if it
+// has none.
+func LastOf(ctx context.Context, r Reader, w Workflow) (uint64, error) {
+	tail, err := r.Tail(ctx, w)
+	var corrupt *CorruptError
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return 0, nil
+	case errors.As(err, &corrupt):
+		return corrupt.Position.Sequence, nil
+	}
+	return tail.Position().Sequence, err
+}

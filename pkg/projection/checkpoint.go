@@ -20,7 +20,8 @@ type Checkpoint struct {
 	Epoch int64
 	// Sequence is that of the last commit that is in the tables, inclusive; 0: none.
 	Sequence uint64
-	// Hash and Time are those of that commit; zero if there is none.
+	// Hash and Time are those of that commit; zero if there is none. Of a message
+	// that was passed over Hash is the Fingerprint.
 	Hash events.Hash
 	Time time.Time
 }
@@ -63,6 +64,9 @@ func Check(ctx context.Context, source events.Source, c Checkpoint) error {
 		return err
 	}
 	commit, err := events.Decode(m)
+	if err == nil && commit.Hash == c.Hash || Fingerprint(m) == c.Hash {
+		return nil
+	}
 	if err != nil {
 		bad := &WrongCheckpointError{Checkpoint: c, Reason: fmt.Sprintf("the log has no commit there: %v", err)}
 		var corrupt *events.CorruptError
@@ -71,10 +75,7 @@ func Check(ctx context.Context, source events.Source, c Checkpoint) error {
 		}
 		return bad
 	}
-	if commit.Hash != c.Hash {
-		return wrong("the log has another commit there: chain hash %s, the tables have %s", commit.Hash, c.Hash)
-	}
-	return nil
+	return wrong("the log has another commit there: chain hash %s, the tables have %s", commit.Hash, c.Hash)
 }
 
 // of refuses a log that the checkpoint is none of, as *WrongCheckpointError.

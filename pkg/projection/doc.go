@@ -13,16 +13,26 @@
 //	         ┌────────── fenced, connection lost, … ──────────┐
 //	         ▼                                                │
 //	read the checkpoint ▶ check it against the log ▶ follow, fold, write
-//	         ▲                      │                         │
-//	         └─ wait (backoff) ◀────┴── cannot be reached     ├── cannot be applied,
-//	                                │                         │   not the same log
-//	                                └────────▶ stopped ◀──────┘
+//	     ▲   ▲                      │                         │
+//	     │   └─ wait (backoff) ◀────┴── cannot be reached     ├── not the same log,
+//	     │                          │                         │   too much quarantined
+//	     │                          └────────▶ stopped ◀──────┤
+//	     └──────────── quarantine, for one subject ◀──────────┴── cannot be applied
 //
 // Going on always begins at the stored checkpoint with nothing cached: an
 // outcome of a transaction that was never learnt needs no other care.
 //
 // A partition that stops says so in its status and its log line and leaves the
-// others running. It never skips a commit.
+// others running.
+//
+// # Quarantine
+//
+// A commit that cannot be applied never blocks other workflows and is never
+// skipped silently. Its subject is quarantined, in the transaction that moves the
+// checkpoint past it; later messages of the subject are only counted. The log is
+// their queue: healing folds the workflow from the log again, once the cause is
+// gone, and raises the checkpoint's epoch, so that no projector goes on from what
+// was before.
 //
 // # Several processes
 //

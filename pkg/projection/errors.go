@@ -13,8 +13,8 @@ var (
 	// or somebody who mends rows, moved it. Nothing was written. The projector
 	// begins again from the checkpoint.
 	ErrFenced = errors.New("the checkpoint was moved by another")
-	// ErrCannotApply: a commit cannot become rows, now or later. The partition
-	// stops; mend the cause and start it again.
+	// ErrCannotApply: a commit cannot become rows, now or later. The projector
+	// quarantines its workflow; mend the cause and heal it.
 	ErrCannotApply = errors.New("a commit cannot be applied")
 	// ErrWrongCheckpoint: the checkpoint does not belong to the log as it is.
 	// The partition stops; the tables must be rebuilt, or the right log opened.
@@ -34,6 +34,16 @@ var (
 	// ErrLeaseHeld: another has the lease that was asked for (*LeaseHeldError).
 	// Try again when it is done.
 	ErrLeaseHeld = errors.New("another holds the lease")
+	// ErrQuarantined: the tables do not have all of a workflow's commits, since
+	// one of them could not be applied. Mend the cause and heal the workflow.
+	ErrQuarantined = errors.New("quarantined")
+	// ErrTooManyQuarantined: so many workflows of a partition are quarantined
+	// that the cause is hardly theirs. The partition stops; look for the cause,
+	// mend it, start the projector again and heal them.
+	ErrTooManyQuarantined = errors.New("too many workflows are quarantined")
+	// ErrNotHealed: a workflow could not be healed, as its cause is not gone.
+	// Nothing was changed.
+	ErrNotHealed = errors.New("not healed")
 )
 
 // errHandedOver: another shall have the partition; what was being written is.
@@ -101,6 +111,7 @@ func (e *TooManyWaitsError) Is(target error) bool { return target == ErrTooManyW
 type CannotApplyError struct {
 	Position events.Position
 	Workflow events.Workflow // zero if the message does not even say
+	Kind     Kind            // empty: the tables refuse it
 	Cause    error
 }
 
@@ -126,3 +137,43 @@ func (e *WrongCheckpointError) Error() string {
 	return fmt.Sprintf("checkpoint %s does not fit the log: %s", e.Checkpoint.Position(), e.Reason)
 }
 func (e *WrongCheckpointError) Is(target error) bool { return target == ErrWrongCheckpoint }
+
+// QuarantinedError says of what the tables lack commits, and why.
+type QuarantinedError struct{ Quarantined }
+
+func (e *QuarantinedError) Error() string        { return e.Quarantined.String() }
+func (e *QuarantinedError) Is(target error) bool { return target == ErrQuarantined }
+
+// TooManyQuarantinedError is the commit at which a partition stopped.
+type TooManyQuarantinedError struct {
+	Partition   events.Partition
+	Quarantined int // subjects of the partition
+	Cause       error
+}
+
+func (e *TooManyQuarantinedError) Error() string {
+	return fmt.Sprintf("%d subjects of partition %d are quarantined, and there is another one: the cause is hardly theirs, look for it before more are set aside: %v", e.Quarantined, e.Partition, e.Cause)
+}
+func (e *TooManyQuarantinedError) Is(target error) bool { return target == ErrTooManyQuarantined }
+func (e *TooManyQuarantinedError) Unwrap() error        { return e.Cause }
+
+// NotHealedError says why a workflow is as it was.
+type NotHealedError struct {
+	Workflow events.Workflow
+	Cause    error
+	Advice   string // what a person may do about it
+}
+
+func (e *NotHealedError) Error() string {
+	return fmt.Sprintf("%s is not healed: %s", e.Workflow, e.Reason())
+}
+
+// Reason is the cause with the advice.
+func (e *NotHealedError) Reason() string {
+	if e.Advice == "" {
+		return e.Cause.Error()
+	}
+	return fmt.Sprintf("%v: %s", e.Cause, e.Advice)
+}
+func (e *NotHealedError) Is(target error) bool { return target == ErrNotHealed }
+func (e *NotHealedError) Unwrap() error        { return e.Cause }

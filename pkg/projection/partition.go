@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -20,10 +21,12 @@ type partition struct {
 	number events.Partition
 	logger *slog.Logger
 
-	// careful is the sequence up to which commits are written one by one: a
-	// batch up to there could not be applied, and all before the commit that is
-	// to blame shall be.
+	// careful is the sequence up to which batches have at most stride messages:
+	// one up to there could not be applied. cut is that of a message that is
+	// tried alone: it is to blame.
 	careful uint64
+	stride  int
+	cut     uint64
 	// voided are the messages that are passed over, by their subject: a void
 	// behind them covers them.
 	voided map[string][]stretch
@@ -62,16 +65,26 @@ func (p *partition) run(ctx context.Context) error {
 			if void {
 				continue
 			}
-			if unsure != nil {
+			var b *blamed
+			switch {
+			case unsure != nil:
 				err = unsure
+			case errors.As(err, &b) && p.narrow(ctx, b):
+				continue
+			case b != nil:
+				if err = p.setAside(ctx, b); err == nil {
+					delays.Reset()
+					continue
+				}
+			}
+			if ctx.Err() != nil {
+				return nil
 			}
 		}
 		switch {
-		case errors.Is(err, ErrCannotApply) && p.becomeCareful(err):
-			continue
 		case errors.Is(err, ErrFenced):
 			p.logger.LogAttrs(ctx, slog.LevelInfo, "the checkpoint was moved by another; beginning again from it")
-		case errors.Is(err, ErrCannotApply), errors.Is(err, ErrWrongCheckpoint), errors.Is(err, ErrVersion), errors.Is(err, events.ErrWrongLog):
+		case errors.Is(err, ErrTooManyQuarantined), errors.Is(err, ErrWrongCheckpoint), errors.Is(err, ErrVersion), errors.Is(err, events.ErrWrongLog):
 			p.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseStopped, err })
 			p.logger.LogAttrs(ctx, slog.LevelError, "the partition has stopped: nothing after its checkpoint is projected", append(place(err), slog.Any("error", err))...)
 			return fmt.Errorf("partition %d stopped: %w", p.number, err)
@@ -83,18 +96,6 @@ func (p *partition) run(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// becomeCareful reports whether writing one by one would get further than the
-// batch that failed did.
-func (p *partition) becomeCareful(err error) bool {
-	var bad *CannotApplyError
-	if !errors.As(err, &bad) || bad.Position.Sequence <= p.careful || bad.Position.Sequence == p.status().Checkpoint.Sequence+1 {
-		return false
-	}
-	p.careful = bad.Position.Sequence
-	p.logger.LogAttrs(context.Background(), slog.LevelWarn, "a batch cannot be applied; going on commit by commit to the one that is to blame", append(place(err), slog.Any("error", err))...)
-	return true
 }
 
 // place is where a commit that cannot be applied lies, for the log.
@@ -128,10 +129,21 @@ func (p *partition) project(ctx context.Context) error {
 	if !p.trouble.writing {
 		p.trouble.over(ctx, p.logger)
 	}
-	p.update(func(s *PartitionStatus) { s.Phase, s.Err, s.Since = PhaseFollowing, nil, p.trouble.since })
+	list, err := p.target.Aside(ctx, c)
+	if err != nil {
+		return fmt.Errorf("read what is quarantined: %w", err)
+	}
+	waits := aside{}
+	for _, q := range list {
+		waits[q.Subject] = q
+	}
+	p.update(func(s *PartitionStatus) {
+		s.Phase, s.Err, s.Since = PhaseFollowing, nil, p.trouble.since
+		s.Quarantined, s.Waiting = len(waits), waits.waiting()
+	})
 
 	w := &pipeline{
-		partition: p, folder: p.target.Folder(c), after: c.Sequence,
+		partition: p, folder: p.target.Folder(c), after: c.Sequence, aside: waits,
 		decoded: make(chan sized, 1024), folded: make(chan folded), idle: make(chan struct{}, 1),
 		buffer: semaphore.NewWeighted(int64(p.config.BufferBytes)),
 	}
@@ -147,27 +159,70 @@ type pipeline struct {
 	*partition
 	folder  Folder
 	after   uint64
+	aside   aside
 	decoded chan sized
 	folded  chan folded
 	idle    chan struct{}       // holds one while nothing is being written
 	buffer  *semaphore.Weighted // bytes read and not yet written
 }
 
-// sized is a commit with what it takes of the buffer, or the error that ends
-// the reading: errors travel behind the commits before them, so that those are
-// written.
+// sized is a commit with what it takes of the buffer, or a message that is passed
+// over, or the error that ends the reading: errors travel behind the commits
+// before them, so that those are written.
 type sized struct {
 	Commit
-	bytes int64
-	err   error
+	passed *Mark  // a message that is passed over
+	waits  string // the subject for which it is counted
+	bytes  int64
+	err    error
 }
 
+// mark is the message's.
+func (s *sized) mark() Mark {
+	if s.passed != nil {
+		return *s.passed
+	}
+	return Mark{Sequence: s.Position.Sequence, Hash: s.Hash, Time: s.Time}
+}
+
+// folded is a batch, and what it is made of.
 type folded struct {
-	batch   Batch
-	commits int
-	events  int
-	bytes   int64
-	err     error
+	batch    Batch
+	messages int // commits, and those that were passed over
+	commits  int
+	events   int
+	bytes    int64
+	passed   Passed
+	waiting  int64
+	subject  string // of the last commit
+	err      error
+}
+
+// add counts a message.
+func (f *folded) add(s *sized) {
+	f.messages++
+	f.bytes += s.bytes
+	f.passed.Last = s.mark()
+	switch {
+	case s.passed == nil:
+		f.commits++
+		f.events += s.Count()
+		f.subject = s.Workflow.Subject()
+	case s.waits != "":
+		f.waiting++
+		f.wait(s.waits, s.passed.Sequence)
+	}
+}
+
+// wait counts a message for its subject.
+func (f *folded) wait(subject string, sequence uint64) {
+	i := slices.IndexFunc(f.passed.Waiting, func(w Waiting) bool { return w.Subject == subject })
+	if i < 0 {
+		i = len(f.passed.Waiting)
+		f.passed.Waiting = append(f.passed.Waiting, Waiting{Subject: subject})
+	}
+	f.passed.Waiting[i].Messages++
+	f.passed.Waiting[i].Last = sequence
 }
 
 // send puts v on c unless the context ends first.
@@ -186,35 +241,66 @@ func (w *pipeline) read(ctx context.Context) error {
 		if err != nil {
 			return send(ctx, w.decoded, sized{err: fmt.Errorf("follow the log: %w", err)})
 		}
-		if m.Position.Sequence != last+1 {
-			return send(ctx, w.decoded, sized{err: &CannotApplyError{
-				Position: m.Position, Cause: fmt.Errorf("the log goes on with sequence %d after %d: what was between is gone", m.Position.Sequence, last),
-			}})
+		if first := last + 1; m.Position.Sequence != first && !w.aside.knowsGap(first, m.Position.Sequence-1) {
+			return send(ctx, w.decoded, sized{err: gapBefore(m, first)})
 		}
 		last = m.Position.Sequence
-		if w.passes(m) {
-			continue
-		}
-		c, err := Decode(m)
+		s, err := w.take(ctx, m)
 		if err != nil {
+			var cannot *CannotApplyError
+			if errors.As(err, &cannot) {
+				err = &blamed{CannotApplyError: cannot, alone: true, subject: m.Subject, mark: Mark{last, Fingerprint(m), m.Time}}
+			}
 			return send(ctx, w.decoded, sized{err: err})
 		}
-		n := int64(len(m.Body)) + 1024
-		if c.Base != nil {
-			if err := Complete(ctx, w.source, &c); err != nil {
-				return send(ctx, w.decoded, sized{err: err})
-			}
-			n += c.Run.Size
-		}
-		n = min(n, int64(w.config.BufferBytes))
-		if err := w.buffer.Acquire(ctx, n); err != nil {
+		s.bytes = min(s.bytes+1024, int64(w.config.BufferBytes))
+		if err := w.buffer.Acquire(ctx, s.bytes); err != nil {
 			return err
 		}
-		if err := send(ctx, w.decoded, sized{Commit: c, bytes: n}); err != nil {
+		if err := send(ctx, w.decoded, s); err != nil {
 			return err
 		}
 	}
 	return send(ctx, w.decoded, sized{err: errors.New("following the log ended")})
+}
+
+// take makes a commit of a message, unless it is to be passed over.
+func (w *pipeline) take(ctx context.Context, m events.Message) (sized, error) {
+	void := w.passes(m)
+	if len(w.aside) > 0 && !void {
+		subject := entrySubject(m.Subject)
+		if _, waits := w.aside[subject]; waits {
+			return sized{passed: &Mark{m.Position.Sequence, Fingerprint(m), m.Time}, waits: subject}, nil
+		}
+	}
+	if void {
+		return sized{passed: &Mark{m.Position.Sequence, Fingerprint(m), m.Time}}, nil
+	}
+	c, err := Decode(m)
+	if err != nil {
+		return sized{}, err
+	}
+	s := sized{Commit: c, bytes: int64(len(m.Body))}
+	if c.Base != nil {
+		if err := Complete(ctx, w.source, &s.Commit); err != nil {
+			return sized{}, err
+		}
+		s.bytes += c.Run.Size
+	}
+	return s, nil
+}
+
+// gapBefore is the error of messages that are gone from the stream: it goes on
+// with m instead of first.
+func gapBefore(m events.Message, first uint64) error {
+	g := gap{first, m.Position.Sequence - 1}
+	return &blamed{
+		CannotApplyError: &CannotApplyError{
+			Position: events.Position{Partition: m.Position.Partition, Sequence: first}, Kind: KindGap,
+			Cause: fmt.Errorf("the log goes on with sequence %d after %d: what was between is gone", m.Position.Sequence, first-1),
+		},
+		alone: true, subject: gapSubject(g.first, g.last), gap: g,
+	}
 }
 
 // fold takes what has been read, at least one commit, and folds it together.
@@ -225,11 +311,17 @@ func (w *pipeline) fold(ctx context.Context) error {
 			if err := meet(ctx, w.config.Attributes, commits); err != nil {
 				return send(ctx, w.folded, folded{err: fmt.Errorf("register search attributes: %w", err)})
 			}
-			batch, err := w.folder.Fold(ctx, commits)
-			if err != nil {
-				return send(ctx, w.folded, folded{err: fmt.Errorf("fold: %w", err)})
+		}
+		if f.messages > 0 {
+			var err error
+			if f.commits == f.messages {
+				f.batch, err = w.folder.Fold(ctx, commits)
+			} else {
+				f.batch, err = w.folder.FoldPast(ctx, commits, f.passed)
 			}
-			f.batch = batch
+			if err != nil {
+				return send(ctx, w.folded, folded{err: fmt.Errorf("fold: %w", f.blame(err, true))})
+			}
 		}
 		if err := send(ctx, w.folded, f); err != nil || f.err != nil {
 			return err
@@ -237,19 +329,19 @@ func (w *pipeline) fold(ctx context.Context) error {
 	}
 }
 
-// collect waits for a commit and takes those that are there behind it, up to
+// collect waits for a message and takes those that are there behind it, up to
 // the size of a batch; while a batch is being written it waits for more. What it
-// returns has commits, or an error, or both.
+// returns has messages, or an error, or both.
 func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 	take := func(s sized) bool {
 		if f.err = s.err; f.err != nil {
 			return false
 		}
-		commits = append(commits, s.Commit)
-		f.commits++
-		f.events += s.Count()
-		f.bytes += s.bytes
-		return s.Position.Sequence > w.careful && int64(f.commits) < w.most.Load() && f.bytes < int64(w.config.BatchBytes)
+		f.add(&s)
+		if s.passed == nil {
+			commits = append(commits, s.Commit)
+		}
+		return int64(f.messages) < w.most.Load() && f.bytes < int64(w.config.BatchBytes) && !w.full(f.passed.Last.Sequence, f.messages)
 	}
 	select {
 	case s := <-w.decoded:
@@ -257,8 +349,7 @@ func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 			return commits, f
 		}
 	case <-ctx.Done():
-		f.err = context.Cause(ctx)
-		return nil, f
+		return nil, folded{err: context.Cause(ctx)}
 	}
 	for {
 		select {
@@ -277,8 +368,7 @@ func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 		case <-w.idle:
 			return commits, f
 		case <-ctx.Done():
-			f.err = context.Cause(ctx)
-			return nil, f
+			return nil, folded{err: context.Cause(ctx)}
 		}
 	}
 }
@@ -304,9 +394,9 @@ func (w *pipeline) write(ctx context.Context) error {
 				if err := f.batch.Write(ctx); err != nil {
 					if !errors.Is(err, ErrFenced) && !errors.Is(err, ErrCannotApply) {
 						w.trouble.writing = true
-						w.most.Store(max(1, int64(f.commits)/2))
+						w.most.Store(max(1, int64(f.messages)/2))
 					}
-					return fmt.Errorf("write: %w", err)
+					return fmt.Errorf("write: %w", f.blame(err, false))
 				}
 				w.trouble.over(ctx, w.logger)
 				most := w.most.Load()
@@ -318,6 +408,7 @@ func (w *pipeline) write(ctx context.Context) error {
 					s.Batches++
 					s.Commits += uint64(f.commits)
 					s.Events += uint64(f.events)
+					s.Waiting += f.waiting
 				})
 			}
 			if f.err != nil {

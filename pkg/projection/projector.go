@@ -31,6 +31,10 @@ type Config struct {
 	// Membership shares the work with other processes: of a projector's partitions
 	// it works on those whose leases it has. Nil: it works on all.
 	Membership *Membership
+	// MaxQuarantined is how many subjects of a partition may be quarantined;
+	// 10,000. A partition stops before it sets aside another one: the cause is
+	// then hardly the workflows'.
+	MaxQuarantined int
 	// Logger gets what happens to partitions; slog.Default().
 	Logger *slog.Logger
 }
@@ -47,6 +51,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxBackoff == 0 {
 		c.MaxBackoff = 5 * time.Second
+	}
+	if c.MaxQuarantined == 0 {
+		c.MaxQuarantined = 10_000
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -67,7 +74,7 @@ type Projector struct {
 // New is a projector of all the log's partitions. It fails on a config that
 // cannot work.
 func New(source events.Source, target Target, c Config) (*Projector, error) {
-	if c.BatchCommits < 0 || c.BatchBytes < 0 || c.BufferBytes < 0 || c.MaxBackoff < 0 {
+	if c.BatchCommits < 0 || c.BatchBytes < 0 || c.BufferBytes < 0 || c.MaxBackoff < 0 || c.MaxQuarantined < 0 {
 		return nil, errors.New("projection: a setting is negative")
 	}
 	p := &Projector{source: source, target: target, config: c.withDefaults()}
@@ -116,7 +123,7 @@ const (
 	PhaseFollowing  Phase = "following"   // applies what the log has and waits for more
 	PhaseWaiting    Phase = "waiting"     // something cannot be reached; tries again
 	PhaseStandingBy Phase = "standing by" // another has the partition, or keeps the heartbeats
-	PhaseStopped    Phase = "stopped"     // a commit cannot be applied, or the log is another one
+	PhaseStopped    Phase = "stopped"     // the log is another one, or too much cannot be applied
 )
 
 // PartitionStatus is where one partition stands.
@@ -126,7 +133,14 @@ type PartitionStatus struct {
 	Commits    uint64     // written by this projector
 	Events     uint64     // written by this projector
 	Batches    uint64     // written by this projector
-	Err        error      // why it waits or stopped
+	// Quarantined is how many subjects of the partition are quarantined, Waiting
+	// how many of their messages are not in the tables, as this projector last
+	// wrote or read.
+	Quarantined int
+	Waiting     int64
+	// Quarantines counts those that this projector made.
+	Quarantines map[Kind]uint64
+	Err         error // why it waits or stopped
 	// Since is when the trouble began that it waits for to pass; zero if there is
 	// none. While it follows, the next batch is still to show that it has passed.
 	Since time.Time

@@ -53,7 +53,7 @@ func (p *Projector) runShared(ctx context.Context, m *Membership) error {
 			return
 		}
 		// It is another's now, who finds out himself whether it can go on.
-		part.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseStandingBy, nil })
+		part.update(func(s *PartitionStatus) { s.Phase, s.Err, s.Quarantined, s.Waiting = PhaseStandingBy, nil, 0, 0 })
 		if err != nil {
 			stopped(n, nil)
 		}

@@ -16,6 +16,15 @@ type Target interface {
 	Checkpoint(ctx context.Context, id events.Identity, p events.Partition) (Checkpoint, error)
 	// Folder begins to fold a partition after a checkpoint, with nothing cached.
 	Folder(c Checkpoint) Folder
+	// Aside are the subjects of a partition that are quarantined, as of a
+	// checkpoint. It fails with ErrFenced if the checkpoint's epoch is another.
+	Aside(ctx context.Context, c Checkpoint) ([]Quarantined, error)
+	// SetAside quarantines a subject, or counts on if it is, raises the epoch of
+	// the checkpoint and moves it from one place to the next (which may be the
+	// same: then to is zero), in one transaction. It fails with ErrFenced, and
+	// writes nothing, if the checkpoint is not at from. Any other error may mean
+	// that it was written.
+	SetAside(ctx context.Context, from Checkpoint, to Mark, q Quarantined) error
 }
 
 // Folder folds one partition's commits. Fold and Batch.Write are each called by
@@ -26,6 +35,10 @@ type Folder interface {
 	// Fold turns commits into rows, on top of all that it folded before. It
 	// fails with ErrCannotApply if a commit can never become rows.
 	Fold(ctx context.Context, commits []Commit) (Batch, error)
+	// FoldPast is Fold for a batch in which messages were passed over. It moves
+	// the checkpoint past them too, and counts those that wait, in the same
+	// transaction. There may be no commits.
+	FoldPast(ctx context.Context, commits []Commit, passed Passed) (Batch, error)
 }
 
 // Batch is rows that are ready to be written.
@@ -52,16 +65,27 @@ type Commit struct {
 func Decode(m events.Message) (Commit, error) {
 	c, err := events.Decode(m)
 	if err != nil {
-		cannot := &CannotApplyError{Position: m.Position, Cause: err}
+		cannot := &CannotApplyError{Position: m.Position, Kind: KindUndecodable, Cause: err}
+		if len(m.Header[formatHeader]) == 0 {
+			cannot.Kind = KindForeign
+		}
 		var corrupt *events.CorruptError
 		if errors.As(err, &corrupt) {
 			cannot.Workflow = corrupt.Workflow
 		}
+		if cannot.Workflow == (events.Workflow{}) {
+			cannot.Kind = KindForeign
+		}
 		return Commit{}, cannot
 	}
+	return DecodeCommit(c)
+}
+
+// DecodeCommit decodes a commit's events, or fails with ErrCannotApply.
+func DecodeCommit(c *events.Commit) (Commit, error) {
 	segments, err := c.Segments()
 	if err != nil {
-		return Commit{}, &CannotApplyError{Position: m.Position, Workflow: c.Workflow, Cause: err}
+		return Commit{}, &CannotApplyError{Position: c.Position, Workflow: c.Workflow, Kind: KindUndecodable, Cause: err}
 	}
 	return Commit{Commit: c, Segments: segments}, nil
 }
@@ -75,7 +99,7 @@ func Complete(ctx context.Context, source events.Source, c *Commit) error {
 	}
 	for e, err := range source.BaseEvents(ctx, c.Commit) {
 		if errors.Is(err, events.ErrCorrupt) {
-			return &CannotApplyError{Position: c.Position, Workflow: c.Workflow, Cause: err}
+			return &CannotApplyError{Position: c.Position, Workflow: c.Workflow, Kind: KindBase, Cause: err}
 		}
 		if err != nil {
 			return fmt.Errorf("read the base of the commit at %s: %w", c.Position, err)

@@ -132,6 +132,11 @@ type Execution struct {
 	FirstRunID         events.RunID // of the chain of runs; its own for a run that continues none
 	ContinuedFromRunID events.RunID // empty: none
 	ContinuedToRunID   events.RunID // empty: none
+
+	// Quarantined says, in the answer to a query, that a commit of the workflow
+	// could not be applied: the rest is as it was before it. What was written
+	// since is in the history, and in no query until the workflow is mended.
+	Quarantined bool
 }
 
 // Loaded is a run with its history.

@@ -28,6 +28,9 @@
 //	annals.projection.lag.commits     {commit}  by partition
 //	annals.projection.lag             s         by partition; age of the oldest commit not projected
 //	annals.projection.stopped              by partition; 1 if it has stopped
+//	annals.projection.quarantined     {workflow}  by partition; that wait, and subjects that are no workflow's
+//	annals.projection.quarantined.commits  {commit}  by partition; of theirs, that are not in the tables
+//	annals.projection.quarantines     {workflow}  by partition and kind; made by this process
 //	annals.projection.waiting         s         by partition; since when it waits for the log or the tables, 0 if it does not
 //	annals.projection.heartbeats.lag      {heartbeat}  the most that may not be in the tables
 //	annals.projection.heartbeats.passed   {heartbeat}  no heartbeats, or refused by the tables

@@ -50,17 +50,32 @@ func Lag(p Providers, source events.Source, checkpoints func(context.Context) ([
 	return r.Unregister, nil
 }
 
-// Projector has it measured whether a projector's partitions have stopped, and how
-// long they have waited for something that they cannot do without. It ends with
-// stop. It fails if the meter takes no such instrument.
+// Projector has it measured whether a projector's partitions have stopped, how long
+// they have waited for something that they cannot do without, and what of them is
+// quarantined. It ends with stop. It fails if the meter takes no such instruments.
 func Projector(p Providers, status func() []projection.PartitionStatus) (stop func() error, err error) {
 	m := p.meter()
 	stopped, err := m.Int64ObservableGauge("annals.projection.stopped",
-		metric.WithDescription("1 where a partition has stopped: its next commit cannot be applied."))
+		metric.WithDescription("1 where a partition has stopped: the log is another one, or too much of it is quarantined."))
 	if err != nil {
 		return nil, err
 	}
-	waiting, err := m.Float64ObservableGauge("annals.projection.waiting", metric.WithUnit("s"),
+	quarantined, err := m.Int64ObservableGauge("annals.projection.quarantined", metric.WithUnit("{workflow}"),
+		metric.WithDescription("Workflows, and subjects that are none's, that wait since a commit could not be applied."))
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := m.Int64ObservableGauge("annals.projection.quarantined.commits", metric.WithUnit("{commit}"),
+		metric.WithDescription("Commits of those that are not in the tables."))
+	if err != nil {
+		return nil, err
+	}
+	quarantines, err := m.Int64ObservableCounter("annals.projection.quarantines", metric.WithUnit("{workflow}"),
+		metric.WithDescription("How often this projector has quarantined one, by the kind of the cause."))
+	if err != nil {
+		return nil, err
+	}
+	since, err := m.Float64ObservableGauge("annals.projection.waiting", metric.WithUnit("s"),
 		metric.WithDescription("How long a partition has waited for the log or the tables to take what it asks; 0 where it does not."))
 	if err != nil {
 		return nil, err
@@ -68,17 +83,22 @@ func Projector(p Providers, status func() []projection.PartitionStatus) (stop fu
 	r, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		for i, s := range status() {
 			by := metric.WithAttributes(attribute.Int("partition", i))
-			value, since := int64(0), 0.0
+			value, waited := int64(0), 0.0
 			if s.Phase == projection.PhaseStopped {
 				value = 1
 			} else if !s.Since.IsZero() {
-				since = time.Since(s.Since).Seconds()
+				waited = time.Since(s.Since).Seconds()
 			}
 			o.ObserveInt64(stopped, value, by)
-			o.ObserveFloat64(waiting, since, by)
+			o.ObserveFloat64(since, waited, by)
+			o.ObserveInt64(quarantined, int64(s.Quarantined), by)
+			o.ObserveInt64(waiting, s.Waiting, by)
+			for kind, n := range s.Quarantines {
+				o.ObserveInt64(quarantines, int64(n), metric.WithAttributes(attribute.Int("partition", i), attribute.String("kind", string(kind))))
+			}
 		}
 		return nil
-	}, stopped, waiting)
+	}, stopped, since, quarantined, waiting, quarantines)
 	if err != nil {
 		return nil, err
 	}

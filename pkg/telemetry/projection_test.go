@@ -75,20 +75,24 @@ func TestProjection(t *testing.T) {
 		t.Errorf("it has not stopped: %v", after)
 	}
 
-	// A message that is no commit stops its partition.
+	// A message that is no commit is quarantined.
 	plain.Put(at, order.Subject(), nil, []byte("hello"))
-	deadline := time.Now().Add(10 * time.Second)
-	for m.figures(t)["annals.projection.stopped"+this] != 1 {
+	deadline := time.Now().Add(time.Minute)
+	for m.figures(t)["annals.projection.quarantined"+this] != 1 {
 		if time.Now().After(deadline) {
-			t.Fatal("it did not stop, or did not say so")
+			t.Fatal("it was not quarantined, or that was not said")
 		}
 	}
-	if after := m.figures(t); after["annals.projection.stopped"+that] != 0 || after["annals.projection.lag.commits"+this] != 1 {
-		t.Errorf("stopped: %v", after)
+	after = m.figures(t)
+	if after["annals.projection.quarantined"+that] != 0 || after["annals.projection.stopped"+this] != 0 || after["annals.projection.lag.commits"+this] != 0 {
+		t.Errorf("quarantined: %v", after)
+	}
+	if after["annals.projection.quarantined.commits"+this] != 1 || after["annals.projection.quarantines{kind=foreign,partition="+name(at)+"}"] != 1 {
+		t.Errorf("quarantined: %v", after)
 	}
 	cancel()
-	if err := <-done; err == nil {
-		t.Error("the partition stopped, and Run does not say so")
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 
 	end := m.figures(t)

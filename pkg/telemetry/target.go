@@ -56,8 +56,17 @@ type measuredFolder struct {
 
 // Fold is projection.Folder's.
 func (f *measuredFolder) Fold(ctx context.Context, commits []projection.Commit) (projection.Batch, error) {
+	return f.measure(commits, func() (projection.Batch, error) { return f.Folder.Fold(ctx, commits) })
+}
+
+// FoldPast is projection.Folder's.
+func (f *measuredFolder) FoldPast(ctx context.Context, commits []projection.Commit, passed projection.Passed) (projection.Batch, error) {
+	return f.measure(commits, func() (projection.Batch, error) { return f.Folder.FoldPast(ctx, commits, passed) })
+}
+
+func (f *measuredFolder) measure(commits []projection.Commit, fold func() (projection.Batch, error)) (projection.Batch, error) {
 	began := time.Now()
-	b, err := f.Folder.Fold(ctx, commits)
+	b, err := fold()
 	if err != nil {
 		return b, err
 	}

@@ -31,6 +31,9 @@ type Description struct {
 	PendingActivities []PendingActivity `json:"pendingActivities"`
 	PendingTimers     []PendingTimer    `json:"pendingTimers"`
 	PendingChildren   []PendingChild    `json:"pendingChildren"`
+	// Quarantine says that the tables lack commits of the workflow, and why: the
+	// rest is as it was before the first of them. Nil: it is not quarantined.
+	Quarantine *Quarantine `json:"quarantine"`
 }
 
 // WorkflowRuns is what the workflow's runs add up to.
@@ -126,7 +129,8 @@ type DescribeQuery struct {
 }
 
 // Describe describes a run. It fails with ErrNotFound if the tables have no such
-// workflow or run, events.ErrInvalid if no log can have the workflow,
+// workflow or run (which *NotFoundError.Quarantined explains, if it is
+// quarantined), events.ErrInvalid if no log can have the workflow,
 // projection.ErrVersion if there are no tables, and as Include says.
 func (s *Store) Describe(ctx context.Context, q DescribeQuery) (Description, error) {
 	w, run := q.Workflow, q.Run
@@ -146,7 +150,7 @@ func (s *Store) Describe(ctx context.Context, q DescribeQuery) (Description, err
 		}
 		d.Workflow, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[WorkflowRuns])
 		if errors.Is(err, pgx.ErrNoRows) {
-			return &NotFoundError{Workflow: w}
+			return s.explain(ctx, tx, &NotFoundError{Workflow: w})
 		}
 		if err != nil {
 			return err
@@ -155,7 +159,19 @@ func (s *Store) Describe(ctx context.Context, q DescribeQuery) (Description, err
 		if newest == "" {
 			newest = events.RunID(d.Workflow.NewestRunID)
 		}
-		return d.readRun(ctx, tx, w, newest)
+		err = d.readRun(ctx, tx, w, newest)
+		var missing *NotFoundError
+		if errors.As(err, &missing) {
+			return s.explain(ctx, tx, missing)
+		}
+		if err != nil || !d.Execution.Quarantined {
+			return err
+		}
+		q, err := s.quarantined(ctx, tx, w)
+		if q != nil {
+			d.Quarantine = QuarantineOf(*q)
+		}
+		return err
 	})
 	if err != nil {
 		return Description{}, err

@@ -234,7 +234,7 @@ func TestDescribeNothingPending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `"workflow":{"newestRunId":"r2","runs":2},"pendingActivities":[],"pendingTimers":[],"pendingChildren":[]}`; !strings.HasSuffix(string(b), want) {
+	if want := `"workflow":{"newestRunId":"r2","runs":2},"pendingActivities":[],"pendingTimers":[],"pendingChildren":[],"quarantine":null}`; !strings.HasSuffix(string(b), want) {
 		t.Errorf("%s\ndoes not end in %s", b, want)
 	}
 }

@@ -78,6 +78,9 @@ type Execution struct {
 
 	// Position is the run's last commit in the log, "partition:sequence".
 	Position string `db:"position" json:"position"`
+	// Quarantined says that the tables lack commits of the workflow: what is here
+	// is as it was before the first of them. Describe says why.
+	Quarantined bool `db:"quarantined" json:"quarantined"`
 }
 
 // inUTC sets times to UTC: pgx gives them in the zone of this machine.

@@ -65,21 +65,27 @@ func newFolder(c projection.Checkpoint) *folder {
 
 // Fold is projection.Folder's.
 func (f *folder) Fold(ctx context.Context, commits []projection.Commit) (projection.Batch, error) {
+	last := commits[len(commits)-1]
+	return f.FoldPast(ctx, commits, projection.Passed{Last: projection.Mark{Sequence: last.Position.Sequence, Hash: last.Hash, Time: last.Time}})
+}
+
+// FoldPast is projection.Folder's.
+func (f *folder) FoldPast(ctx context.Context, commits []projection.Commit, passed projection.Passed) (projection.Batch, error) {
 	rows, err := f.fold(ctx, commits)
 	if err != nil {
 		return nil, err
 	}
 	from := f.last
 	f.written = from.Sequence
-	last := commits[len(commits)-1]
-	f.last.Sequence, f.last.Hash, f.last.Time = last.Position.Sequence, last.Hash, last.Time
+	f.last = from.At(passed.Last)
 	f.evict()
 	b, err := newBatch(f.store, rows, from, f.last)
 	if err != nil {
 		return nil, err
 	}
+	b.waiting = passed.Waiting
 	if len(commits) == 1 {
-		b.only = last.Workflow
+		b.only = commits[0].Workflow
 	}
 	return b, nil
 }
@@ -93,7 +99,7 @@ func (f *folder) fold(ctx context.Context, commits []projection.Commit) (*rowSet
 	b := f.builder()
 	for _, c := range commits {
 		if err := f.apply(b, c); err != nil {
-			return nil, &projection.CannotApplyError{Position: c.Position, Workflow: c.Workflow, Cause: err}
+			return nil, cannotApply(c, err)
 		}
 	}
 	return b.rows()
@@ -122,7 +128,7 @@ func (f *folder) fetch(ctx context.Context, commits []projection.Commit) error {
 	loaded, err := f.load(ctx, f.last, f.written, missing)
 	var damaged *damagedError
 	if errors.As(err, &damaged) {
-		return &projection.CannotApplyError{Position: first[damaged.workflow], Workflow: damaged.workflow, Cause: err}
+		return &projection.CannotApplyError{Position: first[damaged.workflow], Workflow: damaged.workflow, Kind: projection.KindDamaged, Cause: err}
 	}
 	if err != nil {
 		return fmt.Errorf("read back %d workflows: %w", len(missing), err)
@@ -148,13 +154,16 @@ func (f *folder) apply(b *builder, c projection.Commit) error {
 		}
 		return nil // a workflow without a run has no rows
 	case e == nil && len(c.Back) != 0 && !firstRun(c):
-		return fmt.Errorf("it follows the commit at %d, which the tables do not have", c.Back[0])
+		return &missingError{at: c.Back[0]}
 	case e != nil && len(c.Back) == 0:
 		return fmt.Errorf("it is a first commit, and the tables have one at %d", e.firstSequence)
 	case e == nil:
 		e = &entry{workflow: c.Workflow, partition: c.Position.Partition, firstSequence: c.Position.Sequence}
 	}
 	if known && c.Hash != c.ChainHash(e.lastHash) {
+		if len(c.Back) > 0 && c.Back[0] > e.lastSequence {
+			return &missingError{at: c.Back[0]}
+		}
 		return &brokenChainError{last: e.lastSequence}
 	}
 	f.cache[c.Workflow] = e
@@ -188,6 +197,27 @@ func firstRun(c projection.Commit) bool {
 		first = c.Closed
 	}
 	return first.Opens() && first.PrevRunFirst == 0
+}
+
+// cannotApply says what is wrong with a commit.
+func cannotApply(c projection.Commit, err error) error {
+	kind := projection.KindUnfit
+	var broken *brokenChainError
+	var missing *missingError
+	switch {
+	case errors.As(err, &broken):
+		kind = projection.KindBrokenChain
+	case errors.As(err, &missing):
+		kind = projection.KindGap
+	}
+	return &projection.CannotApplyError{Position: c.Position, Workflow: c.Workflow, Kind: kind, Cause: err}
+}
+
+// missingError: a commit follows one that is not there.
+type missingError struct{ at uint64 }
+
+func (e *missingError) Error() string {
+	return fmt.Sprintf("it follows the commit at %d, which the tables do not have", e.at)
 }
 
 // brokenChainError: a commit does not follow from the one before it.

@@ -385,7 +385,8 @@ const pageJSON = `{
       ],
       "unknownEvents": 0,
       "missingReferences": 0,
-      "position": "3:9"
+      "position": "3:9",
+      "quarantined": false
     },
     {
       "namespace": "default",
@@ -435,7 +436,8 @@ const pageJSON = `{
       "buildIds": [],
       "unknownEvents": 0,
       "missingReferences": 0,
-      "position": "3:9"
+      "position": "3:9",
+      "quarantined": false
     }
   ],
   "nextPageToken": ""

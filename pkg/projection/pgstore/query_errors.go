@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
 	"github.com/annals-io/annals/pkg/projection/postgres"
 )
@@ -23,17 +24,26 @@ type FilterError = filter.Error
 type NotFoundError struct {
 	Workflow events.Workflow
 	Run      events.RunID
+	// Quarantined is set where commits of the workflow wait, which may have it.
+	Quarantined *projection.Quarantined
 }
 
 func (e *NotFoundError) Error() string {
-	if e.Run == "" {
-		return fmt.Sprintf("workflow %s is not in the tables", e.Workflow)
+	s := fmt.Sprintf("workflow %s is not in the tables", e.Workflow)
+	if e.Run != "" {
+		s = fmt.Sprintf("run %s of workflow %s is not in the tables", e.Run, e.Workflow)
 	}
-	return fmt.Sprintf("run %s of workflow %s is not in the tables", e.Run, e.Workflow)
+	if e.Quarantined != nil {
+		s += ": " + e.Quarantined.String()
+	}
+	return s
 }
 
-// Is makes it match ErrNotFound.
-func (e *NotFoundError) Is(target error) bool { return target == ErrNotFound }
+// Is makes it match ErrNotFound, and projection.ErrQuarantined where commits of
+// the workflow wait.
+func (e *NotFoundError) Is(target error) bool {
+	return target == ErrNotFound || target == projection.ErrQuarantined && e.Quarantined != nil
+}
 
 // queryError gives a failed read its noun. Where a table is not there it is
 // projection.ErrVersion, with what the database has instead.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // resets appends a workflow that is reset while it is open, then, once it is
@@ -187,25 +189,39 @@ func (b *baseless) BaseEvents(ctx context.Context, c *events.Commit) iter.Seq2[*
 }
 
 // A base that cannot be read now is read again; one that is not what the reset
-// says stops the partition before the reset.
+// says quarantines the reset, which is healed once the base can be read.
 func TestABaseThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	log := newLog(t, 1)
 	resets(t, log)
 	pool := newTables(t)
 	store := storeOn(t, pool, pgstore.Config{})
-	corrupt := &events.CorruptError{Reason: "it is not there"}
-	r := start(t, &baseless{log, corrupt, 1 << 30}, store, projection.Config{})
-	err := <-r.done
-	r.cancel()
-	var cannot *projection.CannotApplyError
-	if !errors.As(err, &cannot) || cannot.Position.Sequence != 3 || !errors.Is(err, events.ErrCorrupt) {
-		t.Errorf("the projector ended with %v, want that it stops at 3", err)
-	}
-	r = start(t, &baseless{log, fmt.Errorf("%w for a moment", events.ErrUnavailable), 2}, store, projection.Config{MaxBackoff: time.Millisecond})
+	r := start(t, &baseless{log, fmt.Errorf("%w for a moment", events.ErrUnavailable), 2}, store, projection.Config{MaxBackoff: time.Millisecond})
 	waitFor(t, store, ends(t, log))
 	if err := r.stop(); err != nil {
 		t.Error(err)
+	}
+	checkResets(t, log, store, pool)
+
+	pool = newTables(t)
+	store = storeOn(t, pool, pgstore.Config{})
+	spoiled := &baseless{log, &events.CorruptError{Reason: "it is not there"}, 1 << 30}
+	r = start(t, spoiled, store, projection.Config{})
+	waitFor(t, store, ends(t, log))
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	page, err := store.Quarantined(t.Context(), postgres.QuarantineQuery{})
+	if err != nil || len(page.Entries) == 0 || page.Entries[0].Kind != projection.KindBase || page.Entries[0].First != 3 {
+		t.Fatalf("%+v, %v; want the first at 3", page, err)
+	}
+	for _, q := range page.Entries {
+		if _, err := store.Heal(t.Context(), spoiled, q.Workflow); !errors.Is(err, projection.ErrNotHealed) || !strings.Contains(err.Error(), "it is not there") {
+			t.Errorf("healed while the base cannot be read: %v", err)
+		}
+		if _, err := store.Heal(t.Context(), log, q.Workflow); err != nil {
+			t.Error(err)
+		}
 	}
 	checkResets(t, log, store, pool)
 }

@@ -17,8 +17,9 @@ type statements struct {
 }
 
 // writeStatements of a table: insert adds rows that are not there, update
-// replaces rows that are there, copy takes rows in COPY's binary format.
-type writeStatements struct{ insert, update, copy string }
+// replaces rows that are there, copy takes rows in COPY's binary format, remove
+// deletes those of a workflow.
+type writeStatements struct{ insert, update, copy, remove string }
 
 //go:embed sql/load.sql
 var loadSQL string
@@ -32,7 +33,7 @@ func (s *Store) statementsOf(generation int) *statements {
 	made := &statements{writes: map[*table]writeStatements{}, load: strings.ReplaceAll(loadSQL, "generation.", schema+".")}
 	for _, t := range tables {
 		name := schema + "." + t.name
-		made.writes[t] = writeStatements{insert: t.insertInto(name), update: t.updateOf(name), copy: t.copyInto(name)}
+		made.writes[t] = writeStatements{insert: t.insertInto(name), update: t.updateOf(name), copy: t.copyInto(name), remove: "DELETE FROM " + name + " WHERE slot = $1 AND namespace = $2 AND workflow_id = $3"}
 	}
 	s.statements.Store(generation, made)
 	return made

@@ -134,6 +134,24 @@ func (s *Store) Checkpoint(ctx context.Context, id events.Identity, p events.Par
 	return c, s.failed(ctx, err)
 }
 
+// Aside is projection.Target's.
+func (s *Store) Aside(ctx context.Context, c projection.Checkpoint) ([]projection.Quarantined, error) {
+	return s.projection.Aside(ctx, c)
+}
+
+// SetAside is projection.Target's.
+func (s *Store) SetAside(ctx context.Context, from projection.Checkpoint, to projection.Mark, q projection.Quarantined) error {
+	if err := s.projection.SetAside(ctx, from, to, q); err != nil {
+		return err
+	}
+	return s.crash(afterCommit)
+}
+
+// Quarantined is what the tables lack since it could not be applied.
+func (s *Store) Quarantined(ctx context.Context, q postgres.QuarantineQuery) (postgres.QuarantinePage, error) {
+	return s.projection.Quarantined(ctx, q)
+}
+
 // Checkpoints are those of all partitions that have one, in order.
 func (s *Store) Checkpoints(ctx context.Context) ([]projection.Checkpoint, error) {
 	return s.projection.Checkpoints(ctx)

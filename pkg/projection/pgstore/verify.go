@@ -14,6 +14,7 @@ import (
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // Difference is something in the tables that is not what the log says.
@@ -26,13 +27,14 @@ type Difference struct {
 
 // The kinds of differences between the tables and the log.
 const (
-	KindLag        = "lag"              // commits that the tables do not have yet
-	KindCheckpoint = "wrong checkpoint" // a checkpoint that does not fit the log
-	KindNotInLog   = "not in the log"   // a commit that the tables have, of a workflow whose checkpoint does not fit
-	KindNotFolded  = "cannot be folded" // a workflow whose log cannot become rows
-	KindMissing    = "missing row"
-	KindExtra      = "extra row"
-	KindColumn     = "wrong column"
+	KindLag         = "lag"              // commits that the tables do not have yet
+	KindCheckpoint  = "wrong checkpoint" // a checkpoint that does not fit the log
+	KindNotInLog    = "not in the log"   // a commit that the tables have, of a workflow whose checkpoint does not fit
+	KindNotFolded   = "cannot be folded" // a workflow whose log cannot become rows
+	KindQuarantined = "quarantined"      // a workflow whose commits wait: it is not compared
+	KindMissing     = "missing row"
+	KindExtra       = "extra row"
+	KindColumn      = "wrong column"
 )
 
 // VerifyOptions restrict a verification and say how long it waits.
@@ -108,7 +110,7 @@ func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (Ve
 func (v *verifying) ends(ctx context.Context) (map[events.Partition]uint64, error) {
 	id := v.log.Identity()
 	if one := v.o.Workflow; one != nil {
-		last, err := v.lastOf(ctx, *one)
+		last, err := events.LastOf(ctx, v.log, *one)
 		return map[events.Partition]uint64{id.Map.Partition(one.Slot()): last}, err
 	}
 	ends := map[events.Partition]uint64{}
@@ -120,19 +122,6 @@ func (v *verifying) ends(ctx context.Context) (map[events.Partition]uint64, erro
 		ends[p] = b.Last
 	}
 	return ends, nil
-}
-
-// lastOf is the sequence of a workflow's last message, 0 if it has none.
-func (v *verifying) lastOf(ctx context.Context, w events.Workflow) (uint64, error) {
-	tail, err := v.log.Tail(ctx, w)
-	var corrupt *events.CorruptError
-	switch {
-	case errors.Is(err, events.ErrNotFound):
-		return 0, nil
-	case errors.As(err, &corrupt):
-		return corrupt.Position.Sequence, nil
-	}
-	return tail.Position().Sequence, err
 }
 
 // await waits until the checkpoints have reached the ends, at most as long as
@@ -175,6 +164,8 @@ type verifying struct {
 	o      VerifyOptions
 	tx     pgx.Tx
 	report VerifyReport
+	// waits are the quarantined subjects.
+	waits map[string]bool
 	// firstHeartbeat is the first sequence that the stream of heartbeats held
 	// when the verification began.
 	firstHeartbeat uint64
@@ -191,6 +182,9 @@ func (v *verifying) differs(d Difference) {
 func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) error {
 	cs, err := v.store.projection.CheckpointsIn(ctx, v.tx)
 	if err != nil {
+		return err
+	}
+	if err := v.quarantine(ctx); err != nil {
 		return err
 	}
 	have := map[events.Partition]projection.Checkpoint{}
@@ -234,6 +228,32 @@ func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) e
 		}
 	}
 	return nil
+}
+
+// quarantine reports what waits, and leaves it out of the comparison.
+func (v *verifying) quarantine(ctx context.Context) error {
+	page, err := v.store.projection.QuarantinedIn(ctx, v.tx, postgres.QuarantineQuery{Workflow: v.o.Workflow})
+	if err != nil {
+		return err
+	}
+	v.waits = make(map[string]bool, len(page.Entries))
+	for _, q := range page.Entries {
+		what := q.Workflow.Subject()
+		if q.Workflow == (events.Workflow{}) {
+			what = q.Subject
+		}
+		v.waits[what] = true
+		v.differs(Difference{Kind: KindQuarantined, Workflow: q.Workflow, Where: fmt.Sprintf("position %s: %s of %s are not in the tables since %s (%s: %s)",
+			q.Position(), counted(q.Waiting, "message"), what, q.Since.Format(time.RFC3339), q.Kind, q.Reason)})
+	}
+	return nil
+}
+
+func counted(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // checkpoint reports whether a checkpoint fits the log.
@@ -310,7 +330,7 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 	}
 	follow := events.FollowOptions{Until: w.checkpoint.Sequence}
 	if one := w.o.Workflow; one != nil {
-		last, err := w.lastOf(ctx, *one)
+		last, err := events.LastOf(ctx, w.log, *one)
 		if err != nil || last == 0 {
 			return err
 		}
@@ -348,13 +368,16 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 // reported once and left out of the comparison from there on, unless a void
 // covers what could not.
 func (w *comparison) foldMessage(ctx context.Context, f *folder, b *builder, m events.Message) error {
+	if w.waits[m.Subject] {
+		return nil
+	}
 	c, err := projection.Decode(m)
 	if err != nil {
-		workflow, parseErr := events.ParseSubject(m.Subject)
-		if parseErr == nil && w.unfolded[workflow] {
-			return nil
+		workflow, nobodys := events.ParseSubject(m.Subject)
+		if nobodys != nil || w.unfolded[workflow] {
+			return nil // of what is nobody's the tables have nothing; the check of the log names it
 		}
-		w.unfold(workflow, "", m.Position, err, parseErr == nil)
+		w.unfold(workflow, "", m.Position, err, true)
 		return nil
 	}
 	if w.unfolded[c.Workflow] && (c.Void == nil || !w.doubts[c.Workflow].voidable) {
@@ -374,7 +397,8 @@ func (w *comparison) foldMessage(ctx context.Context, f *folder, b *builder, m e
 			return nil
 		}
 		var broken *brokenChainError
-		w.unfold(c.Workflow, c.Run.Run, c.Position, err, errors.As(err, &broken) || errors.Is(err, projection.ErrCannotApply))
+		var missing *missingError
+		w.unfold(c.Workflow, c.Run.Run, c.Position, err, errors.As(err, &broken) || errors.As(err, &missing) || errors.Is(err, projection.ErrCannotApply))
 		return nil
 	}
 	delete(w.unfolded, c.Workflow)

@@ -19,7 +19,8 @@ type batch struct {
 	writes   []statement // of few rows, and of rows that are there
 	copies   []copied    // of many new rows
 	from, to projection.Checkpoint
-	only     events.Workflow // of a batch of one commit
+	waiting  []projection.Waiting // of quarantined subjects
+	only     events.Workflow      // of a batch of one commit
 }
 
 // statement writes rows of a table.
@@ -106,6 +107,7 @@ func (s *Store) crash(at crashPoint) error {
 func (b *batch) send(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
 	b.store.projection.QueueMove(&q, b.from, b.to)
+	b.store.projection.QueueWaiting(&q, b.from, b.waiting)
 	for _, w := range b.writes {
 		q.Queue(w.sql, w.args...).Exec(func(tag pgconn.CommandTag) error {
 			if tag.RowsAffected() != int64(w.rows) {
@@ -123,8 +125,11 @@ var errUnexpected = errors.New("the tables are not as they were left")
 // judge says whether the batch may succeed later: what Postgres says about the
 // data it will say again.
 func (b *batch) judge(err error) error {
-	if errors.Is(err, errUnexpected) || postgres.Refuses(err) {
-		return &projection.CannotApplyError{Position: b.to.Position(), Workflow: b.only, Cause: err}
+	switch {
+	case errors.Is(err, errUnexpected):
+		return &projection.CannotApplyError{Position: b.to.Position(), Workflow: b.only, Kind: projection.KindDamaged, Cause: err}
+	case postgres.Refuses(err):
+		return &projection.CannotApplyError{Position: b.to.Position(), Workflow: b.only, Kind: projection.KindRefused, Cause: err}
 	}
 	return err
 }

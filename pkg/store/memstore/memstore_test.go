@@ -3,12 +3,12 @@ package memstore_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
-	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/store"
 	"github.com/annals-io/annals/pkg/store/memstore"
 )
@@ -36,10 +36,10 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestStopped: a message that is no commit stops its partition, as it stops a
-// projector's. What was written after it is then in no answer, and the query
-// says so at once; the other partitions go on.
-func TestStopped(t *testing.T) {
+// TestSetAside: a message that is no commit sets its workflow aside, as a projector
+// quarantines it: answers say so. All others go on, and so does it once the
+// message is void.
+func TestSetAside(t *testing.T) {
 	log, err := memlog.New(memlog.Config{Streams: 2})
 	if err != nil {
 		t.Fatal(err)
@@ -65,26 +65,48 @@ func TestStopped(t *testing.T) {
 		return res
 	}
 	save(s, of[0])
-	log.Put(0, events.Workflow{Namespace: "n", ID: "foreign"}.Subject(), nil, []byte("?"))
-	if list, err := s.Query(t.Context(), store.Query{Namespace: "n"}); err != nil || len(list) != 1 {
-		t.Errorf("what was before it: %v, %v", list, err)
+	log.Put(0, of[0].Subject(), nil, []byte("?"))
+	log.Put(0, "annals.9999.n.w", nil, []byte("?")) // no workflow's
+	quarantined := func(want ...events.Workflow) {
+		t.Helper()
+		for _, s := range []*memstore.Store{s, open()} {
+			list, err := s.Query(t.Context(), store.Query{Namespace: "n"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []events.Workflow
+			for _, x := range list {
+				if x.Quarantined {
+					got = append(got, x.Workflow)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("quarantined: %v, want %v", got, want)
+			}
+		}
 	}
-	other := open()
-	save(other, of[1])
-	if list, err := other.Query(t.Context(), store.Query{Namespace: "n"}); err != nil || len(list) != 2 {
-		t.Errorf("of the other partition: %v, %v", list, err)
+	quarantined(of[0])
+	save(s, of[1])
+	if list, err := s.Query(t.Context(), store.Query{Namespace: "n"}); err != nil || len(list) != 2 {
+		t.Errorf("the others do not go on: %v, %v", list, err)
 	}
-	res, err := s.AppendEvents(t.Context(), events.Request{Workflow: of[0], Expect: events.AtEnd(), Events: []*events.Event{events.Signaled("s")}})
-	if err != nil {
+	log.Put(0, of[0].Subject(), nil, []byte("another"))
+	quarantined(of[0])
+	if _, err := log.Void(t.Context(), events.VoidRequest{Workflow: of[0]}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Query(t.Context(), store.Query{Namespace: "n"})
-	var behind *store.BehindError
-	if !errors.Is(err, store.ErrBehind) || !errors.Is(err, projection.ErrCannotApply) || !errors.As(err, &behind) {
-		t.Fatalf("what was after it: %v", err)
+	quarantined()
+	if _, err := s.AppendEvents(t.Context(), events.Request{Workflow: of[0], Expect: events.AtEnd(), Events: []*events.Event{events.Signaled("s")}}); err != nil {
+		t.Fatal(err)
 	}
-	if len(behind.Behind) != 1 || behind.Behind[0] != (store.Behind{Wanted: res.Position, Reached: 1}) {
-		t.Errorf("behind: %+v", behind)
+	list, err := s.Query(t.Context(), store.Query{Namespace: "n"})
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	for _, x := range list {
+		if want := map[events.Workflow]int64{of[0]: 2, of[1]: 1}[x.Workflow]; x.HistoryLength != want {
+			t.Errorf("%s has %d events, want %d", x.Workflow, x.HistoryLength, want)
+		}
 	}
 }
 

@@ -23,15 +23,12 @@ type table struct {
 
 	// mu guards the rest: one caller folds at a time, and an answer is of one
 	// moment.
-	mu         sync.Mutex
-	partitions []partition
-	rows       map[key]*row
-}
-
-// partition is how far one of the log's is folded.
-type partition struct {
-	reached uint64 // inclusive
-	stopped error  // why it goes no further
+	mu      sync.Mutex
+	reached []uint64 // how far each of the log's partitions is folded, inclusive
+	rows    map[key]*row
+	// aside are the workflows of which a commit cannot be folded: what follows it
+	// is not either, until a void mends them.
+	aside map[events.Workflow]bool
 }
 
 type key struct {
@@ -46,7 +43,7 @@ type row struct {
 }
 
 func newTable(log events.Log) *table {
-	return &table{log: log, partitions: make([]partition, log.Identity().Map.Partitions()), rows: map[key]*row{}}
+	return &table{log: log, reached: make([]uint64, log.Identity().Map.Partitions()), rows: map[key]*row{}, aside: map[events.Workflow]bool{}}
 }
 
 // include folds all that the log has, and waits for those positions that it does
@@ -70,12 +67,6 @@ func (t *table) include(ctx context.Context, wanted []events.Position, wait time
 
 // await returns once the log has a position that the table lacks.
 func (t *table) await(ctx context.Context, p events.Position) error {
-	t.mu.Lock()
-	stopped := t.partitions[p.Partition].stopped
-	t.mu.Unlock()
-	if stopped != nil {
-		return stopped
-	}
 	for _, err := range t.log.Follow(ctx, p.Partition, events.FollowOptions{After: p.Sequence - 1}) {
 		return err
 	}
@@ -87,14 +78,14 @@ func (t *table) await(ctx context.Context, p events.Position) error {
 func (t *table) catchUp(ctx context.Context, wanted []events.Position) ([]store.Behind, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for i := range t.partitions {
+	for i := range t.reached {
 		if err := t.follow(ctx, events.Partition(i)); err != nil {
 			return nil, fmt.Errorf("query executions: %w", err)
 		}
 	}
 	var missing []store.Behind
 	for _, p := range wanted {
-		if reached := t.partitions[p.Partition].reached; reached < p.Sequence {
+		if reached := t.reached[p.Partition]; reached < p.Sequence {
 			missing = append(missing, store.Behind{Wanted: p, Reached: reached})
 		}
 	}
@@ -102,44 +93,100 @@ func (t *table) catchUp(ctx context.Context, wanted []events.Position) ([]store.
 	return missing, nil
 }
 
-// follow folds what a partition has. What cannot be folded stops it, as it stops
-// a projector.
+// follow folds what a partition has. A workflow with a commit that cannot be
+// folded is set aside, as a projector does; a message that is no workflow's is
+// passed over.
 func (t *table) follow(ctx context.Context, p events.Partition) error {
-	part := &t.partitions[p]
 	b, err := t.log.Bounds(ctx, p)
-	if err != nil || b.Last <= part.reached {
+	if err != nil || b.Last <= t.reached[p] {
 		return err
 	}
-	part.stopped = nil // a void may have come since
-	for m, err := range t.log.Follow(ctx, p, events.FollowOptions{After: part.reached, Until: b.Last}) {
+	for m, err := range t.log.Follow(ctx, p, events.FollowOptions{After: t.reached[p], Until: b.Last}) {
 		if err != nil {
 			return err
 		}
-		if stopped := t.apply(ctx, m); stopped != nil {
-			if !errors.Is(stopped, projection.ErrCannotApply) {
-				return stopped
-			}
-			void, err := t.isVoid(ctx, m)
-			if err != nil {
-				return err
-			}
-			if !void {
-				part.stopped = stopped
-				return nil
-			}
+		if err := t.take(ctx, m); err != nil {
+			return err
 		}
-		part.reached = m.Position.Sequence
+		t.reached[p] = m.Position.Sequence
 	}
 	return nil
 }
 
-// isVoid reports whether a message that cannot be folded was declared void.
-func (t *table) isVoid(ctx context.Context, m events.Message) (bool, error) {
+// take folds one message.
+func (t *table) take(ctx context.Context, m events.Message) error {
 	w, err := events.ParseSubject(m.Subject)
 	if err != nil {
-		return false, nil
+		return nil //nolint:nilerr // it is in nobody's history
 	}
-	_, err = t.log.Covering(ctx, w, m.Position)
+	if t.aside[w] {
+		if c, err := events.Decode(m); err != nil || c.Void == nil {
+			return nil //nolint:nilerr // it waits with the others
+		}
+		return t.heal(ctx, w, m.Position.Sequence)
+	}
+	err = t.apply(ctx, m)
+	if !errors.Is(err, projection.ErrCannotApply) {
+		return err
+	}
+	void, err := t.isVoid(ctx, w, m)
+	if err == nil && !void {
+		t.setAside(w, true)
+	}
+	return err
+}
+
+// setAside sets a workflow aside, or ends that.
+func (t *table) setAside(w events.Workflow, is bool) {
+	if is {
+		t.aside[w] = true
+	} else {
+		delete(t.aside, w)
+	}
+	for k, r := range t.rows {
+		if k.workflow == w {
+			r.Quarantined = is
+		}
+	}
+}
+
+// heal folds a workflow anew up to a void, if that mends it.
+func (t *table) heal(ctx context.Context, w events.Workflow, upTo uint64) error {
+	for k := range t.rows {
+		if k.workflow == w {
+			delete(t.rows, k)
+		}
+	}
+	for c, err := range t.log.Commits(ctx, w) {
+		if errors.Is(err, events.ErrCorrupt) {
+			t.setAside(w, true)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if c.Position.Sequence > upTo {
+			break
+		}
+		commit, err := projection.DecodeCommit(c)
+		if err == nil {
+			err = t.fold(ctx, commit)
+		}
+		if errors.Is(err, projection.ErrCannotApply) {
+			t.setAside(w, true)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	t.setAside(w, false)
+	return nil
+}
+
+// isVoid reports whether a message that cannot be folded was declared void.
+func (t *table) isVoid(ctx context.Context, w events.Workflow, m events.Message) (bool, error) {
+	_, err := t.log.Covering(ctx, w, m.Position)
 	if errors.Is(err, events.ErrNotFound) || errors.Is(err, events.ErrCorrupt) {
 		return false, nil
 	}
@@ -151,6 +198,10 @@ func (t *table) apply(ctx context.Context, m events.Message) error {
 	if err != nil {
 		return err
 	}
+	return t.fold(ctx, c)
+}
+
+func (t *table) fold(ctx context.Context, c projection.Commit) error {
 	if err := projection.Complete(ctx, t.log, &c); err != nil {
 		return err
 	}
@@ -166,7 +217,7 @@ func (t *table) apply(ctx context.Context, m events.Message) error {
 		}
 		r := t.rows[k]
 		if r == nil || r.state == nil || r.state.LastEventID+1 != part.First {
-			return &projection.CannotApplyError{Position: m.Position, Workflow: c.Workflow, Cause: fmt.Errorf("run %s does not go on with event %d", part.Run, part.First)}
+			return &projection.CannotApplyError{Position: c.Position, Workflow: c.Workflow, Cause: fmt.Errorf("run %s does not go on with event %d", part.Run, part.First)}
 		}
 		for _, e := range part.Events {
 			r.state.Apply(e)

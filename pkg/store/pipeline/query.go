@@ -118,7 +118,7 @@ func execution(r pgstore.Execution) (store.Execution, error) {
 		StartedAt: moment(r.StartTime), ClosedAt: moment(r.CloseTime), UpdatedAt: moment(r.UpdatedAt),
 		ExecutionTimeout: time.Duration(r.ExecutionTimeout), RunTimeout: time.Duration(r.RunTimeout), TaskTimeout: time.Duration(r.TaskTimeout),
 		Tags: logstore.Tags(memo), HistoryLength: r.HistoryLength, HistorySizeBytes: r.HistorySizeBytes,
-		FirstRunID: events.RunID(r.FirstRunID), ContinuedFromRunID: events.RunID(r.ContinuedFromRunID), ContinuedToRunID: events.RunID(r.ContinuedToRunID),
+		FirstRunID: events.RunID(r.FirstRunID), ContinuedFromRunID: events.RunID(r.ContinuedFromRunID), ContinuedToRunID: events.RunID(r.ContinuedToRunID), Quarantined: r.Quarantined,
 	}, nil
 }
 

@@ -96,7 +96,9 @@ type Execution struct {
 	UnknownEvents     int64    `protobuf:"varint,46,opt,name=unknown_events,json=unknownEvents,proto3" json:"unknown_events,omitempty"`
 	MissingReferences int64    `protobuf:"varint,47,opt,name=missing_references,json=missingReferences,proto3" json:"missing_references,omitempty"`
 	// Of the run's last commit in the log.
-	Position      string `protobuf:"bytes,48,opt,name=position,proto3" json:"position,omitempty"`
+	Position string `protobuf:"bytes,48,opt,name=position,proto3" json:"position,omitempty"`
+	// The tables lack commits of the workflow: see Quarantine.
+	Quarantined   bool `protobuf:"varint,49,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -465,6 +467,13 @@ func (x *Execution) GetPosition() string {
 		return x.Position
 	}
 	return ""
+}
+
+func (x *Execution) GetQuarantined() bool {
+	if x != nil {
+		return x.Quarantined
+	}
+	return false
 }
 
 // Pause is why a run is paused.
@@ -1059,7 +1068,7 @@ var File_annals_v1_execution_proto protoreflect.FileDescriptor
 
 const file_annals_v1_execution_proto_rawDesc = "" +
 	"\n" +
-	"\x19annals/v1/execution.proto\x12\tannals.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$temporal/api/common/v1/message.proto\x1a%temporal/api/failure/v1/message.proto\"\xa6\x12\n" +
+	"\x19annals/v1/execution.proto\x12\tannals.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$temporal/api/common/v1/message.proto\x1a%temporal/api/failure/v1/message.proto\"\xc8\x12\n" +
 	"\tExecution\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1f\n" +
 	"\vworkflow_id\x18\x02 \x01(\tR\n" +
@@ -1116,7 +1125,8 @@ const file_annals_v1_execution_proto_rawDesc = "" +
 	"\tbuild_ids\x18- \x03(\tR\bbuildIds\x12%\n" +
 	"\x0eunknown_events\x18. \x01(\x03R\runknownEvents\x12-\n" +
 	"\x12missing_references\x18/ \x01(\x03R\x11missingReferences\x12\x1a\n" +
-	"\bposition\x180 \x01(\tR\bposition\x1aX\n" +
+	"\bposition\x180 \x01(\tR\bposition\x12 \n" +
+	"\vquarantined\x181 \x01(\bR\vquarantined\x1aX\n" +
 	"\tMemoEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x125\n" +
 	"\x05value\x18\x02 \x01(\v2\x1f.temporal.api.common.v1.PayloadR\x05value:\x028\x01\x1ad\n" +

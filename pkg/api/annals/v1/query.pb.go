@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -99,8 +100,11 @@ type DescribeExecutionResponse struct {
 	PendingActivities []*PendingActivity `protobuf:"bytes,3,rep,name=pending_activities,json=pendingActivities,proto3" json:"pending_activities,omitempty"`
 	PendingTimers     []*PendingTimer    `protobuf:"bytes,4,rep,name=pending_timers,json=pendingTimers,proto3" json:"pending_timers,omitempty"`
 	PendingChildren   []*PendingChild    `protobuf:"bytes,5,rep,name=pending_children,json=pendingChildren,proto3" json:"pending_children,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Present where the tables lack commits of the workflow: the rest of the answer
+	// is as it was before the first of them.
+	Quarantine    *Quarantine `protobuf:"bytes,6,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DescribeExecutionResponse) Reset() {
@@ -168,6 +172,106 @@ func (x *DescribeExecutionResponse) GetPendingChildren() []*PendingChild {
 	return nil
 }
 
+func (x *DescribeExecutionResponse) GetQuarantine() *Quarantine {
+	if x != nil {
+		return x.Quarantine
+	}
+	return nil
+}
+
+// Quarantine says that the tables do not have all commits of a workflow: one of
+// them could not be applied, and it waits with all that follow until the workflow
+// is healed. The log has them all.
+type Quarantine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "foreign", "undecodable", "gap", "broken chain", "unfit", "base", "refused" or
+	// "damaged".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// For people.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Of the first message that waits: "partition:sequence".
+	Position string `protobuf:"bytes,3,opt,name=position,proto3" json:"position,omitempty"`
+	// Of the workflow's last commit before it. Empty: there is none.
+	LastGoodPosition string `protobuf:"bytes,4,opt,name=last_good_position,json=lastGoodPosition,proto3" json:"last_good_position,omitempty"`
+	// How many messages wait, the first included, as far as the tables have come.
+	Waiting       int64                  `protobuf:"varint,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	Since         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quarantine) Reset() {
+	*x = Quarantine{}
+	mi := &file_annals_v1_query_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quarantine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quarantine) ProtoMessage() {}
+
+func (x *Quarantine) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_query_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
+func (*Quarantine) Descriptor() ([]byte, []int) {
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Quarantine) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Quarantine) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Quarantine) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *Quarantine) GetLastGoodPosition() string {
+	if x != nil {
+		return x.LastGoodPosition
+	}
+	return ""
+}
+
+func (x *Quarantine) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Quarantine) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
 type ListExecutionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: "default".
@@ -192,7 +296,7 @@ type ListExecutionsRequest struct {
 
 func (x *ListExecutionsRequest) Reset() {
 	*x = ListExecutionsRequest{}
-	mi := &file_annals_v1_query_proto_msgTypes[2]
+	mi := &file_annals_v1_query_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -204,7 +308,7 @@ func (x *ListExecutionsRequest) String() string {
 func (*ListExecutionsRequest) ProtoMessage() {}
 
 func (x *ListExecutionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[2]
+	mi := &file_annals_v1_query_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -217,7 +321,7 @@ func (x *ListExecutionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutionsRequest.ProtoReflect.Descriptor instead.
 func (*ListExecutionsRequest) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{2}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListExecutionsRequest) GetNamespace() string {
@@ -287,7 +391,7 @@ type ListExecutionsResponse struct {
 
 func (x *ListExecutionsResponse) Reset() {
 	*x = ListExecutionsResponse{}
-	mi := &file_annals_v1_query_proto_msgTypes[3]
+	mi := &file_annals_v1_query_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -299,7 +403,7 @@ func (x *ListExecutionsResponse) String() string {
 func (*ListExecutionsResponse) ProtoMessage() {}
 
 func (x *ListExecutionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[3]
+	mi := &file_annals_v1_query_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -312,7 +416,7 @@ func (x *ListExecutionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutionsResponse.ProtoReflect.Descriptor instead.
 func (*ListExecutionsResponse) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{3}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListExecutionsResponse) GetExecutions() []*Execution {
@@ -345,7 +449,7 @@ type CountExecutionsRequest struct {
 
 func (x *CountExecutionsRequest) Reset() {
 	*x = CountExecutionsRequest{}
-	mi := &file_annals_v1_query_proto_msgTypes[4]
+	mi := &file_annals_v1_query_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -357,7 +461,7 @@ func (x *CountExecutionsRequest) String() string {
 func (*CountExecutionsRequest) ProtoMessage() {}
 
 func (x *CountExecutionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[4]
+	mi := &file_annals_v1_query_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -370,7 +474,7 @@ func (x *CountExecutionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountExecutionsRequest.ProtoReflect.Descriptor instead.
 func (*CountExecutionsRequest) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{4}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CountExecutionsRequest) GetNamespace() string {
@@ -419,7 +523,7 @@ type CountExecutionsResponse struct {
 
 func (x *CountExecutionsResponse) Reset() {
 	*x = CountExecutionsResponse{}
-	mi := &file_annals_v1_query_proto_msgTypes[5]
+	mi := &file_annals_v1_query_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +535,7 @@ func (x *CountExecutionsResponse) String() string {
 func (*CountExecutionsResponse) ProtoMessage() {}
 
 func (x *CountExecutionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[5]
+	mi := &file_annals_v1_query_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +548,7 @@ func (x *CountExecutionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountExecutionsResponse.ProtoReflect.Descriptor instead.
 func (*CountExecutionsResponse) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{5}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CountExecutionsResponse) GetCount() int64 {
@@ -473,7 +577,7 @@ type ExecutionGroup struct {
 
 func (x *ExecutionGroup) Reset() {
 	*x = ExecutionGroup{}
-	mi := &file_annals_v1_query_proto_msgTypes[6]
+	mi := &file_annals_v1_query_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -485,7 +589,7 @@ func (x *ExecutionGroup) String() string {
 func (*ExecutionGroup) ProtoMessage() {}
 
 func (x *ExecutionGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[6]
+	mi := &file_annals_v1_query_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -498,7 +602,7 @@ func (x *ExecutionGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionGroup.ProtoReflect.Descriptor instead.
 func (*ExecutionGroup) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{6}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ExecutionGroup) GetValues() []string {
@@ -519,18 +623,29 @@ var File_annals_v1_query_proto protoreflect.FileDescriptor
 
 const file_annals_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"\x15annals/v1/query.proto\x12\tannals.v1\x1a\x19annals/v1/execution.proto\x1a\x18annals/v1/workflow.proto\x1a\x1egoogle/protobuf/duration.proto\"\xbb\x01\n" +
+	"\x15annals/v1/query.proto\x12\tannals.v1\x1a\x19annals/v1/execution.proto\x1a\x18annals/v1/workflow.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x01\n" +
 	"\x18DescribeExecutionRequest\x12/\n" +
 	"\bworkflow\x18\x01 \x01(\v2\x13.annals.v1.WorkflowR\bworkflow\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n" +
 	"\bwait_for\x18\x03 \x01(\tR\awaitFor\x12<\n" +
-	"\fwait_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"\xd3\x02\n" +
+	"\fwait_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"\x8a\x03\n" +
 	"\x19DescribeExecutionResponse\x122\n" +
 	"\texecution\x18\x01 \x01(\v2\x14.annals.v1.ExecutionR\texecution\x123\n" +
 	"\bworkflow\x18\x02 \x01(\v2\x17.annals.v1.WorkflowRunsR\bworkflow\x12I\n" +
 	"\x12pending_activities\x18\x03 \x03(\v2\x1a.annals.v1.PendingActivityR\x11pendingActivities\x12>\n" +
 	"\x0epending_timers\x18\x04 \x03(\v2\x17.annals.v1.PendingTimerR\rpendingTimers\x12B\n" +
-	"\x10pending_children\x18\x05 \x03(\v2\x17.annals.v1.PendingChildR\x0fpendingChildren\"\x93\x02\n" +
+	"\x10pending_children\x18\x05 \x03(\v2\x17.annals.v1.PendingChildR\x0fpendingChildren\x125\n" +
+	"\n" +
+	"quarantine\x18\x06 \x01(\v2\x15.annals.v1.QuarantineR\n" +
+	"quarantine\"\xce\x01\n" +
+	"\n" +
+	"Quarantine\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\tR\bposition\x12,\n" +
+	"\x12last_good_position\x18\x04 \x01(\tR\x10lastGoodPosition\x12\x18\n" +
+	"\awaiting\x18\x05 \x01(\x03R\awaiting\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x93\x02\n" +
 	"\x15ListExecutionsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x05query\x18\x02 \x01(\tR\x05query\x12\x19\n" +
@@ -575,46 +690,50 @@ func file_annals_v1_query_proto_rawDescGZIP() []byte {
 	return file_annals_v1_query_proto_rawDescData
 }
 
-var file_annals_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_annals_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_annals_v1_query_proto_goTypes = []any{
 	(*DescribeExecutionRequest)(nil),  // 0: annals.v1.DescribeExecutionRequest
 	(*DescribeExecutionResponse)(nil), // 1: annals.v1.DescribeExecutionResponse
-	(*ListExecutionsRequest)(nil),     // 2: annals.v1.ListExecutionsRequest
-	(*ListExecutionsResponse)(nil),    // 3: annals.v1.ListExecutionsResponse
-	(*CountExecutionsRequest)(nil),    // 4: annals.v1.CountExecutionsRequest
-	(*CountExecutionsResponse)(nil),   // 5: annals.v1.CountExecutionsResponse
-	(*ExecutionGroup)(nil),            // 6: annals.v1.ExecutionGroup
-	(*Workflow)(nil),                  // 7: annals.v1.Workflow
-	(*durationpb.Duration)(nil),       // 8: google.protobuf.Duration
-	(*Execution)(nil),                 // 9: annals.v1.Execution
-	(*WorkflowRuns)(nil),              // 10: annals.v1.WorkflowRuns
-	(*PendingActivity)(nil),           // 11: annals.v1.PendingActivity
-	(*PendingTimer)(nil),              // 12: annals.v1.PendingTimer
-	(*PendingChild)(nil),              // 13: annals.v1.PendingChild
+	(*Quarantine)(nil),                // 2: annals.v1.Quarantine
+	(*ListExecutionsRequest)(nil),     // 3: annals.v1.ListExecutionsRequest
+	(*ListExecutionsResponse)(nil),    // 4: annals.v1.ListExecutionsResponse
+	(*CountExecutionsRequest)(nil),    // 5: annals.v1.CountExecutionsRequest
+	(*CountExecutionsResponse)(nil),   // 6: annals.v1.CountExecutionsResponse
+	(*ExecutionGroup)(nil),            // 7: annals.v1.ExecutionGroup
+	(*Workflow)(nil),                  // 8: annals.v1.Workflow
+	(*durationpb.Duration)(nil),       // 9: google.protobuf.Duration
+	(*Execution)(nil),                 // 10: annals.v1.Execution
+	(*WorkflowRuns)(nil),              // 11: annals.v1.WorkflowRuns
+	(*PendingActivity)(nil),           // 12: annals.v1.PendingActivity
+	(*PendingTimer)(nil),              // 13: annals.v1.PendingTimer
+	(*PendingChild)(nil),              // 14: annals.v1.PendingChild
+	(*timestamppb.Timestamp)(nil),     // 15: google.protobuf.Timestamp
 }
 var file_annals_v1_query_proto_depIdxs = []int32{
-	7,  // 0: annals.v1.DescribeExecutionRequest.workflow:type_name -> annals.v1.Workflow
-	8,  // 1: annals.v1.DescribeExecutionRequest.wait_timeout:type_name -> google.protobuf.Duration
-	9,  // 2: annals.v1.DescribeExecutionResponse.execution:type_name -> annals.v1.Execution
-	10, // 3: annals.v1.DescribeExecutionResponse.workflow:type_name -> annals.v1.WorkflowRuns
-	11, // 4: annals.v1.DescribeExecutionResponse.pending_activities:type_name -> annals.v1.PendingActivity
-	12, // 5: annals.v1.DescribeExecutionResponse.pending_timers:type_name -> annals.v1.PendingTimer
-	13, // 6: annals.v1.DescribeExecutionResponse.pending_children:type_name -> annals.v1.PendingChild
-	8,  // 7: annals.v1.ListExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
-	9,  // 8: annals.v1.ListExecutionsResponse.executions:type_name -> annals.v1.Execution
-	8,  // 9: annals.v1.CountExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
-	6,  // 10: annals.v1.CountExecutionsResponse.groups:type_name -> annals.v1.ExecutionGroup
-	0,  // 11: annals.v1.QueryService.DescribeExecution:input_type -> annals.v1.DescribeExecutionRequest
-	2,  // 12: annals.v1.QueryService.ListExecutions:input_type -> annals.v1.ListExecutionsRequest
-	4,  // 13: annals.v1.QueryService.CountExecutions:input_type -> annals.v1.CountExecutionsRequest
-	1,  // 14: annals.v1.QueryService.DescribeExecution:output_type -> annals.v1.DescribeExecutionResponse
-	3,  // 15: annals.v1.QueryService.ListExecutions:output_type -> annals.v1.ListExecutionsResponse
-	5,  // 16: annals.v1.QueryService.CountExecutions:output_type -> annals.v1.CountExecutionsResponse
-	14, // [14:17] is the sub-list for method output_type
-	11, // [11:14] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	8,  // 0: annals.v1.DescribeExecutionRequest.workflow:type_name -> annals.v1.Workflow
+	9,  // 1: annals.v1.DescribeExecutionRequest.wait_timeout:type_name -> google.protobuf.Duration
+	10, // 2: annals.v1.DescribeExecutionResponse.execution:type_name -> annals.v1.Execution
+	11, // 3: annals.v1.DescribeExecutionResponse.workflow:type_name -> annals.v1.WorkflowRuns
+	12, // 4: annals.v1.DescribeExecutionResponse.pending_activities:type_name -> annals.v1.PendingActivity
+	13, // 5: annals.v1.DescribeExecutionResponse.pending_timers:type_name -> annals.v1.PendingTimer
+	14, // 6: annals.v1.DescribeExecutionResponse.pending_children:type_name -> annals.v1.PendingChild
+	2,  // 7: annals.v1.DescribeExecutionResponse.quarantine:type_name -> annals.v1.Quarantine
+	15, // 8: annals.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
+	9,  // 9: annals.v1.ListExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
+	10, // 10: annals.v1.ListExecutionsResponse.executions:type_name -> annals.v1.Execution
+	9,  // 11: annals.v1.CountExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
+	7,  // 12: annals.v1.CountExecutionsResponse.groups:type_name -> annals.v1.ExecutionGroup
+	0,  // 13: annals.v1.QueryService.DescribeExecution:input_type -> annals.v1.DescribeExecutionRequest
+	3,  // 14: annals.v1.QueryService.ListExecutions:input_type -> annals.v1.ListExecutionsRequest
+	5,  // 15: annals.v1.QueryService.CountExecutions:input_type -> annals.v1.CountExecutionsRequest
+	1,  // 16: annals.v1.QueryService.DescribeExecution:output_type -> annals.v1.DescribeExecutionResponse
+	4,  // 17: annals.v1.QueryService.ListExecutions:output_type -> annals.v1.ListExecutionsResponse
+	6,  // 18: annals.v1.QueryService.CountExecutions:output_type -> annals.v1.CountExecutionsResponse
+	16, // [16:19] is the sub-list for method output_type
+	13, // [13:16] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_annals_v1_query_proto_init() }
@@ -630,7 +749,7 @@ func file_annals_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_annals_v1_query_proto_rawDesc), len(file_annals_v1_query_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,5 +21,10 @@ SELECT namespace, workflow_id, run_id, workflow_type, status, task_queue,
        coalesce(change_versions, '{}')           AS change_versions,
        coalesce(build_ids, '{}')                 AS build_ids,
        unknown_events, missing_references,
-       partition || ':' || last_sequence         AS position
+       partition || ':' || last_sequence         AS position,
+       (namespace, workflow_id) IN (
+           SELECT q.namespace, q.workflow_id
+           FROM annals.quarantine AS q JOIN annals.generations AS g USING (projection, generation)
+           WHERE projection = 'executions' AND g.state = 'live' AND q.workflow_id IS NOT NULL)
+                                                 AS quarantined
 FROM annals.executions

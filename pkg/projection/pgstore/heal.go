@@ -1,0 +1,98 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/postgres"
+)
+
+// Heal makes the rows of a workflow anew from the log, up to the checkpoint, and
+// ends its quarantine if it has one. It may run beside projectors, and for a
+// workflow with which nothing is wrong: rows that were changed by hand are put
+// right. See postgres.Projection.Heal for how it fails. All rows of the
+// workflow are made before they are written: about 200 bytes of memory an event.
+func (s *Store) Heal(ctx context.Context, log events.Log, w events.Workflow) (postgres.Healed, error) {
+	return s.projection.Heal(ctx, log, w, func(c projection.Checkpoint) postgres.Mending { return s.mend(w, c) })
+}
+
+// Acknowledge deletes the entry of what is no workflow's. See
+// postgres.Projection.Acknowledge.
+func (s *Store) Acknowledge(ctx context.Context, at events.Position) (projection.Quarantined, error) {
+	return s.projection.Acknowledge(ctx, at)
+}
+
+// mending is the rows of one workflow in the making.
+type mending struct {
+	store    *Store
+	workflow events.Workflow
+	folder   *folder
+	builder  *builder
+	// events are the rows of events so far, in the form in which they are sent:
+	// there may be many.
+	events     []copied
+	generation int
+}
+
+func (s *Store) mend(w events.Workflow, c projection.Checkpoint) *mending {
+	f := newFolder(c)
+	return &mending{store: s, workflow: w, folder: f, builder: f.builder(), generation: c.Generation}
+}
+
+// Add is postgres.Mending's.
+func (m *mending) Add(_ context.Context, commits []projection.Commit) error {
+	for _, c := range commits {
+		if err := m.folder.apply(m.builder, c); err != nil {
+			return cannotApply(c, err)
+		}
+	}
+	return m.pack()
+}
+
+// pack gives the rows of events the form in which they are sent.
+func (m *mending) pack() error {
+	if len(m.builder.events) == 0 {
+		return nil
+	}
+	c, err := newCopied(eventsTable, m.store.statementsOf(m.generation).writes[eventsTable].copy, m.builder.events)
+	if err != nil {
+		return err
+	}
+	m.events, m.builder.events = append(m.events, c), nil
+	return nil
+}
+
+// Replace is postgres.Mending's.
+func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
+	rows, err := m.builder.rows()
+	if err != nil {
+		return err
+	}
+	statements := m.store.statementsOf(m.generation)
+	var copies []copied
+	for _, t := range rows.byTable() {
+		if _, err := tx.Exec(ctx, statements.writes[t.table].remove, int16(m.workflow.Slot()), m.workflow.Namespace, m.workflow.ID); err != nil {
+			return err
+		}
+		if len(t.changed) > 0 {
+			return fmt.Errorf("%d rows of %s are of a workflow that has none", len(t.changed), t.name)
+		}
+		if len(t.added) > 0 {
+			c, err := newCopied(t.table, statements.writes[t.table].copy, t.added)
+			if err != nil {
+				return err
+			}
+			copies = append(copies, c)
+		}
+	}
+	for _, c := range append(copies, m.events...) {
+		if err := c.send(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
