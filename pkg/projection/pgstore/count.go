@@ -29,6 +29,9 @@ type Count struct {
 	// Groups are those that are not empty, the largest first, then by their
 	// values; empty if no grouping was asked for.
 	Groups []Group `json:"groups"`
+	// Lacking is what the numbers may lack of what they were asked to include; nil:
+	// nothing.
+	Lacking *Lacking `json:"lacking,omitempty"`
 }
 
 // Group is the executions that have these values of the fields grouped by, in
@@ -45,7 +48,12 @@ func (s *Store) Count(ctx context.Context, q CountQuery) (Count, error) {
 		return Count{}, err
 	}
 	var groups []Group
+	var lacking *Lacking
 	err = s.readOne(ctx, "count executions", q.Include, func(from postgres.Querier) error {
+		var err error
+		if lacking, err = s.lacking(ctx, from, q.Namespace, q.Include.Vector); err != nil {
+			return err
+		}
 		rows, err := from.Query(ctx, sql, args...)
 		if err != nil {
 			return err
@@ -56,7 +64,7 @@ func (s *Store) Count(ctx context.Context, q CountQuery) (Count, error) {
 	if err != nil {
 		return Count{}, err
 	}
-	c := Count{Groups: groups}
+	c := Count{Groups: groups, Lacking: lacking}
 	for _, g := range groups {
 		c.Count += g.Count
 	}

@@ -144,6 +144,11 @@ func (s *Store) Describe(ctx context.Context, q DescribeQuery) (Description, err
 	}
 	var d Description
 	err := s.answer(ctx, "describe "+w.String(), q.Include, func(tx pgx.Tx) error {
+		if q.Include.asks() {
+			if err := s.whole(ctx, tx, w, q.Include.Vector); err != nil {
+				return err
+			}
+		}
 		rows, err := tx.Query(ctx, workflowSQL, int16(w.Slot()), w.Namespace, w.ID)
 		if err != nil {
 			return err

@@ -21,7 +21,10 @@ type Include struct {
 	// Vector is what the tables must include that the answer is read from: that of
 	// one's own appends, say. The answer and the checkpoints that prove it are read
 	// in one snapshot, so that it holds whatever server of the database answers,
-	// and while one generation of the tables takes the place of another.
+	// and while one generation of the tables takes the place of another. Where a
+	// workflow is quarantined the tables lack commits that the vector may hold:
+	// Describe of it fails with projection.ErrQuarantined, and a list or a count says
+	// so (Lacking).
 	Vector events.Vector
 	// Wait bounds how long a query waits for that before it fails with ErrBehind;
 	// the reading itself is not bounded by it. Zero: it does not wait.
@@ -82,7 +85,7 @@ func (s *Store) answer(ctx context.Context, doing string, in Include, read func(
 			case <-wait.Done():
 				return tooLate(ctx, wait, err)
 			}
-		case errors.Is(err, ErrNotFound), errors.Is(err, ErrBehind):
+		case errors.Is(err, ErrNotFound), errors.Is(err, ErrBehind), errors.Is(err, projection.ErrQuarantined):
 			return err
 		case errors.Is(err, events.ErrWrongLog):
 			return fmt.Errorf("%s: %w", doing, err)

@@ -47,6 +47,9 @@ type ExecutionPage struct {
 	// NextPageToken asks for the executions after these; empty: there were no
 	// more.
 	NextPageToken string `json:"nextPageToken"`
+	// Lacking is what the page may lack of what it was asked to include; nil:
+	// nothing.
+	Lacking *Lacking `json:"lacking,omitempty"`
 }
 
 // List lists executions. Going through pages by their tokens neither repeats
@@ -61,7 +64,12 @@ func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
 	}
 	sql, args := l.statement()
 	var found []Execution
+	var lacking *Lacking
 	err = s.readOne(ctx, "list executions", q.Include, func(from postgres.Querier) error {
+		var err error
+		if lacking, err = s.lacking(ctx, from, q.Namespace, q.Include.Vector); err != nil {
+			return err
+		}
 		rows, err := from.Query(ctx, sql, args...)
 		if err != nil {
 			return err
@@ -72,7 +80,7 @@ func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
 	if err != nil {
 		return ExecutionPage{}, err
 	}
-	page := ExecutionPage{Executions: found}
+	page := ExecutionPage{Executions: found, Lacking: lacking}
 	if len(found) > l.limit {
 		page.Executions = found[:l.limit]
 		if page.NextPageToken, err = tokenAfter(found[l.limit-1], l.binding); err != nil {
