@@ -41,6 +41,7 @@ whole on one.`,
 		if err != nil {
 			return queryFault(err)
 		}
+		a.warnOfLacking(count.Lacking)
 		return a.printCount(o, q, count)
 	}
 	return c

@@ -56,6 +56,7 @@ error otherwise. Pages by token neither repeat nor skip an execution, whatever b
 		if err != nil {
 			return queryFault(err)
 		}
+		a.warnOfLacking(page.Lacking)
 		return a.printPage(o, page)
 	}
 	return c

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -90,4 +91,23 @@ func queryFault(err error) error {
 		return &noError{err}
 	}
 	return err
+}
+
+// warnOfLacking says what an answer may lack of what it was to include.
+func (a *app) warnOfLacking(l *pgstore.Lacking) {
+	if l == nil {
+		return
+	}
+	var names []string
+	for _, w := range l.Workflows {
+		name := w.WorkflowID
+		if name == "" {
+			name = "a gap of the log"
+		}
+		names = append(names, name+" from "+w.Position+" on")
+	}
+	if more := l.Total - int64(len(names)); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	fmt.Fprintf(a.err, "The answer may lack what is quarantined: %s. See annals projection quarantine.\n", strings.Join(names, ", "))
 }

@@ -74,6 +74,7 @@ func answerOf(err error) *connect.Error {
 		beat     *events.CorruptHeartbeatError
 		behind   *pgstore.BehindError
 		waits    *projection.TooManyWaitsError
+		aside    *projection.QuarantinedError
 		coded    *connect.Error
 	)
 	switch {
@@ -119,6 +120,10 @@ func answerOf(err error) *connect.Error {
 		return coding(connect.CodeDataLoss, beat, &annalsv1.Corrupt{Workflow: named(beat.Workflow), Reason: beat.Error()})
 	case errors.As(err, &behind):
 		return coding(connect.CodeDeadlineExceeded, behind, tablesBehind(behind))
+	case errors.As(err, &aside):
+		return coding(connect.CodeFailedPrecondition, aside, &annalsv1.Quarantined{
+			Workflow: named(aside.Workflow), Position: aside.Position().String(), Reason: aside.Reason,
+		})
 	case errors.As(err, &waits):
 		return coding(connect.CodeResourceExhausted, waits, &annalsv1.LimitExceeded{
 			Limit: "waits under way", Got: int64(waits.Max) + 1, Max: int64(waits.Max), Remedy: "ask again when others have ended",

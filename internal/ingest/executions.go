@@ -65,11 +65,7 @@ func description(d pgstore.Description) (*annalsv1.DescribeExecutionResponse, er
 		Execution: x,
 		Workflow:  &annalsv1.WorkflowRuns{NewestRunId: d.Workflow.NewestRunID, Runs: d.Workflow.Runs},
 	}
-	if q := d.Quarantine; q != nil {
-		answer.Quarantine = &annalsv1.Quarantine{
-			Kind: q.Kind, Reason: q.Reason, Position: q.Position, LastGoodPosition: q.LastGoodPosition, Waiting: q.Waiting, Since: timestamp(&q.Since),
-		}
-	}
+	answer.Quarantine = quarantine(d.Quarantine)
 	for _, a := range d.PendingActivities {
 		beat, err := heartbeat(a.LastHeartbeat)
 		if err != nil {
@@ -176,4 +172,26 @@ func pause(raw json.RawMessage) (*annalsv1.Pause, error) {
 	return &annalsv1.Pause{
 		EventId: int64(p.EventID), Time: timestamppb.New(p.Time), Identity: p.Identity, Reason: p.Reason, RequestId: p.RequestID,
 	}, nil
+}
+
+// quarantine is nil where nothing is quarantined.
+func quarantine(q *pgstore.Quarantine) *annalsv1.Quarantine {
+	if q == nil {
+		return nil
+	}
+	return &annalsv1.Quarantine{
+		Kind: q.Kind, Reason: q.Reason, Position: q.Position, LastGoodPosition: q.LastGoodPosition, Waiting: q.Waiting, Since: timestamp(&q.Since),
+	}
+}
+
+// lacking is nil where nothing is lacking.
+func lacking(l *pgstore.Lacking) *annalsv1.Lacking {
+	if l == nil {
+		return nil
+	}
+	answer := &annalsv1.Lacking{Total: l.Total}
+	for _, w := range l.Workflows {
+		answer.Workflows = append(answer.Workflows, &annalsv1.LackingWorkflow{WorkflowId: w.WorkflowID, Quarantine: quarantine(&w.Quarantine)})
+	}
+	return answer
 }

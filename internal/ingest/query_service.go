@@ -46,7 +46,7 @@ func (s *queryService) ListExecutions(ctx context.Context, r *annalsv1.ListExecu
 	if err != nil {
 		return nil, renamed(err, map[string]string{"limit": "pageSize"})
 	}
-	answer := &annalsv1.ListExecutionsResponse{NextPageToken: page.NextPageToken}
+	answer := &annalsv1.ListExecutionsResponse{NextPageToken: page.NextPageToken, Lacking: lacking(page.Lacking)}
 	for _, e := range page.Executions {
 		x, err := execution(e)
 		if err != nil {
@@ -67,7 +67,7 @@ func (s *queryService) CountExecutions(ctx context.Context, r *annalsv1.CountExe
 	if err != nil {
 		return nil, err
 	}
-	answer := &annalsv1.CountExecutionsResponse{Count: c.Count}
+	answer := &annalsv1.CountExecutionsResponse{Count: c.Count, Lacking: lacking(c.Lacking)}
 	for _, g := range c.Groups {
 		answer.Groups = append(answer.Groups, &annalsv1.ExecutionGroup{Values: g.Values, Count: g.Count})
 	}

@@ -104,3 +104,34 @@ func TestTooManyWaits(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is quarantined is not passed off as included: describing it is refused, and
+// lists and counts name it.
+func TestAnswersThatLackWhatIsQuarantined(t *testing.T) {
+	log := newMemlog(t, memlog.Config{})
+	tables := newTables(t, newPool(t))
+	project(t, log, tables)
+	service := serve(t, ingest.Config{Log: log, Tables: tables})
+	first := service.post(t, "LogService/Append", `{"workflow": {"workflowId": "w"}, "newRun": {}, "events": [
+		{"eventType": "WorkflowExecutionStarted", "workflowExecutionStartedEventAttributes": {"workflowType": {"name": "T"}, "taskQueue": {"name": "q"}}}]}`).ok(t)
+	w := events.Workflow{Namespace: "default", ID: "w"}
+	p := log.Identity().Map.Partition(w.Slot())
+	bad := events.Position{Partition: p, Sequence: log.Put(p, w.Subject(), nil, []byte("hello"))}
+
+	wait := fmt.Sprintf(`"waitFor": "%s", "waitTimeout": "60s"`, bad)
+	e := service.post(t, "QueryService/DescribeExecution", `{"workflow": {"workflowId": "w"}, `+wait+`}`).fault(t, nil)
+	if e.Code != "failed_precondition" || e.Details[0].Type != "annals.v1.Quarantined" || !strings.Contains(e.Message, "quarantined since "+bad.String()) {
+		t.Errorf("describe: %+v", e)
+	}
+	service.post(t, "QueryService/DescribeExecution", fmt.Sprintf(`{"workflow": {"workflowId": "w"}, "waitFor": %q}`, first["vector"])).ok(t)
+	for _, call := range []string{"ListExecutions", "CountExecutions"} {
+		answer := service.post(t, "QueryService/"+call, `{`+wait+`}`).ok(t)
+		l, _ := answer["lacking"].(map[string]any)
+		if l == nil || l["total"] != "1" || l["workflows"].([]any)[0].(map[string]any)["workflowId"] != "w" {
+			t.Errorf("%s: %v", call, answer)
+		}
+		if answer := service.post(t, "QueryService/"+call, fmt.Sprintf(`{"waitFor": %q}`, first["vector"])).ok(t); answer["lacking"] != nil {
+			t.Errorf("%s of what is there: %v", call, answer)
+		}
+	}
+}

@@ -436,6 +436,69 @@ func (x *LimitExceeded) GetRemedy() string {
 	return ""
 }
 
+// Quarantined comes with failed_precondition: the tables lack commits of the
+// workflow that the answer was to include, until it is healed. The log has them.
+type Quarantined struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Workflow *Workflow              `protobuf:"bytes,1,opt,name=workflow,proto3" json:"workflow,omitempty"`
+	// Of the first commit that waits.
+	Position      string `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quarantined) Reset() {
+	*x = Quarantined{}
+	mi := &file_annals_v1_errors_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quarantined) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quarantined) ProtoMessage() {}
+
+func (x *Quarantined) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_errors_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quarantined.ProtoReflect.Descriptor instead.
+func (*Quarantined) Descriptor() ([]byte, []int) {
+	return file_annals_v1_errors_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Quarantined) GetWorkflow() *Workflow {
+	if x != nil {
+		return x.Workflow
+	}
+	return nil
+}
+
+func (x *Quarantined) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *Quarantined) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // OutcomeUnknown comes with unavailable: the append may have been stored, or may
 // yet be. The same request with this commit id and this expectation settles it,
 // now or later, through any instance, and stores nothing twice.
@@ -450,7 +513,7 @@ type OutcomeUnknown struct {
 
 func (x *OutcomeUnknown) Reset() {
 	*x = OutcomeUnknown{}
-	mi := &file_annals_v1_errors_proto_msgTypes[7]
+	mi := &file_annals_v1_errors_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -462,7 +525,7 @@ func (x *OutcomeUnknown) String() string {
 func (*OutcomeUnknown) ProtoMessage() {}
 
 func (x *OutcomeUnknown) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_errors_proto_msgTypes[7]
+	mi := &file_annals_v1_errors_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -475,7 +538,7 @@ func (x *OutcomeUnknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutcomeUnknown.ProtoReflect.Descriptor instead.
 func (*OutcomeUnknown) Descriptor() ([]byte, []int) {
-	return file_annals_v1_errors_proto_rawDescGZIP(), []int{7}
+	return file_annals_v1_errors_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OutcomeUnknown) GetWorkflow() *Workflow {
@@ -515,7 +578,7 @@ type Corrupt struct {
 
 func (x *Corrupt) Reset() {
 	*x = Corrupt{}
-	mi := &file_annals_v1_errors_proto_msgTypes[8]
+	mi := &file_annals_v1_errors_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +590,7 @@ func (x *Corrupt) String() string {
 func (*Corrupt) ProtoMessage() {}
 
 func (x *Corrupt) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_errors_proto_msgTypes[8]
+	mi := &file_annals_v1_errors_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +603,7 @@ func (x *Corrupt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Corrupt.ProtoReflect.Descriptor instead.
 func (*Corrupt) Descriptor() ([]byte, []int) {
-	return file_annals_v1_errors_proto_rawDescGZIP(), []int{8}
+	return file_annals_v1_errors_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Corrupt) GetWorkflow() *Workflow {
@@ -575,7 +638,7 @@ type Behind struct {
 
 func (x *Behind) Reset() {
 	*x = Behind{}
-	mi := &file_annals_v1_errors_proto_msgTypes[9]
+	mi := &file_annals_v1_errors_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +650,7 @@ func (x *Behind) String() string {
 func (*Behind) ProtoMessage() {}
 
 func (x *Behind) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_errors_proto_msgTypes[9]
+	mi := &file_annals_v1_errors_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +663,7 @@ func (x *Behind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Behind.ProtoReflect.Descriptor instead.
 func (*Behind) Descriptor() ([]byte, []int) {
-	return file_annals_v1_errors_proto_rawDescGZIP(), []int{9}
+	return file_annals_v1_errors_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Behind) GetPositions() []*BehindPosition {
@@ -622,7 +685,7 @@ type BehindPosition struct {
 
 func (x *BehindPosition) Reset() {
 	*x = BehindPosition{}
-	mi := &file_annals_v1_errors_proto_msgTypes[10]
+	mi := &file_annals_v1_errors_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +697,7 @@ func (x *BehindPosition) String() string {
 func (*BehindPosition) ProtoMessage() {}
 
 func (x *BehindPosition) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_errors_proto_msgTypes[10]
+	mi := &file_annals_v1_errors_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +710,7 @@ func (x *BehindPosition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BehindPosition.ProtoReflect.Descriptor instead.
 func (*BehindPosition) Descriptor() ([]byte, []int) {
-	return file_annals_v1_errors_proto_rawDescGZIP(), []int{10}
+	return file_annals_v1_errors_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BehindPosition) GetWanted() string {
@@ -695,7 +758,11 @@ const file_annals_v1_errors_proto_rawDesc = "" +
 	"\x05limit\x18\x01 \x01(\tR\x05limit\x12\x10\n" +
 	"\x03got\x18\x02 \x01(\x03R\x03got\x12\x10\n" +
 	"\x03max\x18\x03 \x01(\x03R\x03max\x12\x16\n" +
-	"\x06remedy\x18\x04 \x01(\tR\x06remedy\"\x80\x01\n" +
+	"\x06remedy\x18\x04 \x01(\tR\x06remedy\"r\n" +
+	"\vQuarantined\x12/\n" +
+	"\bworkflow\x18\x01 \x01(\v2\x13.annals.v1.WorkflowR\bworkflow\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\tR\bposition\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x80\x01\n" +
 	"\x0eOutcomeUnknown\x12/\n" +
 	"\bworkflow\x18\x01 \x01(\v2\x13.annals.v1.WorkflowR\bworkflow\x12\x1b\n" +
 	"\tcommit_id\x18\x02 \x01(\tR\bcommitId\x12 \n" +
@@ -722,7 +789,7 @@ func file_annals_v1_errors_proto_rawDescGZIP() []byte {
 	return file_annals_v1_errors_proto_rawDescData
 }
 
-var file_annals_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_annals_v1_errors_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_annals_v1_errors_proto_goTypes = []any{
 	(*InvalidArgument)(nil), // 0: annals.v1.InvalidArgument
 	(*FieldViolation)(nil),  // 1: annals.v1.FieldViolation
@@ -731,29 +798,31 @@ var file_annals_v1_errors_proto_goTypes = []any{
 	(*NotFound)(nil),        // 4: annals.v1.NotFound
 	(*CommitIdReused)(nil),  // 5: annals.v1.CommitIdReused
 	(*LimitExceeded)(nil),   // 6: annals.v1.LimitExceeded
-	(*OutcomeUnknown)(nil),  // 7: annals.v1.OutcomeUnknown
-	(*Corrupt)(nil),         // 8: annals.v1.Corrupt
-	(*Behind)(nil),          // 9: annals.v1.Behind
-	(*BehindPosition)(nil),  // 10: annals.v1.BehindPosition
-	(*Workflow)(nil),        // 11: annals.v1.Workflow
-	(*Cursor)(nil),          // 12: annals.v1.Cursor
+	(*Quarantined)(nil),     // 7: annals.v1.Quarantined
+	(*OutcomeUnknown)(nil),  // 8: annals.v1.OutcomeUnknown
+	(*Corrupt)(nil),         // 9: annals.v1.Corrupt
+	(*Behind)(nil),          // 10: annals.v1.Behind
+	(*BehindPosition)(nil),  // 11: annals.v1.BehindPosition
+	(*Workflow)(nil),        // 12: annals.v1.Workflow
+	(*Cursor)(nil),          // 13: annals.v1.Cursor
 }
 var file_annals_v1_errors_proto_depIdxs = []int32{
 	1,  // 0: annals.v1.InvalidArgument.violations:type_name -> annals.v1.FieldViolation
-	11, // 1: annals.v1.Conflict.workflow:type_name -> annals.v1.Workflow
-	12, // 2: annals.v1.Conflict.actual:type_name -> annals.v1.Cursor
-	11, // 3: annals.v1.Closed.workflow:type_name -> annals.v1.Workflow
-	12, // 4: annals.v1.Closed.actual:type_name -> annals.v1.Cursor
-	11, // 5: annals.v1.NotFound.workflow:type_name -> annals.v1.Workflow
-	11, // 6: annals.v1.CommitIdReused.workflow:type_name -> annals.v1.Workflow
-	11, // 7: annals.v1.OutcomeUnknown.workflow:type_name -> annals.v1.Workflow
-	11, // 8: annals.v1.Corrupt.workflow:type_name -> annals.v1.Workflow
-	10, // 9: annals.v1.Behind.positions:type_name -> annals.v1.BehindPosition
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	12, // 1: annals.v1.Conflict.workflow:type_name -> annals.v1.Workflow
+	13, // 2: annals.v1.Conflict.actual:type_name -> annals.v1.Cursor
+	12, // 3: annals.v1.Closed.workflow:type_name -> annals.v1.Workflow
+	13, // 4: annals.v1.Closed.actual:type_name -> annals.v1.Cursor
+	12, // 5: annals.v1.NotFound.workflow:type_name -> annals.v1.Workflow
+	12, // 6: annals.v1.CommitIdReused.workflow:type_name -> annals.v1.Workflow
+	12, // 7: annals.v1.Quarantined.workflow:type_name -> annals.v1.Workflow
+	12, // 8: annals.v1.OutcomeUnknown.workflow:type_name -> annals.v1.Workflow
+	12, // 9: annals.v1.Corrupt.workflow:type_name -> annals.v1.Workflow
+	11, // 10: annals.v1.Behind.positions:type_name -> annals.v1.BehindPosition
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_annals_v1_errors_proto_init() }
@@ -768,7 +837,7 @@ func file_annals_v1_errors_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_annals_v1_errors_proto_rawDesc), len(file_annals_v1_errors_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

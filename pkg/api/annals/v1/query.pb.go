@@ -385,6 +385,8 @@ type ListExecutionsResponse struct {
 	Executions []*Execution           `protobuf:"bytes,1,rep,name=executions,proto3" json:"executions,omitempty"`
 	// Empty: there are no more.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Present where the runs may lack something of what wait_for asks for.
+	Lacking       *Lacking `protobuf:"bytes,3,opt,name=lacking,proto3" json:"lacking,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -433,6 +435,122 @@ func (x *ListExecutionsResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListExecutionsResponse) GetLacking() *Lacking {
+	if x != nil {
+		return x.Lacking
+	}
+	return nil
+}
+
+// Lacking is what an answer may lack though it was to include it: commits of
+// workflows that are quarantined.
+type Lacking struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first of them by their places in the log, at most 10.
+	Workflows     []*LackingWorkflow `protobuf:"bytes,1,rep,name=workflows,proto3" json:"workflows,omitempty"`
+	Total         int64              `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lacking) Reset() {
+	*x = Lacking{}
+	mi := &file_annals_v1_query_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lacking) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lacking) ProtoMessage() {}
+
+func (x *Lacking) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_query_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lacking.ProtoReflect.Descriptor instead.
+func (*Lacking) Descriptor() ([]byte, []int) {
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Lacking) GetWorkflows() []*LackingWorkflow {
+	if x != nil {
+		return x.Workflows
+	}
+	return nil
+}
+
+func (x *Lacking) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+// LackingWorkflow is a quarantined workflow of the namespace.
+type LackingWorkflow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: a gap of the log, which may be any workflow's.
+	WorkflowId    string      `protobuf:"bytes,1,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
+	Quarantine    *Quarantine `protobuf:"bytes,2,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LackingWorkflow) Reset() {
+	*x = LackingWorkflow{}
+	mi := &file_annals_v1_query_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LackingWorkflow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LackingWorkflow) ProtoMessage() {}
+
+func (x *LackingWorkflow) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_query_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LackingWorkflow.ProtoReflect.Descriptor instead.
+func (*LackingWorkflow) Descriptor() ([]byte, []int) {
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *LackingWorkflow) GetWorkflowId() string {
+	if x != nil {
+		return x.WorkflowId
+	}
+	return ""
+}
+
+func (x *LackingWorkflow) GetQuarantine() *Quarantine {
+	if x != nil {
+		return x.Quarantine
+	}
+	return nil
+}
+
 type CountExecutionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty: "default".
@@ -449,7 +567,7 @@ type CountExecutionsRequest struct {
 
 func (x *CountExecutionsRequest) Reset() {
 	*x = CountExecutionsRequest{}
-	mi := &file_annals_v1_query_proto_msgTypes[5]
+	mi := &file_annals_v1_query_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +579,7 @@ func (x *CountExecutionsRequest) String() string {
 func (*CountExecutionsRequest) ProtoMessage() {}
 
 func (x *CountExecutionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[5]
+	mi := &file_annals_v1_query_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +592,7 @@ func (x *CountExecutionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountExecutionsRequest.ProtoReflect.Descriptor instead.
 func (*CountExecutionsRequest) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{5}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CountExecutionsRequest) GetNamespace() string {
@@ -516,14 +634,16 @@ type CountExecutionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Count int64                  `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
 	// Those that are not empty, the largest first, then by their values.
-	Groups        []*ExecutionGroup `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	Groups []*ExecutionGroup `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	// Present where the numbers may lack something of what wait_for asks for.
+	Lacking       *Lacking `protobuf:"bytes,3,opt,name=lacking,proto3" json:"lacking,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CountExecutionsResponse) Reset() {
 	*x = CountExecutionsResponse{}
-	mi := &file_annals_v1_query_proto_msgTypes[6]
+	mi := &file_annals_v1_query_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +655,7 @@ func (x *CountExecutionsResponse) String() string {
 func (*CountExecutionsResponse) ProtoMessage() {}
 
 func (x *CountExecutionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[6]
+	mi := &file_annals_v1_query_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +668,7 @@ func (x *CountExecutionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountExecutionsResponse.ProtoReflect.Descriptor instead.
 func (*CountExecutionsResponse) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{6}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CountExecutionsResponse) GetCount() int64 {
@@ -565,6 +685,13 @@ func (x *CountExecutionsResponse) GetGroups() []*ExecutionGroup {
 	return nil
 }
 
+func (x *CountExecutionsResponse) GetLacking() *Lacking {
+	if x != nil {
+		return x.Lacking
+	}
+	return nil
+}
+
 // ExecutionGroup is the runs that have these values of the fields grouped by, in
 // the same order.
 type ExecutionGroup struct {
@@ -577,7 +704,7 @@ type ExecutionGroup struct {
 
 func (x *ExecutionGroup) Reset() {
 	*x = ExecutionGroup{}
-	mi := &file_annals_v1_query_proto_msgTypes[7]
+	mi := &file_annals_v1_query_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -589,7 +716,7 @@ func (x *ExecutionGroup) String() string {
 func (*ExecutionGroup) ProtoMessage() {}
 
 func (x *ExecutionGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[7]
+	mi := &file_annals_v1_query_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -602,7 +729,7 @@ func (x *ExecutionGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionGroup.ProtoReflect.Descriptor instead.
 func (*ExecutionGroup) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{7}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExecutionGroup) GetValues() []string {
@@ -655,21 +782,32 @@ const file_annals_v1_query_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x06 \x01(\tR\tpageToken\x12\x19\n" +
 	"\bwait_for\x18\a \x01(\tR\awaitFor\x12<\n" +
-	"\fwait_timeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"v\n" +
+	"\fwait_timeout\x18\b \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"\xa4\x01\n" +
 	"\x16ListExecutionsResponse\x124\n" +
 	"\n" +
 	"executions\x18\x01 \x03(\v2\x14.annals.v1.ExecutionR\n" +
 	"executions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc0\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12,\n" +
+	"\alacking\x18\x03 \x01(\v2\x12.annals.v1.LackingR\alacking\"Y\n" +
+	"\aLacking\x128\n" +
+	"\tworkflows\x18\x01 \x03(\v2\x1a.annals.v1.LackingWorkflowR\tworkflows\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x03R\x05total\"i\n" +
+	"\x0fLackingWorkflow\x12\x1f\n" +
+	"\vworkflow_id\x18\x01 \x01(\tR\n" +
+	"workflowId\x125\n" +
+	"\n" +
+	"quarantine\x18\x02 \x01(\v2\x15.annals.v1.QuarantineR\n" +
+	"quarantine\"\xc0\x01\n" +
 	"\x16CountExecutionsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x14\n" +
 	"\x05query\x18\x02 \x01(\tR\x05query\x12\x19\n" +
 	"\bgroup_by\x18\x03 \x03(\tR\agroupBy\x12\x19\n" +
 	"\bwait_for\x18\x04 \x01(\tR\awaitFor\x12<\n" +
-	"\fwait_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"b\n" +
+	"\fwait_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"\x90\x01\n" +
 	"\x17CountExecutionsResponse\x12\x14\n" +
 	"\x05count\x18\x01 \x01(\x03R\x05count\x121\n" +
-	"\x06groups\x18\x02 \x03(\v2\x19.annals.v1.ExecutionGroupR\x06groups\">\n" +
+	"\x06groups\x18\x02 \x03(\v2\x19.annals.v1.ExecutionGroupR\x06groups\x12,\n" +
+	"\alacking\x18\x03 \x01(\v2\x12.annals.v1.LackingR\alacking\">\n" +
 	"\x0eExecutionGroup\x12\x16\n" +
 	"\x06values\x18\x01 \x03(\tR\x06values\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count2\xae\x02\n" +
@@ -690,50 +828,56 @@ func file_annals_v1_query_proto_rawDescGZIP() []byte {
 	return file_annals_v1_query_proto_rawDescData
 }
 
-var file_annals_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_annals_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_annals_v1_query_proto_goTypes = []any{
 	(*DescribeExecutionRequest)(nil),  // 0: annals.v1.DescribeExecutionRequest
 	(*DescribeExecutionResponse)(nil), // 1: annals.v1.DescribeExecutionResponse
 	(*Quarantine)(nil),                // 2: annals.v1.Quarantine
 	(*ListExecutionsRequest)(nil),     // 3: annals.v1.ListExecutionsRequest
 	(*ListExecutionsResponse)(nil),    // 4: annals.v1.ListExecutionsResponse
-	(*CountExecutionsRequest)(nil),    // 5: annals.v1.CountExecutionsRequest
-	(*CountExecutionsResponse)(nil),   // 6: annals.v1.CountExecutionsResponse
-	(*ExecutionGroup)(nil),            // 7: annals.v1.ExecutionGroup
-	(*Workflow)(nil),                  // 8: annals.v1.Workflow
-	(*durationpb.Duration)(nil),       // 9: google.protobuf.Duration
-	(*Execution)(nil),                 // 10: annals.v1.Execution
-	(*WorkflowRuns)(nil),              // 11: annals.v1.WorkflowRuns
-	(*PendingActivity)(nil),           // 12: annals.v1.PendingActivity
-	(*PendingTimer)(nil),              // 13: annals.v1.PendingTimer
-	(*PendingChild)(nil),              // 14: annals.v1.PendingChild
-	(*timestamppb.Timestamp)(nil),     // 15: google.protobuf.Timestamp
+	(*Lacking)(nil),                   // 5: annals.v1.Lacking
+	(*LackingWorkflow)(nil),           // 6: annals.v1.LackingWorkflow
+	(*CountExecutionsRequest)(nil),    // 7: annals.v1.CountExecutionsRequest
+	(*CountExecutionsResponse)(nil),   // 8: annals.v1.CountExecutionsResponse
+	(*ExecutionGroup)(nil),            // 9: annals.v1.ExecutionGroup
+	(*Workflow)(nil),                  // 10: annals.v1.Workflow
+	(*durationpb.Duration)(nil),       // 11: google.protobuf.Duration
+	(*Execution)(nil),                 // 12: annals.v1.Execution
+	(*WorkflowRuns)(nil),              // 13: annals.v1.WorkflowRuns
+	(*PendingActivity)(nil),           // 14: annals.v1.PendingActivity
+	(*PendingTimer)(nil),              // 15: annals.v1.PendingTimer
+	(*PendingChild)(nil),              // 16: annals.v1.PendingChild
+	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
 }
 var file_annals_v1_query_proto_depIdxs = []int32{
-	8,  // 0: annals.v1.DescribeExecutionRequest.workflow:type_name -> annals.v1.Workflow
-	9,  // 1: annals.v1.DescribeExecutionRequest.wait_timeout:type_name -> google.protobuf.Duration
-	10, // 2: annals.v1.DescribeExecutionResponse.execution:type_name -> annals.v1.Execution
-	11, // 3: annals.v1.DescribeExecutionResponse.workflow:type_name -> annals.v1.WorkflowRuns
-	12, // 4: annals.v1.DescribeExecutionResponse.pending_activities:type_name -> annals.v1.PendingActivity
-	13, // 5: annals.v1.DescribeExecutionResponse.pending_timers:type_name -> annals.v1.PendingTimer
-	14, // 6: annals.v1.DescribeExecutionResponse.pending_children:type_name -> annals.v1.PendingChild
+	10, // 0: annals.v1.DescribeExecutionRequest.workflow:type_name -> annals.v1.Workflow
+	11, // 1: annals.v1.DescribeExecutionRequest.wait_timeout:type_name -> google.protobuf.Duration
+	12, // 2: annals.v1.DescribeExecutionResponse.execution:type_name -> annals.v1.Execution
+	13, // 3: annals.v1.DescribeExecutionResponse.workflow:type_name -> annals.v1.WorkflowRuns
+	14, // 4: annals.v1.DescribeExecutionResponse.pending_activities:type_name -> annals.v1.PendingActivity
+	15, // 5: annals.v1.DescribeExecutionResponse.pending_timers:type_name -> annals.v1.PendingTimer
+	16, // 6: annals.v1.DescribeExecutionResponse.pending_children:type_name -> annals.v1.PendingChild
 	2,  // 7: annals.v1.DescribeExecutionResponse.quarantine:type_name -> annals.v1.Quarantine
-	15, // 8: annals.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
-	9,  // 9: annals.v1.ListExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
-	10, // 10: annals.v1.ListExecutionsResponse.executions:type_name -> annals.v1.Execution
-	9,  // 11: annals.v1.CountExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
-	7,  // 12: annals.v1.CountExecutionsResponse.groups:type_name -> annals.v1.ExecutionGroup
-	0,  // 13: annals.v1.QueryService.DescribeExecution:input_type -> annals.v1.DescribeExecutionRequest
-	3,  // 14: annals.v1.QueryService.ListExecutions:input_type -> annals.v1.ListExecutionsRequest
-	5,  // 15: annals.v1.QueryService.CountExecutions:input_type -> annals.v1.CountExecutionsRequest
-	1,  // 16: annals.v1.QueryService.DescribeExecution:output_type -> annals.v1.DescribeExecutionResponse
-	4,  // 17: annals.v1.QueryService.ListExecutions:output_type -> annals.v1.ListExecutionsResponse
-	6,  // 18: annals.v1.QueryService.CountExecutions:output_type -> annals.v1.CountExecutionsResponse
-	16, // [16:19] is the sub-list for method output_type
-	13, // [13:16] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	17, // 8: annals.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
+	11, // 9: annals.v1.ListExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
+	12, // 10: annals.v1.ListExecutionsResponse.executions:type_name -> annals.v1.Execution
+	5,  // 11: annals.v1.ListExecutionsResponse.lacking:type_name -> annals.v1.Lacking
+	6,  // 12: annals.v1.Lacking.workflows:type_name -> annals.v1.LackingWorkflow
+	2,  // 13: annals.v1.LackingWorkflow.quarantine:type_name -> annals.v1.Quarantine
+	11, // 14: annals.v1.CountExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
+	9,  // 15: annals.v1.CountExecutionsResponse.groups:type_name -> annals.v1.ExecutionGroup
+	5,  // 16: annals.v1.CountExecutionsResponse.lacking:type_name -> annals.v1.Lacking
+	0,  // 17: annals.v1.QueryService.DescribeExecution:input_type -> annals.v1.DescribeExecutionRequest
+	3,  // 18: annals.v1.QueryService.ListExecutions:input_type -> annals.v1.ListExecutionsRequest
+	7,  // 19: annals.v1.QueryService.CountExecutions:input_type -> annals.v1.CountExecutionsRequest
+	1,  // 20: annals.v1.QueryService.DescribeExecution:output_type -> annals.v1.DescribeExecutionResponse
+	4,  // 21: annals.v1.QueryService.ListExecutions:output_type -> annals.v1.ListExecutionsResponse
+	8,  // 22: annals.v1.QueryService.CountExecutions:output_type -> annals.v1.CountExecutionsResponse
+	20, // [20:23] is the sub-list for method output_type
+	17, // [17:20] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_annals_v1_query_proto_init() }
@@ -749,7 +893,7 @@ func file_annals_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_annals_v1_query_proto_rawDesc), len(file_annals_v1_query_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
