@@ -465,7 +465,11 @@ func (s *scene) mustBeAFreshFold0(q projection.Quarantined) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if diff := cmp.Diff(byRun(mustHave), byRun(facts(s.t, s.pool))); diff != "" {
+	have, err := historytest.Stored(s.t.Context(), s.pool)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if diff := cmp.Diff(historytest.ByRun(mustHave), historytest.ByRun(have)); diff != "" {
 		s.t.Errorf("counted in the log (-) and in the tables (+):\n%s", diff)
 	}
 }
