@@ -17,10 +17,16 @@ func (r *rebuild) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var got bool
-	err = conn.QueryRow(ctx, `SELECT pg_try_advisory_lock(hashtextextended($1, 0))`, "annals rebuild "+r.definition.Name).Scan(&got)
-	if err == nil && !got {
+	// The server may not know yet that the process is gone that had it last.
+	_, err = conn.Exec(ctx, `SET lock_timeout = '2s'`)
+	if err == nil {
+		_, err = conn.Exec(ctx, `SELECT pg_advisory_lock(hashtextextended($1, 0))`, "annals rebuild "+r.definition.Name)
+	}
+	if isLocked(err) {
 		err = fmt.Errorf("%w: %s", ErrRebuilding, r.definition.Name)
+	}
+	if err == nil {
+		_, err = conn.Exec(ctx, `RESET lock_timeout`)
 	}
 	if err != nil {
 		_ = closeConn(conn)
