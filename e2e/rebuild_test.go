@@ -27,6 +27,8 @@ var (
 	// rebuildEvents is how many events lie in the log before anything is rebuilt:
 	// the recorded one is of 10,000,000.
 	rebuildEvents = flag.Int("rebuild.events", 5_000, "events in the log that TestRebuild makes tables of")
+	// rebuildSwaps is how often they are made anew without being killed.
+	rebuildSwaps = flag.Int("rebuild.swaps", 1, "how often TestRebuild makes the tables anew after the kills")
 	// rebuildKills is how often the rebuild is killed.
 	rebuildKills = flag.Int("rebuild.kills", 3, "how often TestRebuild kills the rebuild")
 )
@@ -210,10 +212,13 @@ func TestRebuild(t *testing.T) {
 	if r.Resumed {
 		resumed++
 	}
-	// Once more, whole.
-	whole, _ := e.rebuild(t, nil)
-	if whole.Phase != "done" || whole.Resumed || whole.Generation != r.Generation+1 {
-		t.Errorf("the second one ended with %+v", whole)
+	// And whole.
+	var whole rebuiltLine
+	for i := range max(*rebuildSwaps, 1) {
+		whole, _ = e.rebuild(t, nil)
+		if whole.Phase != "done" || whole.Resumed || whole.Generation != r.Generation+1+i {
+			t.Errorf("the one after it ended with %+v", whole)
+		}
 	}
 	took := time.Since(began)
 	rate := appending.stop(t)
@@ -237,7 +242,7 @@ func TestRebuild(t *testing.T) {
 		}
 	}
 	t.Logf("rebuilt %d events under load (%s, %s/%s, %d CPUs)", whole.Events, time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	t.Logf("killed %v times by phase, then resumed: %v; both rebuilds took %s", kills, resumed == 1, took.Round(time.Millisecond))
+	t.Logf("killed %v times by phase, then resumed: %v; that one and %d whole ones took %s", kills, resumed == 1, max(*rebuildSwaps, 1), took.Round(time.Millisecond))
 	t.Logf("whole one: %.1f s (filling %.1f, indexing %.1f, following %.1f), %.0f events/s; %d attempts; projectors stood %.3f s, readers at most %.3f s",
 		whole.Seconds, whole.FillingSeconds, whole.IndexingSeconds, whole.FollowingSeconds, whole.EventsPerSecond, whole.Attempts, whole.StoodSeconds, whole.ReadersStoodSeconds)
 	t.Logf("appended meanwhile: %d events, %.0f/s", appending.appended.Load(), rate)
