@@ -366,7 +366,7 @@ func (r *readers) count(ctx context.Context, store *pgstore.Store) error {
 func (r *readers) describe(ctx context.Context, store *pgstore.Store) error {
 	for key, old := range r.floors.before() {
 		w, run := parseKey(key)
-		d, err := store.Describe(ctx, w, run)
+		d, err := store.Describe(ctx, pgstore.DescribeQuery{Workflow: w, Run: run})
 		if err != nil {
 			return err
 		}
