@@ -70,7 +70,8 @@ It is what a new version of the tables asks for: programs of the old version pro
 the swap. And it is what brings back tables that were lost or spoilt, or a log that was restored.
 
 Until the swap nothing that readers see is changed. Interrupted or killed, it goes on where it was when it is run
-again, from any machine; --cancel drops what was filled instead. One runs at a time.
+again, from any machine; --cancel drops what was filled instead. One runs at a time: one that was killed counts as
+running for 6 s more, and is waited for.
 
 Exit code 1 where it is refused: another one runs, or it would show readers what they should not see. 3 where it
 was interrupted, or canceled by somebody.`,

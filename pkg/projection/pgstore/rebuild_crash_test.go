@@ -42,7 +42,7 @@ func (c *swapCut) arm(at int, applied bool, cut func(string)) {
 func (c *swapCut) statement(conn *pgx.Conn, sql string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if strings.Contains(sql, "idle_in_transaction_session_timeout") {
+	if strings.Contains(sql, "'statement_timeout'") {
 		c.conn, c.seen = conn, 0
 	}
 	if conn != c.conn {
@@ -137,7 +137,12 @@ func TestARebuildThatDiesAtAnyStatementOfTheSwap(t *testing.T) {
 	before := 1 // the live generation
 	var points []string
 	for at := 1; ; at++ {
+		// A statement that the server has run is undone like one that it never got, so
+		// that every other one is enough; but the last is not.
 		for _, applied := range []bool{false, true} {
+			if applied && at%2 == 1 && points[len(points)-1] != "commit" {
+				continue
+			}
 			ctx, cancel := context.WithCancelCause(t.Context())
 			errDied := errors.New("died")
 			statement := ""

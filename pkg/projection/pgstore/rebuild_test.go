@@ -237,7 +237,9 @@ func TestOneRebuildAtATime(t *testing.T) {
 			return
 		}
 		tried = true
-		if _, err := store.Rebuild(t.Context(), log, quietly()); !errors.Is(err, postgres.ErrRebuilding) {
+		second := quietly()
+		second.Wait = -1
+		if _, err := store.Rebuild(t.Context(), log, second); !errors.Is(err, postgres.ErrRebuilding) {
 			t.Errorf("a second one: %v", err)
 		}
 		if _, err := store.Projection().CancelRebuild(t.Context(), 0); err != nil {

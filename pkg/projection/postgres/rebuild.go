@@ -27,6 +27,9 @@ type RebuildOptions struct {
 	// CatchUp is the longest that the live projectors stand while the new tables
 	// make up for the last commits; 2 s.
 	CatchUp time.Duration
+	// Wait is how long another rebuild of the same tables is waited for; 10 s: one
+	// that was killed counts as running for 6. Negative: not at all.
+	Wait time.Duration
 	// KeepOld leaves the tables that were live before, to be dropped later.
 	KeepOld bool
 	// LogChanged says that the live tables were made of a log that was replaced
@@ -44,6 +47,9 @@ type RebuildOptions struct {
 func (o RebuildOptions) withDefaults() RebuildOptions {
 	if o.LockTimeout == 0 {
 		o.LockTimeout = defaultLockTimeout
+	}
+	if o.Wait == 0 {
+		o.Wait = 10 * time.Second
 	}
 	if o.CatchUp == 0 {
 		o.CatchUp = 2 * time.Second
@@ -139,11 +145,8 @@ func (p *Projection) Rebuild(ctx context.Context, source events.Source, target f
 	}
 	r := &rebuild{Projection: p.At(0), source: source, target: target, o: o.withDefaults()}
 	r.done.Projection, r.done.Version = p.definition.Name, p.definition.Version
-	if err := r.open(ctx); err != nil {
-		return Rebuilt{}, err
-	}
 	defer r.close()
-	err := r.run(ctx)
+	err := r.hold(ctx, r.run)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -161,7 +164,7 @@ type rebuild struct {
 	o      RebuildOptions
 	done   Rebuilt
 
-	conn *pgx.Conn // has the lock, and swaps
+	conn *pgx.Conn // swaps
 	live numbered
 	at   numbered // the one that is built
 	// misfit are the partitions in which the live tables do not fit the log: the

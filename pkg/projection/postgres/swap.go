@@ -379,6 +379,9 @@ func (r *rebuild) mark(ctx context.Context, tx pgx.Tx) error {
 // the new tables: it does so and takes it back. Readers that are in the way are no
 // reason to fail.
 func (r *rebuild) tryViews(ctx context.Context) error {
+	if err := r.reopen(ctx); err != nil {
+		return err
+	}
 	errTried := errors.New("tried")
 	err := pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
 		views, err := r.replacing(ctx, tx, r.live.Generation, r.at.Generation)
