@@ -8,6 +8,7 @@ import (
 	"github.com/annals-io/annals/pkg/events/backup"
 	"github.com/annals-io/annals/pkg/events/eventjson"
 	"github.com/annals-io/annals/pkg/events/natslog"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // The exit codes of every program.
@@ -44,6 +45,7 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) 
 // reached, and says no.
 var answers = []error{
 	events.ErrConflict, events.ErrClosed, events.ErrNotFound, events.ErrLimit, events.ErrCommitIDReused, events.ErrNotVoidable,
+	postgres.ErrRebuilding, postgres.ErrNotRebuildable, postgres.ErrNoGeneration, postgres.ErrGenerationLive,
 	backup.ErrNone, backup.ErrAnother, backup.ErrDamaged, natslog.ErrNotEmpty, natslog.ErrUnfinished, natslog.ErrSpoiled,
 }
 

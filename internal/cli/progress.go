@@ -23,6 +23,7 @@ type progress struct {
 	what, unit  string
 	done, total atomic.Int64 // steps
 	events      atomic.Int64 // or what else the unit is
+	note        atomic.Value // string: what else there is to say
 	began       time.Time
 
 	bars *mpb.Progress
@@ -54,7 +55,11 @@ func (a *app) startProgressOf(what, unit string) *progress {
 		for {
 			select {
 			case <-tick.C:
-				slog.Info(what+" is under way", slog.Int64("percent", 100*p.done.Load()/max(p.total.Load(), 1)), slog.Int64(unit+"s", p.events.Load()), slog.String("rate", p.rate()))
+				attrs := []any{slog.Int64("percent", 100*p.done.Load()/max(p.total.Load(), 1)), slog.Int64(unit+"s", p.events.Load()), slog.String("rate", p.rate())}
+				if note := p.noted(); note != "" {
+					attrs = append(attrs, slog.String("now", note))
+				}
+				slog.Info(what+" is under way", attrs...)
 			case <-p.stop:
 				return
 			}
@@ -72,9 +77,33 @@ func isTerminal(w io.Writer) bool {
 func (p *progress) counted() string {
 	n := p.events.Load()
 	if n == 0 {
-		return ""
+		return p.noted()
 	}
-	return plural(n, p.unit) + ", " + p.rate()
+	s := plural(n, p.unit) + ", " + p.rate()
+	if note := p.noted(); note != "" {
+		s += ", " + note
+	}
+	return s
+}
+
+// noted is what else there is to say; empty: nothing.
+func (p *progress) noted() string {
+	note, _ := p.note.Load().(string)
+	return note
+}
+
+// remark sets what else there is to say.
+func (p *progress) remark(note string) { p.note.Store(note) }
+
+// at sets what was done and how much there is, where both are known as a whole.
+func (p *progress) at(done, total, events int64) {
+	p.total.Store(total)
+	p.done.Store(done)
+	p.events.Store(events)
+	if p.bar != nil {
+		p.bar.SetTotal(total, false)
+		p.bar.SetCurrent(done)
+	}
 }
 
 // rate is events, or what else the unit is, a second since the start.

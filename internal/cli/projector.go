@@ -25,7 +25,7 @@ Logs go to standard error.`,
 		Example: `  projector migrate
   projector run
   projector status`,
-	}, runCommand(a), migrateCommand(a), projectionStatusCommand(a), versionCommand(a))
+	}, runCommand(a), migrateCommand(a), rebuildCommand(a), projectionStatusCommand(a), versionCommand(a))
 	a.serverFlags(root.PersistentFlags())
 	a.logFlags(root.PersistentFlags(), "info", "json")
 	return root
@@ -36,7 +36,8 @@ func migrateCommand(a *app) *cobra.Command {
 		Use:   "migrate",
 		Short: "Make the tables, or bring them to this program's version",
 		Long: `Makes the schema and the tables that the projector and the queries need. It may be repeated, and done by
-several at once.`,
+several at once. Tables of an older version are left alone: projector rebuild makes them anew beside those that
+are read. That is exit code 3, as are tables of a newer version.`,
 		Args: cobra.NoArgs,
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error {

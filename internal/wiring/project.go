@@ -33,20 +33,19 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error { return pgstore.Mig
 
 // Project keeps the tables up to date with the log, its heartbeats and the registry
 // of search attributes included, until the context ends, and then returns nil. Any
-// number of processes do so together: they share the partitions by leases. It fails
-// if the tables are of another version, or when every partition has stopped here.
+// number of processes do so together: they share the partitions by leases. It
+// waits while the tables are of an older version, until they are rebuilt. It fails
+// if they are of a newer version, or when every partition has stopped here.
 // Where only the heartbeats or the registry stop, that is reported, and the
 // partitions go on.
 //
 // It works on connections of its own to where the pool leads.
 func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectOptions) error {
-	if o.Migrate {
-		if err := pgstore.Migrate(ctx, pool); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+	if err := prepareTables(ctx, pool, o); err != nil {
+		if ctx.Err() != nil {
+			return nil
 		}
+		return err
 	}
 	leases, err := postgres.OpenLeases(ctx, pool.Config(), pgstore.Name, postgres.LeaseConfig{})
 	if err != nil {

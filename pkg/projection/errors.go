@@ -19,7 +19,9 @@ var (
 	// ErrWrongCheckpoint: the checkpoint does not belong to the log as it is.
 	// The partition stops; the tables must be rebuilt, or the right log opened.
 	ErrWrongCheckpoint = errors.New("the checkpoint does not fit the log")
-	// ErrVersion: the tables were made by another version of the projection.
+	// ErrVersion: the tables were made by another version of the projection, or
+	// are not there. Rebuild them, or run the program that they are of:
+	// *VersionError says which, where there are tables.
 	ErrVersion = errors.New("the tables are of another version")
 	// ErrBehind: the tables did not come as far as was waited for. Wait longer,
 	// or look at the projector: *BehindError says how far each partition is.
@@ -177,3 +179,19 @@ func (e *NotHealedError) Reason() string {
 }
 func (e *NotHealedError) Is(target error) bool { return target == ErrNotHealed }
 func (e *NotHealedError) Unwrap() error        { return e.Cause }
+
+// VersionError says which versions differ. Tables that are older than the program
+// must be rebuilt by it; the older program goes on until then.
+type VersionError struct {
+	Projection      string
+	Tables, Program int
+}
+
+func (e *VersionError) Error() string {
+	s := fmt.Sprintf("%s: those of %s are of version %d, this program's is %d: ", ErrVersion, e.Projection, e.Tables, e.Program)
+	if e.Tables > e.Program {
+		return s + "run the newer program"
+	}
+	return s + "rebuild them (annals projection rebuild)"
+}
+func (e *VersionError) Is(target error) bool { return target == ErrVersion }

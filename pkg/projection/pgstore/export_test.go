@@ -4,7 +4,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // The places where tests let a transaction fail.
@@ -64,4 +67,20 @@ func DescribedColumns() []string {
 		}
 	}
 	return out
+}
+
+// NewVersion is a store of another version of the tables, whose definition is
+// changed.
+func NewVersion(pool *pgxpool.Pool, version int, change func(*postgres.Definition)) (*Store, error) {
+	d := definition()
+	d.Version = version
+	if change != nil {
+		change(&d)
+	}
+	s, err := New(pool, Config{})
+	if err != nil {
+		return nil, err
+	}
+	s.projection, err = postgres.Open(pool, d)
+	return s, err
 }

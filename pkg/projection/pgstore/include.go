@@ -46,13 +46,16 @@ func (in Include) validate() error {
 
 // replacements is how often a query begins again because its tables were replaced
 // under it.
-const replacements = 5
+const replacements = 8
 
 // answer has read read the tables in one snapshot that includes what it must.
 // It fails with ErrBehind (*BehindError) where they do not come as far in time;
 // without Behind where they did not say in time how far they are.
 func (s *Store) answer(ctx context.Context, doing string, in Include, read func(pgx.Tx) error) error {
 	if err := in.validate(); err != nil {
+		return err
+	}
+	if err := s.isCurrent(ctx); err != nil {
 		return err
 	}
 	wait, cancel := ctx, context.CancelFunc(func() {})
@@ -138,6 +141,9 @@ func (s *Store) readOne(ctx context.Context, doing string, in Include, read func
 	if err := in.validate(); err != nil {
 		return err
 	}
+	if err := s.isCurrent(ctx); err != nil {
+		return err
+	}
 	for replaced := 0; ; replaced++ {
 		err := read(s.pool)
 		if isReplaced(err) && replaced < replacements {
@@ -151,9 +157,11 @@ func (s *Store) readOne(ctx context.Context, doing string, in Include, read func
 }
 
 // isReplaced reports whether a generation of the tables took the place of the
-// one that was about to be read.
+// one that was about to be read: its guard refused an older snapshot, or the
+// statement was prepared for columns of other types, which each connection finds
+// out once.
 func isReplaced(err error) bool {
-	const serializationFailure = "40001"
+	const serializationFailure, planOfOtherTypes = "40001", "0A000"
 	var e *pgconn.PgError
-	return errors.As(err, &e) && e.Code == serializationFailure
+	return errors.As(err, &e) && (e.Code == serializationFailure || e.Code == planOfOtherTypes)
 }

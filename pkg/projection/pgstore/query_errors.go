@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
@@ -45,10 +47,10 @@ func (e *NotFoundError) Is(target error) bool {
 	return target == ErrNotFound || target == projection.ErrQuarantined && e.Quarantined != nil
 }
 
-// queryError gives a failed read its noun. Where a table is not there it is
+// queryError gives a failed read its noun. Where a table or a column is not there it is
 // projection.ErrVersion, with what the database has instead.
 func (s *Store) queryError(ctx context.Context, doing string, err error) error {
-	if postgres.IsMissing(err) {
+	if postgres.IsMissing(err) || isUnknownColumn(err) {
 		if version := s.CheckVersion(ctx); version != nil {
 			return version
 		}
@@ -57,4 +59,9 @@ func (s *Store) queryError(ctx context.Context, doing string, err error) error {
 		err = ctx.Err()
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+func isUnknownColumn(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && pgErr.Code == "42703"
 }

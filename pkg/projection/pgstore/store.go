@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -79,6 +80,7 @@ type Store struct {
 	config     Config
 	waits      *projection.Waits
 	statements sync.Map               // *statements by generation
+	current    atomic.Bool            // the live tables were found to be of this program's version
 	many       int                    // manyRows, but in tests
 	fault      func(crashPoint) error // set by tests
 }
@@ -109,6 +111,20 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	}
 	return &Store{pool: pool, projection: p, config: c.withDefaults(), waits: w, many: manyRows}, nil
 }
+
+// At is the store of one generation of the tables, whatever state that is in: for
+// a projector that fills it. Queries read the live one all the same.
+func (s *Store) At(generation int) *Store {
+	return &Store{pool: s.pool, projection: s.projection.At(generation), config: s.config, waits: s.waits, many: s.many, fault: s.fault}
+}
+
+// Rebuild makes the tables anew beside the live ones; see postgres.Projection.Rebuild.
+func (s *Store) Rebuild(ctx context.Context, log events.Source, o postgres.RebuildOptions) (postgres.Rebuilt, error) {
+	return s.projection.Rebuild(ctx, log, func(generation int) projection.Target { return s.At(generation) }, o)
+}
+
+// Projection is what is the same for every projection: generations, checkpoints.
+func (s *Store) Projection() *postgres.Projection { return s.projection }
 
 // Migrate brings the database to what this program needs: the bookkeeping by
 // numbered migrations, and the projection's tables if there are none. It is

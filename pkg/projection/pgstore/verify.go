@@ -68,11 +68,20 @@ const maxDifferences = 1000
 // end. What it finds is in the report; an
 // error means that the comparison could not be completed.
 func (s *Store) Verify(ctx context.Context, log events.Log, o VerifyOptions) (VerifyReport, error) {
-	if err := s.CheckVersion(ctx); err != nil {
-		return VerifyReport{}, err
-	}
 	if o.Wait == 0 {
 		o.Wait = 30 * time.Second
+	}
+	for replaced := 0; ; replaced++ {
+		r, err := s.verify(ctx, log, o)
+		if !isReplaced(err) || replaced == replacements {
+			return r, err
+		}
+	}
+}
+
+func (s *Store) verify(ctx context.Context, log events.Log, o VerifyOptions) (VerifyReport, error) {
+	if err := s.CheckVersion(ctx); err != nil {
+		return VerifyReport{}, err
 	}
 	v := &verifying{store: s, log: log, o: o, report: VerifyReport{Rows: map[string]int64{}}}
 	ends, err := v.ends(ctx)

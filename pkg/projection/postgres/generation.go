@@ -140,41 +140,10 @@ func (p *Projection) show(ctx context.Context, tx pgx.Tx, generation int) error 
 	if _, err := tx.Exec(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoted(p.definition.Schema)); err != nil {
 		return err
 	}
-	schema := SchemaOf(p.definition.Name, generation)
-	for _, view := range p.definition.Views {
-		if err := showTable(ctx, tx, p.definition, schema, generation, view); err != nil {
-			return fmt.Errorf("show %s: %w", view, err)
-		}
-	}
-	return nil
-}
-
-// showTable makes one view. What it is made from is read from the database: the
-// columns in their order, and what is said about the table and about them.
-func showTable(ctx context.Context, tx pgx.Tx, d Definition, schema string, generation int, name string) error {
-	var create string
-	var comments []string
-	err := tx.QueryRow(ctx, `
-		SELECT format('CREATE OR REPLACE VIEW %1$I.%2$I AS SELECT %3$s FROM %4$I.%2$I WHERE annals.visible(%5$L, %6$s)',
-		              $1::text, c.relname, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), $2::text, $4::text, $5::integer),
-		       array_remove(array_agg(format('COMMENT ON COLUMN %I.%I.%I IS %L', $1::text, c.relname, a.attname, col_description(c.oid, a.attnum)) ORDER BY a.attnum)
-		                    || format('COMMENT ON VIEW %I.%I IS %L', $1::text, c.relname, obj_description(c.oid, 'pg_class')), NULL)
-		FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-		WHERE c.oid = to_regclass(format('%I.%I', $2::text, $3::text))
-		GROUP BY c.oid, c.relname`, d.Schema, schema, name, d.Name, generation).Scan(&create, &comments)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return errors.New("the definition makes no such table")
-	}
+	sql, err := p.showing(ctx, tx, generation, nil)
 	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, create); err != nil {
-		return err
-	}
-	for _, sql := range comments {
-		if _, err := tx.Exec(ctx, sql); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = tx.Exec(ctx, sql)
+	return err
 }

@@ -73,7 +73,7 @@ func (p *Projection) checked(ctx context.Context) (int, error) {
 	case err != nil:
 		return 0, fmt.Errorf("read the version of the tables: %w", err)
 	case version != p.definition.Version:
-		return 0, fmt.Errorf("%w: they are of version %d, this program's is %d: rebuild them (annals projection rebuild)", projection.ErrVersion, version, p.definition.Version)
+		return 0, &projection.VersionError{Projection: p.definition.Name, Tables: version, Program: p.definition.Version}
 	}
 	return generation, nil
 }

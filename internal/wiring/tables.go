@@ -1,0 +1,62 @@
+package wiring
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/pgstore"
+)
+
+const (
+	// versionLook lies between two looks at the version of the tables.
+	versionLook = time.Second
+	// versionSaid lies between two lines of the log about it.
+	versionSaid = time.Minute
+)
+
+// prepareTables makes the tables, if that is wanted. While they are of an older
+// version than this program's it waits for a rebuild, and says so: the older
+// program goes on until then.
+func prepareTables(ctx context.Context, pool *pgxpool.Pool, o ProjectOptions) error {
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	store, err := pgstore.New(pool, pgstore.Config{})
+	if err != nil {
+		return err
+	}
+	if o.Migrate {
+		err = pgstore.Migrate(ctx, pool)
+	} else {
+		err = store.CheckVersion(ctx)
+	}
+	tick := time.NewTicker(versionLook)
+	defer tick.Stop()
+	for said := (time.Time{}); isOlder(err); err = store.CheckVersion(ctx) {
+		if time.Since(said) >= versionSaid {
+			said = time.Now()
+			logger.Warn("waiting for the tables to be rebuilt", slog.Any("error", err))
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	if !o.Migrate {
+		return nil // what the tables lack is said by each partition
+	}
+	return err
+}
+
+// isOlder reports whether the tables are of an older version than the program.
+func isOlder(err error) bool {
+	var version *projection.VersionError
+	return errors.As(err, &version) && version.Tables < version.Program
+}
