@@ -27,6 +27,9 @@ type partition struct {
 	voided map[string][]stretch
 	// holding is the lease that it works under; nil: it shares with nobody.
 	holding *Holding
+	// catchingUp: it ends at until.
+	catchingUp bool
+	until      uint64
 
 	guarded[PartitionStatus]
 }
@@ -43,7 +46,7 @@ func (p *partition) run(ctx context.Context) error {
 	for {
 		before := p.status().Batches
 		err := p.project(ctx)
-		if ctx.Err() != nil || p.holding.isHandedOver() {
+		if ctx.Err() != nil || p.holding.isHandedOver() || errors.Is(err, errCaughtUp) {
 			return nil
 		}
 		if p.status().Batches != before {
@@ -118,6 +121,9 @@ func (p *partition) project(ctx context.Context) error {
 		return err
 	}
 	p.update(func(s *PartitionStatus) { s.Phase, s.Err = PhaseFollowing, nil })
+	if p.catchingUp && c.Sequence >= p.until {
+		return errCaughtUp
+	}
 
 	w := &pipeline{
 		partition: p, folder: p.target.Folder(c), after: c.Sequence,
@@ -171,7 +177,7 @@ func send[T any](ctx context.Context, c chan<- T, v T) error {
 
 func (w *pipeline) read(ctx context.Context) error {
 	last := w.after
-	for m, err := range w.source.Follow(ctx, w.number, events.FollowOptions{After: w.after}) {
+	for m, err := range w.source.Follow(ctx, w.number, events.FollowOptions{After: w.after, Until: w.until}) {
 		if err != nil {
 			return send(ctx, w.decoded, sized{err: fmt.Errorf("follow the log: %w", err)})
 		}
@@ -203,7 +209,11 @@ func (w *pipeline) read(ctx context.Context) error {
 			return err
 		}
 	}
-	return send(ctx, w.decoded, sized{err: errors.New("following the log ended")})
+	end := errors.New("following the log ended")
+	if w.catchingUp {
+		end = errCaughtUp
+	}
+	return send(ctx, w.decoded, sized{err: end})
 }
 
 // fold takes what has been read, at least one commit, and folds it together.
@@ -227,9 +237,13 @@ func (w *pipeline) fold(ctx context.Context) error {
 }
 
 // collect waits for a commit and takes those that are there behind it, up to
-// the size of a batch; while a batch is being written it waits for more. What it
-// returns has commits, or an error, or both.
+// the size of a batch; while a batch is being written, or to catch up, it waits for
+// more. What it returns has commits, or an error, or both.
 func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
+	idle := w.idle
+	if w.catchingUp {
+		idle = nil
+	}
 	take := func(s sized) bool {
 		if f.err = s.err; f.err != nil {
 			return false
@@ -263,7 +277,7 @@ func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 			if !take(s) {
 				return commits, f
 			}
-		case <-w.idle:
+		case <-idle:
 			return commits, f
 		case <-ctx.Done():
 			f.err = context.Cause(ctx)
