@@ -154,6 +154,7 @@ type pipeline struct {
 type sized struct {
 	Commit
 	bytes int64
+	full  bool // no commit: the buffer has no room for the next one
 	err   error
 }
 
@@ -202,7 +203,7 @@ func (w *pipeline) read(ctx context.Context) error {
 			n += c.Run.Size
 		}
 		n = min(n, int64(w.config.BufferBytes))
-		if err := w.buffer.Acquire(ctx, n); err != nil {
+		if err := w.reserve(ctx, n); err != nil {
 			return err
 		}
 		if err := send(ctx, w.decoded, sized{Commit: c, bytes: n}); err != nil {
@@ -214,6 +215,20 @@ func (w *pipeline) read(ctx context.Context) error {
 		end = errCaughtUp
 	}
 	return send(ctx, w.decoded, sized{err: end})
+}
+
+// reserve waits until the buffer has room. To catch up batches are written when
+// they are full; one that leaves no room is as full as it can be.
+func (w *pipeline) reserve(ctx context.Context, n int64) error {
+	if w.buffer.TryAcquire(n) {
+		return nil
+	}
+	if w.catchingUp {
+		if err := send(ctx, w.decoded, sized{full: true}); err != nil {
+			return err
+		}
+	}
+	return w.buffer.Acquire(ctx, n)
 }
 
 // fold takes what has been read, at least one commit, and folds it together.
@@ -247,6 +262,9 @@ func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 	take := func(s sized) bool {
 		if f.err = s.err; f.err != nil {
 			return false
+		}
+		if s.full {
+			return len(commits) == 0 // what takes the room is being written
 		}
 		commits = append(commits, s.Commit)
 		f.commits++

@@ -96,9 +96,9 @@ func truncate(b *testing.B, pool *pgxpool.Pool) {
 	}
 }
 
-// catchUp projects a log from its beginning to its end and gives the time that
+// runToEnd projects a log from its beginning to its end and gives the time that
 // it took.
-func catchUp(b *testing.B, log events.Log, pool *pgxpool.Pool) time.Duration {
+func runToEnd(b *testing.B, log events.Log, pool *pgxpool.Pool) time.Duration {
 	b.Helper()
 	store := storeOn(b, pool, pgstore.Config{})
 	left := map[events.Partition]uint64{}
@@ -156,7 +156,7 @@ func BenchmarkProject(b *testing.B) {
 func benchProject(b *testing.B, log events.Log) {
 	b.Helper()
 	pool := newTables(b)
-	catchUp(b, log, pool)
+	runToEnd(b, log, pool)
 	raw := readRaw(b, pool)
 	var took, tookRaw time.Duration
 	b.ResetTimer()
@@ -168,7 +168,7 @@ func benchProject(b *testing.B, log events.Log) {
 		tookRaw += time.Since(begin)
 		truncate(b, pool)
 		b.StartTimer()
-		took += catchUp(b, log, pool)
+		took += runToEnd(b, log, pool)
 	}
 	n := float64(b.N) * benchEvents
 	b.ReportMetric(n/took.Seconds(), "events/s")
