@@ -143,7 +143,7 @@ func TestCatchUp(t *testing.T) {
 	if err := g.AppendAll(t.Context(), log, historytest.Seeded(4, 600)); err != nil {
 		t.Fatal(err)
 	}
-	before := ends(t, log)
+	before := ends(t, log).Positions()
 	store := storeOn(t, newTables(t), pgstore.Config{})
 	var mu sync.Mutex // guards all of these
 	var late bool
