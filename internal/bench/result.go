@@ -23,8 +23,17 @@ type Result struct {
 	P99    float64 `json:"p99_ms"`
 	RawP50 float64 `json:"raw_p50_ms"`
 	RawP99 float64 `json:"raw_p99_ms"`
-	// N is how many operations of ours were measured.
+	// N is how many operations of ours were measured; of tables: how many events
+	// the log has, and one operation is to make all of them.
 	N int `json:"n"`
+	// CPU is what one event took of all processes together, in microseconds of
+	// one core; 0: not known. It says more than the rate where other work shares
+	// the machine.
+	CPU    float64 `json:"cpu_us,omitempty"`
+	RawCPU float64 `json:"raw_cpu_us,omitempty"`
+	// PeakRSS is the most memory that this process had while ours worked, in
+	// bytes: Postgres apart, everything else included. 0: not known.
+	PeakRSS int64 `json:"peak_rss_bytes,omitempty"`
 }
 
 // rates is the result of a case that is measured as operations a second.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/annals-io/annals/internal/bench/bulk"
 	"github.com/annals-io/annals/internal/testenv"
-	"github.com/annals-io/annals/internal/testenv/historytest"
 	"github.com/annals-io/annals/pkg/events/backup"
 	"github.com/annals-io/annals/pkg/events/natslog"
 	"github.com/annals-io/annals/pkg/replay"
@@ -43,7 +43,7 @@ func TestBackupAndRestoreAreKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := historytest.Bulk(t.Context(), log, 1, 2000, 4); err != nil {
+	if err := bulk.Write(t.Context(), log, 1, 2000, 4); err != nil {
 		t.Fatal(err)
 	}
 	env, folder := []string{"NATS_URL=" + testenv.URL(nc)}, filepath.Join(dir, "backup")

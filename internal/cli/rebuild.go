@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/annals-io/annals/pkg/projection/postgres"
+	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // rebuilding is a line of `projection rebuild -o jsonl`: where it stands.
@@ -109,6 +110,8 @@ was interrupted, or canceled by somebody.`,
 		if err != nil {
 			return err
 		}
+		// Attributes get their types by the values that a rebuild comes to, too.
+		o.Projector.Attributes = searchattribute.NewRegistrar(log, "rebuild", slog.Default())
 		p := a.startProgress("rebuild")
 		o.Progress = func(v postgres.RebuildProgress) {
 			note := string(v.Phase)

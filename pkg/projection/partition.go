@@ -32,6 +32,9 @@ type partition struct {
 	voided map[string][]stretch
 	// holding is the lease that it works under; nil: it shares with nobody.
 	holding *Holding
+	// catchingUp: it ends at until.
+	catchingUp bool
+	until      uint64
 
 	trouble trouble // of the goroutine that runs, or, while there is a pipeline, of the one that writes
 	// most is the commits of a batch: fewer than the config says after one that
@@ -54,7 +57,7 @@ func (p *partition) run(ctx context.Context) error {
 	for {
 		before := p.status().Batches
 		err := p.project(ctx)
-		if ctx.Err() != nil || p.holding.isHandedOver() {
+		if ctx.Err() != nil || p.holding.isHandedOver() || errors.Is(err, errCaughtUp) {
 			return nil
 		}
 		if p.status().Batches != before {
@@ -141,6 +144,9 @@ func (p *partition) project(ctx context.Context) error {
 		s.Phase, s.Err, s.Since = PhaseFollowing, nil, p.trouble.since
 		s.Quarantined, s.Waiting = len(waits), waits.waiting()
 	})
+	if p.catchingUp && c.Sequence >= p.until {
+		return errCaughtUp
+	}
 
 	w := &pipeline{
 		partition: p, folder: p.target.Folder(c), after: c.Sequence, aside: waits,
@@ -174,6 +180,7 @@ type sized struct {
 	passed *Mark  // a message that is passed over
 	waits  string // the subject for which it is counted
 	bytes  int64
+	full   bool // no message: the buffer has no room for the next one
 	err    error
 }
 
@@ -237,7 +244,7 @@ func send[T any](ctx context.Context, c chan<- T, v T) error {
 
 func (w *pipeline) read(ctx context.Context) error {
 	last := w.after
-	for m, err := range w.source.Follow(ctx, w.number, events.FollowOptions{After: w.after}) {
+	for m, err := range w.source.Follow(ctx, w.number, events.FollowOptions{After: w.after, Until: w.until}) {
 		if err != nil {
 			return send(ctx, w.decoded, sized{err: fmt.Errorf("follow the log: %w", err)})
 		}
@@ -254,14 +261,32 @@ func (w *pipeline) read(ctx context.Context) error {
 			return send(ctx, w.decoded, sized{err: err})
 		}
 		s.bytes = min(s.bytes+1024, int64(w.config.BufferBytes))
-		if err := w.buffer.Acquire(ctx, s.bytes); err != nil {
+		if err := w.reserve(ctx, s.bytes); err != nil {
 			return err
 		}
 		if err := send(ctx, w.decoded, s); err != nil {
 			return err
 		}
 	}
-	return send(ctx, w.decoded, sized{err: errors.New("following the log ended")})
+	end := errors.New("following the log ended")
+	if w.catchingUp {
+		end = errCaughtUp
+	}
+	return send(ctx, w.decoded, sized{err: end})
+}
+
+// reserve waits until the buffer has room. To catch up batches are written when
+// they are full; one that leaves no room is as full as it can be.
+func (w *pipeline) reserve(ctx context.Context, n int64) error {
+	if w.buffer.TryAcquire(n) {
+		return nil
+	}
+	if w.catchingUp {
+		if err := send(ctx, w.decoded, sized{full: true}); err != nil {
+			return err
+		}
+	}
+	return w.buffer.Acquire(ctx, n)
 }
 
 // take makes a commit of a message, unless it is to be passed over.
@@ -330,12 +355,19 @@ func (w *pipeline) fold(ctx context.Context) error {
 }
 
 // collect waits for a message and takes those that are there behind it, up to
-// the size of a batch; while a batch is being written it waits for more. What it
-// returns has messages, or an error, or both.
+// the size of a batch; while a batch is being written, or to catch up, it waits for
+// more. What it returns has messages, or an error, or both.
 func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
+	idle := w.idle
+	if w.catchingUp {
+		idle = nil
+	}
 	take := func(s sized) bool {
 		if f.err = s.err; f.err != nil {
 			return false
+		}
+		if s.full {
+			return f.messages == 0 // what takes the room is being written
 		}
 		f.add(&s)
 		if s.passed == nil {
@@ -365,7 +397,7 @@ func (w *pipeline) collect(ctx context.Context) (commits []Commit, f folded) {
 			if !take(s) {
 				return commits, f
 			}
-		case <-w.idle:
+		case <-idle:
 			return commits, f
 		case <-ctx.Done():
 			return nil, folded{err: context.Cause(ctx)}

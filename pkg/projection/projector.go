@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -26,6 +27,10 @@ type Config struct {
 	// they are folded, so that every projection of them finds the same types. Where
 	// the control stream cannot be reached, the partition waits and tries again.
 	Attributes *searchattribute.Registrar
+	// Parallel is how many partitions CatchUp works on at a time; as many as
+	// there are CPUs, at least 2. Each takes up to some five times BufferBytes of
+	// memory. Run works on all.
+	Parallel int
 	// MaxBackoff is the longest wait before a partition tries again; 5 s.
 	MaxBackoff time.Duration
 	// Membership shares the work with other processes: of a projector's partitions
@@ -48,6 +53,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.BufferBytes == 0 {
 		c.BufferBytes = 24 << 20
+	}
+	if c.Parallel == 0 {
+		c.Parallel = max(2, runtime.GOMAXPROCS(0))
 	}
 	if c.MaxBackoff == 0 {
 		c.MaxBackoff = 5 * time.Second
@@ -74,7 +82,7 @@ type Projector struct {
 // New is a projector of all the log's partitions. It fails on a config that
 // cannot work.
 func New(source events.Source, target Target, c Config) (*Projector, error) {
-	if c.BatchCommits < 0 || c.BatchBytes < 0 || c.BufferBytes < 0 || c.MaxBackoff < 0 || c.MaxQuarantined < 0 {
+	if c.BatchCommits < 0 || c.BatchBytes < 0 || c.BufferBytes < 0 || c.Parallel < 0 || c.MaxBackoff < 0 || c.MaxQuarantined < 0 {
 		return nil, errors.New("projection: a setting is negative")
 	}
 	p := &Projector{source: source, target: target, config: c.withDefaults()}

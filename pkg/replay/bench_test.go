@@ -8,8 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/annals-io/annals/internal/bench/bulk"
 	"github.com/annals-io/annals/internal/testenv"
-	"github.com/annals-io/annals/internal/testenv/historytest"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/heads"
 	"github.com/annals-io/annals/pkg/events/natslog"
@@ -32,7 +32,7 @@ func BenchmarkVerifyLog(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := historytest.Bulk(b.Context(), log, rounds, workflows, size); err != nil {
+		if err := bulk.Write(b.Context(), log, rounds, workflows, size); err != nil {
 			b.Fatal(err)
 		}
 		var file bytes.Buffer
@@ -45,7 +45,7 @@ func BenchmarkVerifyLog(b *testing.B) {
 		}
 		verify := func(o replay.VerifyOptions) error {
 			r, err := replay.VerifyLog(b.Context(), log, o)
-			if err == nil && (len(r.Differences) > 0 || r.Events != rounds*workflows*historytest.BulkEvents) {
+			if err == nil && (len(r.Differences) > 0 || r.Events != rounds*workflows*bulk.Events) {
 				err = fmt.Errorf("%d events, %d differences", r.Events, len(r.Differences))
 			}
 			return err
@@ -97,7 +97,7 @@ func BenchmarkVerifyLog(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				b.ReportMetric(float64(b.N*rounds*workflows*historytest.BulkEvents)/b.Elapsed().Seconds(), "events/s")
+				b.ReportMetric(float64(b.N*rounds*workflows*bulk.Events)/b.Elapsed().Seconds(), "events/s")
 			})
 		}
 	}

@@ -122,29 +122,3 @@ func TestTameHistoriesHaveNoOddities(t *testing.T) {
 		}
 	}
 }
-
-func TestBulk(t *testing.T) {
-	log, err := memlog.New(memlog.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := Bulk(t.Context(), log, 2, 5, 3); err != nil {
-		t.Fatal(err)
-	}
-	var all []events.Workflow
-	for _, id := range []string{"order-0-0", "order-1-4"} {
-		all = append(all, events.Workflow{Namespace: "default", ID: id})
-	}
-	runs, err := Facts(t.Context(), log, all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range runs {
-		if r.Events != BulkEvents || r.Status != "Completed" || r.Activities != 1 || r.Timers != 1 || r.PendingActivities+r.PendingTimers != 0 {
-			t.Errorf("%+v", r)
-		}
-	}
-	if len(runs) != 2 {
-		t.Errorf("%d runs", len(runs))
-	}
-}

@@ -13,9 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/annals-io/annals/internal/bench/bulk"
 	"github.com/annals-io/annals/internal/embednats"
 	"github.com/annals-io/annals/internal/testenv"
-	"github.com/annals-io/annals/internal/testenv/historytest"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/backup"
 	"github.com/annals-io/annals/pkg/events/natslog"
@@ -54,8 +54,8 @@ func TestBackupSpeed(t *testing.T) {
 	id := create(t, nc, natslog.CreateOptions{})
 	log := open(t, nc, natslog.Config{})
 	write := func(n int) {
-		rounds := max(1, n/(1000*historytest.BulkEvents))
-		if err := historytest.Bulk(t.Context(), prefixed{log, n}, rounds, n/rounds/historytest.BulkEvents, 3); err != nil {
+		rounds := max(1, n/(1000*bulk.Events))
+		if err := bulk.Write(t.Context(), prefixed{log, n}, rounds, n/rounds/bulk.Events, 3); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -84,7 +84,7 @@ func TestBackupSpeed(t *testing.T) {
 		commits, count = int(r.Commits), int(r.Events)
 	}
 	count = *backupEvents
-	commits = count / historytest.BulkEvents * 4
+	commits = count / bulk.Events * 4
 	measure("raw read into files", func() (int64, error) { return rawBackup(t.Context(), nc, id, raw) })
 	measure("backup", func() (int64, error) {
 		r, err := log.Backup(t.Context(), dir, backup.Options{})

@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/annals-io/annals/internal/bench/bulk"
 	"github.com/annals-io/annals/internal/embednats"
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/internal/testenv/historytest"
@@ -369,7 +370,7 @@ func busyLog(t *testing.T, streams int) (*natslog.Log, string) {
 	nc, dir := testenv.NATS(t), t.TempDir()
 	create(t, nc, natslog.CreateOptions{Streams: streams})
 	log := open(t, nc, natslog.Config{})
-	if err := historytest.Bulk(t.Context(), log, 1, 600*streams, 4); err != nil {
+	if err := bulk.Write(t.Context(), log, 1, 600*streams, 4); err != nil {
 		t.Fatal(err)
 	}
 	backUp(t, log, dir)

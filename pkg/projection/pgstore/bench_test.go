@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/annals-io/annals/internal/bench/bulk"
 	"github.com/annals-io/annals/internal/testenv"
-	"github.com/annals-io/annals/internal/testenv/historytest"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
@@ -20,7 +20,7 @@ import (
 const (
 	benchWorkflows = 1000 // open at a time
 	benchRounds    = 10
-	benchEvents    = benchRounds * benchWorkflows * historytest.BulkEvents
+	benchEvents    = benchRounds * benchWorkflows * bulk.Events
 )
 
 // rawCopy is what a stranger would write who has the rows already: COPY into
@@ -96,9 +96,9 @@ func truncate(b *testing.B, pool *pgxpool.Pool) {
 	}
 }
 
-// catchUp projects a log from its beginning to its end and gives the time that
+// runToEnd projects a log from its beginning to its end and gives the time that
 // it took.
-func catchUp(b *testing.B, log events.Log, pool *pgxpool.Pool) time.Duration {
+func runToEnd(b *testing.B, log events.Log, pool *pgxpool.Pool) time.Duration {
 	b.Helper()
 	store := storeOn(b, pool, pgstore.Config{})
 	left := map[events.Partition]uint64{}
@@ -135,18 +135,18 @@ func catchUp(b *testing.B, log events.Log, pool *pgxpool.Pool) time.Duration {
 func BenchmarkProject(b *testing.B) {
 	for _, streams := range []int{1, 16} {
 		for _, size := range []int{3, 1} {
-			b.Run(fmt.Sprintf("log=nats/streams=%d/workflows=%d/events=%d/commit=%d", streams, benchWorkflows, historytest.BulkEvents, size), func(b *testing.B) {
+			b.Run(fmt.Sprintf("log=nats/streams=%d/workflows=%d/events=%d/commit=%d", streams, benchWorkflows, bulk.Events, size), func(b *testing.B) {
 				log := natsLog(b, testenv.NATS(b), streams)
-				if err := historytest.Bulk(b.Context(), log, benchRounds, benchWorkflows, size); err != nil {
+				if err := bulk.Write(b.Context(), log, benchRounds, benchWorkflows, size); err != nil {
 					b.Fatal(err)
 				}
 				benchProject(b, log)
 			})
 		}
 	}
-	b.Run(fmt.Sprintf("log=memory/streams=1/workflows=%d/events=%d/commit=3", benchWorkflows, historytest.BulkEvents), func(b *testing.B) {
+	b.Run(fmt.Sprintf("log=memory/streams=1/workflows=%d/events=%d/commit=3", benchWorkflows, bulk.Events), func(b *testing.B) {
 		log := newLog(b, 1)
-		if err := historytest.Bulk(b.Context(), log, benchRounds, benchWorkflows, 3); err != nil {
+		if err := bulk.Write(b.Context(), log, benchRounds, benchWorkflows, 3); err != nil {
 			b.Fatal(err)
 		}
 		benchProject(b, log)
@@ -156,7 +156,7 @@ func BenchmarkProject(b *testing.B) {
 func benchProject(b *testing.B, log events.Log) {
 	b.Helper()
 	pool := newTables(b)
-	catchUp(b, log, pool)
+	runToEnd(b, log, pool)
 	raw := readRaw(b, pool)
 	var took, tookRaw time.Duration
 	b.ResetTimer()
@@ -168,7 +168,7 @@ func benchProject(b *testing.B, log events.Log) {
 		tookRaw += time.Since(begin)
 		truncate(b, pool)
 		b.StartTimer()
-		took += catchUp(b, log, pool)
+		took += runToEnd(b, log, pool)
 	}
 	n := float64(b.N) * benchEvents
 	b.ReportMetric(n/took.Seconds(), "events/s")
@@ -180,9 +180,9 @@ func benchProject(b *testing.B, log events.Log) {
 // What the fold alone takes: decoded commits to rows, without Postgres.
 func BenchmarkFold(b *testing.B) {
 	for _, size := range []int{3, 1} {
-		b.Run(fmt.Sprintf("workflows=%d/events=%d/commit=%d", benchWorkflows, historytest.BulkEvents, size), func(b *testing.B) {
+		b.Run(fmt.Sprintf("workflows=%d/events=%d/commit=%d", benchWorkflows, bulk.Events, size), func(b *testing.B) {
 			log := newLog(b, 1)
-			if err := historytest.Bulk(b.Context(), log, benchRounds, benchWorkflows, size); err != nil {
+			if err := bulk.Write(b.Context(), log, benchRounds, benchWorkflows, size); err != nil {
 				b.Fatal(err)
 			}
 			ms := messages(b, log, 0)
@@ -209,7 +209,7 @@ func BenchmarkFold(b *testing.B) {
 // The tables against the log: everything folded again, every row compared.
 func BenchmarkVerify(b *testing.B) {
 	log := newLog(b, 4)
-	if err := historytest.Bulk(b.Context(), log, benchRounds, benchWorkflows, 3); err != nil {
+	if err := bulk.Write(b.Context(), log, benchRounds, benchWorkflows, 3); err != nil {
 		b.Fatal(err)
 	}
 	store := storeOn(b, newTables(b), pgstore.Config{})

@@ -312,7 +312,7 @@ func (s *storedEvents) advance() error {
 }
 
 // compare takes the rows of the commit at seq.
-func (s *storedEvents) compare(seq uint64, want []row) error {
+func (s *storedEvents) compare(seq uint64, want []eventRow) error {
 	here := map[string][]string{}
 	for !s.ended && s.seq <= seq {
 		k := eventsTable.keyOf(s.next)
@@ -325,8 +325,8 @@ func (s *storedEvents) compare(seq uint64, want []row) error {
 			return err
 		}
 	}
-	for _, r := range want {
-		values, err := canonicalRow(eventsTable, r)
+	for i := range want {
+		values, err := canonicalRow(eventsTable, want[i].values())
 		if err != nil {
 			return err
 		}

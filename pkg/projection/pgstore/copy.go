@@ -48,6 +48,58 @@ func newCopied(t *table, sql string, rows []row) (copied, error) {
 	return copied{table: t, sql: sql, rows: len(rows), data: append(data, copyTrailer...)}, nil
 }
 
+// copiedEvents is newCopied of events: the key up to the run, which the events of a
+// commit share, is made bytes once.
+func copiedEvents(sql string, rows []eventRow) copied {
+	data := make([]byte, 0, len(rows)*eventRowBytes)
+	data = append(data, copyHeader...)
+	width := uint16(len(eventsTable.key) + len(eventsTable.columns))
+	var of *eventsOf
+	from, to := 0, 0 // of what is shared
+	for i := range rows {
+		r := &rows[i]
+		if r.of == of {
+			data = append(data, data[from:to]...)
+		} else {
+			of, from = r.of, len(data)
+			data = binary.BigEndian.AppendUint16(data, width)
+			data = appendInt16(data, int16(of.workflow.Slot()))
+			data = appendText(data, of.workflow.Namespace)
+			data = appendText(data, of.workflow.ID)
+			data = appendText(data, string(of.run))
+			to = len(data)
+		}
+		data = appendInt64(data, r.id)
+		data = appendText(data, r.typeName.(string))
+		data = appendText(data, r.name)
+		if r.time.IsZero() {
+			data = appendNull(data)
+		} else {
+			data = appendInt64(data, r.time.UnixMicro()-postgresEpoch)
+		}
+		data = appendInt16(data, int16(of.at.Partition))
+		data = appendInt64(data, int64(of.at.Sequence))
+	}
+	return copied{table: eventsTable, sql: sql, rows: len(rows), data: append(data, copyTrailer...)}
+}
+
+// eventRowBytes is what a row of events takes, about.
+const eventRowBytes = 200
+
+func appendNull(b []byte) []byte { return binary.BigEndian.AppendUint32(b, 0xffffffff) }
+
+func appendInt16(b []byte, n int16) []byte {
+	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint32(b, 2), uint16(n))
+}
+
+func appendInt64(b []byte, n int64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, 8), uint64(n))
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
+}
+
 // appendField adds the length of a value and the value.
 func appendField(b []byte, pgType string, v any) ([]byte, error) {
 	start := len(b)

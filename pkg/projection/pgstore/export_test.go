@@ -72,7 +72,7 @@ func DescribedColumns() []string {
 // NewVersion is a store of another version of the tables, whose definition is
 // changed.
 func NewVersion(pool *pgxpool.Pool, version int, change func(*postgres.Definition)) (*Store, error) {
-	d := definition()
+	d := Definition()
 	d.Version = version
 	if change != nil {
 		change(&d)

@@ -253,9 +253,9 @@ func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part ev
 	for _, ev := range baseOf(c, part) {
 		s.ApplyTo(ev, changes) // its row is that of the run that it was written in
 	}
-	rows := newEventRows(c.Workflow, part.Run, c.Position, len(part.Events))
+	of := &eventsOf{workflow: c.Workflow, run: part.Run, at: c.Position}
 	for _, ev := range part.Events {
-		b.events = append(b.events, rows.next(ev, s.EventName(ev)))
+		b.events = append(b.events, of.row(ev, s.EventName(ev)))
 		s.ApplyTo(ev, changes)
 	}
 	s.AddBytes(part.Size - s.HistorySizeBytes)
@@ -292,7 +292,7 @@ type builder struct {
 	number    uint64 // from 1
 	workflows []*entry
 	runs      []*run
-	events    []row
+	events    []eventRow
 }
 
 func (f *folder) builder() *builder {
@@ -316,9 +316,10 @@ func (b *builder) changes(r *run) *execution.Changes {
 	return &r.changes.changes
 }
 
-// rowSet is the rows of a batch, by table.
+// rowSet is the rows of a batch, by table. Those of events are always new.
 type rowSet struct {
-	workflows, executions, activities, timers, children, events tableRows
+	workflows, executions, activities, timers, children tableRows
+	events                                              []eventRow
 }
 
 // tableRows are rows that must not be there yet, and rows that must.
@@ -333,7 +334,7 @@ func (t *tableRows) put(isNew bool, r row) {
 }
 
 func (b *builder) rows() (*rowSet, error) {
-	s := &rowSet{events: tableRows{added: b.events}}
+	s := &rowSet{events: b.events}
 	for _, e := range b.workflows {
 		s.workflows.put(e.isNew, workflowRow(e))
 	}
@@ -361,7 +362,8 @@ func (b *builder) rows() (*rowSet, error) {
 	return s, nil
 }
 
-// byTable is the rows of each table, in the order in which they are written.
+// byTable is the rows of each table but events, in the order in which they are
+// written.
 func (s *rowSet) byTable() []struct {
 	*table
 	*tableRows
@@ -375,6 +377,5 @@ func (s *rowSet) byTable() []struct {
 		{activitiesTable, &s.activities},
 		{timersTable, &s.timers},
 		{childrenTable, &s.children},
-		{eventsTable, &s.events},
 	}
 }

@@ -50,20 +50,17 @@ func (m *mending) Add(_ context.Context, commits []projection.Commit) error {
 			return cannotApply(c, err)
 		}
 	}
-	return m.pack()
+	m.pack()
+	return nil
 }
 
 // pack gives the rows of events the form in which they are sent.
-func (m *mending) pack() error {
+func (m *mending) pack() {
 	if len(m.builder.events) == 0 {
-		return nil
+		return
 	}
-	c, err := newCopied(eventsTable, m.store.statementsOf(m.generation).writes[eventsTable].copy, m.builder.events)
-	if err != nil {
-		return err
-	}
-	m.events, m.builder.events = append(m.events, c), nil
-	return nil
+	m.events = append(m.events, copiedEvents(m.store.statementsOf(m.generation).writes[eventsTable].copy, m.builder.events))
+	m.builder.events = nil
 }
 
 // Replace is postgres.Mending's.
@@ -73,11 +70,13 @@ func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	statements := m.store.statementsOf(m.generation)
-	var copies []copied
-	for _, t := range rows.byTable() {
-		if _, err := tx.Exec(ctx, statements.writes[t.table].remove, int16(m.workflow.Slot()), m.workflow.Namespace, m.workflow.ID); err != nil {
+	for _, t := range tables {
+		if _, err := tx.Exec(ctx, statements.writes[t].remove, int16(m.workflow.Slot()), m.workflow.Namespace, m.workflow.ID); err != nil {
 			return err
 		}
+	}
+	var copies []copied
+	for _, t := range rows.byTable() {
 		if len(t.changed) > 0 {
 			return fmt.Errorf("%d rows of %s are of a workflow that has none", len(t.changed), t.name)
 		}

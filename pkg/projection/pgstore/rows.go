@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 
@@ -135,31 +136,39 @@ func firstMessage(messages []string) any {
 	return text(messages[0])
 }
 
-// eventRows makes the rows of the events of one commit and run. What they have
-// in common is made a value once, and all lie in one piece of memory: there are
-// more of these than of all other rows together.
-type eventRows struct {
-	rest                []any
-	slot, namespace, id any
-	run                 any
-	partition, sequence any
+// eventRow is a row of annals.events. There are more of these than of all other
+// rows together, so it is made values or bytes only where it is written or
+// compared.
+type eventRow struct {
+	of       *eventsOf
+	id       int64
+	typeName any // a string
+	name     string
+	time     time.Time
 }
 
-func newEventRows(w events.Workflow, run events.RunID, at events.Position, n int) *eventRows {
-	return &eventRows{
-		rest: make([]any, n*eventWidth),
-		slot: int16(w.Slot()), namespace: w.Namespace, id: w.ID, run: string(run),
-		partition: int16(at.Partition), sequence: int64(at.Sequence),
+// eventsOf is what the events of one commit and run have in common.
+type eventsOf struct {
+	workflow events.Workflow
+	run      events.RunID
+	at       events.Position
+}
+
+func (of *eventsOf) row(e *events.Event, name string) eventRow {
+	return eventRow{of: of, id: e.EventId, typeName: typeName(e.EventType), name: text(name), time: execution.TimeOf(e)}
+}
+
+// values is the row like that of any other table.
+func (r *eventRow) values() row {
+	of := r.of
+	return key(of.workflow, string(of.run), r.id, r.typeName, r.name, moment(r.time), int16(of.at.Partition), int64(of.at.Sequence))
+}
+
+func eventValues(rows []eventRow) []row {
+	out := make([]row, len(rows))
+	for i := range rows {
+		out[i] = rows[i].values()
 	}
-}
-
-// eventWidth is the number of columns of annals.events.
-var eventWidth = len(eventsTable.key) + len(eventsTable.columns)
-
-func (r *eventRows) next(e *events.Event, name string) row {
-	out := r.rest[:eventWidth:eventWidth]
-	r.rest = r.rest[eventWidth:]
-	copy(out, []any{r.slot, r.namespace, r.id, r.run, e.EventId, typeName(e.EventType), text(name), moment(execution.TimeOf(e)), r.partition, r.sequence})
 	return out
 }
 

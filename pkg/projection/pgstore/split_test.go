@@ -331,7 +331,7 @@ func after(all []events.Message, sequence uint64) []events.Message {
 
 // Whatever the batches, however much is cached, at whatever statement the connection is cut, whether or not the
 // transaction was stored then, and whatever is delivered again: the tables are those of one batch, and what the log
-// says.
+// says. So they are if they had no indexes meanwhile.
 func TestAnySplitAnyCrashSameTables(t *testing.T) {
 	t.Parallel()
 	pool := newTables(t)
@@ -348,6 +348,10 @@ func TestAnySplitAnyCrashSameTables(t *testing.T) {
 		mustAgree(t, log, reference, pool, workflows)
 
 		empty(t, behind, pool)
+		bare := rapid.IntRange(0, 3).Draw(t, "indexes") == 0
+		if bare {
+			withoutIndexes(t, pool)
+		}
 		store := storeOn(t, behind, pgstore.Config{CacheRuns: rapid.SampledFrom([]int{1, 2, 10_000}).Draw(t, "cache")})
 		store.CopyFrom(rapid.SampledFrom([]int{1, 4, 1000}).Draw(t, "copy from"))
 		s := schedule{
@@ -357,6 +361,9 @@ func TestAnySplitAnyCrashSameTables(t *testing.T) {
 		for p := range events.Partition(log.Identity().Map.Partitions()) {
 			s.run(log, store, p)
 			n.look(commitsOf(t, log, messages(t, log, p)))
+		}
+		if bare {
+			buildIndexes(t, pool)
 		}
 		if diff := cmp.Diff(want, dump(t, pool)); diff != "" {
 			t.Fatalf("in one batch (-) and as scheduled (+):\n%s", diff)

@@ -33,8 +33,8 @@ var tablesSQL string
 //go:embed sql/indexes.sql
 var indexesSQL string
 
-// definition is the projection's.
-func definition() postgres.Definition {
+// Definition is what the tables are.
+func Definition() postgres.Definition {
 	d := postgres.Definition{Name: Name, Version: Version, Tables: tablesSQL, Schema: schema}
 	for sql := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(indexesSQL), ";"), ";\n") {
 		d.Indexes = append(d.Indexes, sql)
@@ -101,7 +101,7 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if c.AnswerTimeout < 0 {
 		return nil, fmt.Errorf("pgstore: AnswerTimeout is %s", c.AnswerTimeout)
 	}
-	p, err := postgres.Open(pool, definition())
+	p, err := postgres.Open(pool, Definition())
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (s *Store) Projection() *postgres.Projection { return s.projection }
 // idempotent, and safe when several processes do it at once. It fails with
 // projection.ErrVersion if the tables are of another version.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	p, err := postgres.Open(pool, definition())
+	p, err := postgres.Open(pool, Definition())
 	if err != nil {
 		return err
 	}

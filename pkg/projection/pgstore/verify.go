@@ -446,9 +446,6 @@ func (w *comparison) keep(b *builder) error {
 		return err
 	}
 	for _, t := range rows.byTable() {
-		if t.table == eventsTable {
-			continue
-		}
 		for _, r := range slices.Concat(t.added, t.changed) {
 			values, err := canonicalRow(t.table, r)
 			if err != nil {

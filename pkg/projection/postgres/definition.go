@@ -18,11 +18,14 @@ type Definition struct {
 	// Version is that of the tables: of their shape and of what is made of an
 	// event; at least 1. Tables of another version must be rebuilt.
 	Version int
-	// Tables are the SQL statements that make the tables, without indexes that
+	// Tables are the SQL statements that make the tables, with the keys by which
+	// rows are updated and read back while they are filled, and without indexes that
 	// only readers need. Names stand without a schema.
 	Tables string
 	// Indexes are made after Tables, each a statement of its own, so that a
-	// rebuild can fill the tables first. Names stand without a schema.
+	// rebuild can fill the tables first: CREATE [UNIQUE] INDEX name ON table …, or
+	// ALTER TABLE table ADD CONSTRAINT name …, as keys of tables whose rows are
+	// written once. Names are unique, and stand without a schema and without quotes.
 	Indexes []string
 	// Views are the tables that readers see, and Schema is where they see them
 	// under the same names. The schema is made if it is not there.
@@ -48,6 +51,17 @@ func (d *Definition) validate() error {
 		return invalid("definition.tables", "makes no tables")
 	case len(d.Views) > 0 && !identifier.MatchString(d.Schema):
 		return invalid("definition.schema", fmt.Sprintf("is %q; wanted: the schema that the views are in", d.Schema))
+	}
+	names := map[string]bool{}
+	for i, sql := range d.Indexes {
+		x, ok := parseIndex(sql)
+		if !ok {
+			return invalid(fmt.Sprintf("definition.indexes[%d]", i), "is not of the form CREATE [UNIQUE] INDEX name ON table … or ALTER TABLE table ADD CONSTRAINT name …")
+		}
+		if names[x.name] {
+			return invalid(fmt.Sprintf("definition.indexes[%d]", i), fmt.Sprintf("makes %s, as one before it does", x.name))
+		}
+		names[x.name] = true
 	}
 	if i := slices.IndexFunc(d.Views, func(v string) bool { return !identifier.MatchString(v) }); i >= 0 {
 		return invalid("definition.views", fmt.Sprintf("names %q; wanted: a table's name", d.Views[i]))

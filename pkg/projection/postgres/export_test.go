@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -30,3 +31,12 @@ func MigrateTo(ctx context.Context, pool *pgxpool.Pool, version int64) error {
 
 // Fail has writes of the registry fail with what f says, before they commit and after.
 func (r *Registry) Fail(f func(committed bool) error) { r.fault = f }
+
+// CreateBuilding makes the next generation's tables, empty and without indexes.
+func CreateBuilding(ctx context.Context, p *Projection) (generation int, err error) {
+	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		generation, err = p.create(ctx, tx, "building")
+		return err
+	})
+	return generation, err
+}

@@ -21,6 +21,8 @@ const defaultLockTimeout = 500 * time.Millisecond
 type RebuildOptions struct {
 	// Projector is how the projector works that fills the tables.
 	Projector projection.Config
+	// ParallelIndexes is how many indexes are made at a time; 2.
+	ParallelIndexes int
 	// LockTimeout is the longest that readers stand behind one attempt to swap;
 	// 500 ms. An attempt that takes longer is given up, and made again later.
 	LockTimeout time.Duration
@@ -45,6 +47,9 @@ type RebuildOptions struct {
 }
 
 func (o RebuildOptions) withDefaults() RebuildOptions {
+	if o.ParallelIndexes == 0 {
+		o.ParallelIndexes = 2
+	}
 	if o.LockTimeout == 0 {
 		o.LockTimeout = defaultLockTimeout
 	}
@@ -91,8 +96,10 @@ type RebuildProgress struct {
 	Rate float64 `json:"eventsPerSecond"`
 	// Left is how long the phase will take if it goes on so; negative: not known.
 	Left time.Duration `json:"-"`
-	// Index is the one that was made last.
-	Index string `json:"index,omitempty"`
+	// Index is the one that was made last; Indexes of IndexesTotal are there.
+	Index        string `json:"index,omitempty"`
+	Indexes      int    `json:"indexes,omitempty"`
+	IndexesTotal int    `json:"indexesTotal,omitempty"`
 }
 
 // Rebuilt is what a rebuild did.
@@ -137,8 +144,8 @@ type Rebuilt struct {
 // somebody else has ended it, ErrNotRebuildable when it would be of no use, and
 // events.ErrWrongLog when the log was replaced while it ran.
 func (p *Projection) Rebuild(ctx context.Context, source events.Source, target func(generation int) projection.Target, o RebuildOptions) (Rebuilt, error) {
-	if o.LockTimeout < 0 || o.CatchUp < 0 {
-		return Rebuilt{}, &events.InvalidError{Field: "rebuild", Reason: "has a time that is less than nothing"}
+	if o.LockTimeout < 0 || o.CatchUp < 0 || o.ParallelIndexes < 0 {
+		return Rebuilt{}, &events.InvalidError{Field: "rebuild", Reason: "has a setting that is less than nothing"}
 	}
 	if err := migrate(ctx, p.pool); err != nil {
 		return Rebuilt{}, err

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 )
@@ -25,23 +23,26 @@ const (
 func (r *rebuild) fill(ctx context.Context) error {
 	began := time.Now()
 	defer func() { r.done.Filling += time.Since(began) }()
-	ends, err := r.ends(ctx)
-	if err != nil {
-		return err
+	for range rounds {
+		ends, err := r.ends(ctx)
+		if err != nil {
+			return err
+		}
+		err = r.project(ctx, RebuildFilling, (*projection.Projector).CatchUp, func(ctx context.Context, at []projection.PartitionStatus) (bool, error) {
+			return r.reached(ctx, at, ends)
+		})
+		if err != nil {
+			return err
+		}
+		now, err := r.ends(ctx)
+		if err != nil {
+			return err
+		}
+		if total(now)-total(ends) <= total(ends)/10 {
+			return nil
+		}
 	}
-	round := 1
-	return r.project(ctx, RebuildFilling, func(ctx context.Context, at []projection.PartitionStatus) (bool, error) {
-		there, err := r.reached(ctx, at, ends)
-		if err != nil || !there || round == rounds {
-			return there, err
-		}
-		round++
-		before := total(ends)
-		if ends, err = r.ends(ctx); err != nil {
-			return false, err
-		}
-		return total(ends)-before <= before/10, nil
-	})
+	return nil
 }
 
 // ends are where the partitions of the log end.
@@ -140,7 +141,7 @@ func (r *rebuild) stillBuilding(ctx context.Context) error {
 
 // project runs a projector on the new tables until a look at where it stands says
 // that this is enough, or fails.
-func (r *rebuild) project(ctx context.Context, phase RebuildPhase, enough func(context.Context, []projection.PartitionStatus) (bool, error)) (err error) {
+func (r *rebuild) project(ctx context.Context, phase RebuildPhase, run func(*projection.Projector, context.Context) error, enough func(context.Context, []projection.PartitionStatus) (bool, error)) (err error) {
 	p, err := projection.New(r.source, r.target(r.at.Generation), r.o.Projector)
 	if err != nil {
 		return err
@@ -149,7 +150,7 @@ func (r *rebuild) project(ctx context.Context, phase RebuildPhase, enough func(c
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = p.Run(running) // each partition's status has why it stopped
+		_ = run(p, running) // each partition's status has why it stopped
 	}()
 	defer func() {
 		cancel()
@@ -244,7 +245,7 @@ func (r *rebuild) makeIndexes(ctx context.Context) error {
 	defer func() { r.done.Indexing += time.Since(began) }()
 	v := RebuildProgress{Projection: r.definition.Name, Generation: r.at.Generation, Phase: RebuildIndexing, Commits: r.done.Commits, Total: r.done.Commits, Events: r.done.Events, Left: -1}
 	r.o.Progress(v)
-	if err := r.buildIndexes(ctx); err != nil {
+	if err := r.buildIndexes(ctx, v); err != nil {
 		if gone := r.stillBuilding(ctx); errors.Is(gone, ErrCanceled) {
 			return gone
 		}
@@ -262,23 +263,9 @@ func (r *rebuild) makeIndexes(ctx context.Context) error {
 }
 
 // buildIndexes makes the indexes that are not there, and counts the rows.
-func (r *rebuild) buildIndexes(ctx context.Context) error {
-	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error { return r.index(ctx, tx, r.at.Generation) })
-	if err != nil {
-		return fmt.Errorf("make indexes: %w", err)
-	}
-	rows, err := r.pool.Query(ctx, `SELECT format('%s.%I', $1::text, relname) FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'`, quoted(SchemaOf(r.definition.Name, r.at.Generation)))
-	if err != nil {
-		return err
-	}
-	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return err
-	}
-	for _, t := range tables {
-		if _, err := r.pool.Exec(ctx, "ANALYZE "+t); err != nil {
-			return fmt.Errorf("analyze %s: %w", t, err)
-		}
-	}
-	return nil
+func (r *rebuild) buildIndexes(ctx context.Context, v RebuildProgress) error {
+	return r.BuildIndexes(ctx, r.at.Generation, r.o.ParallelIndexes, func(i IndexProgress) {
+		v.Index, v.Indexes, v.IndexesTotal = i.Name, i.Done, i.Total
+		r.o.Progress(v)
+	})
 }

@@ -40,7 +40,7 @@ func (r *rebuild) follow(ctx context.Context) error {
 	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(500*time.Millisecond), backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
 	limit := min(firstLockTimeout, r.o.LockTimeout)
 	var next, looked time.Time
-	return r.project(ctx, RebuildFollowing, func(ctx context.Context, at []projection.PartitionStatus) (bool, error) {
+	return r.project(ctx, RebuildFollowing, (*projection.Projector).Run, func(ctx context.Context, at []projection.PartitionStatus) (bool, error) {
 		if now := time.Now(); now.Before(next) || now.Sub(looked) < 2*looks {
 			return false, nil
 		}

@@ -1,4 +1,8 @@
--- Indexes that only readers need, each with the query that it is for.
+-- What the projector does not need to write, each with what it is for. A rebuild
+-- fills the tables first and makes these afterwards.
+
+-- An event is there once; the events of a run in their order.
+ALTER TABLE events ADD CONSTRAINT events_pkey PRIMARY KEY (slot, namespace, workflow_id, run_id, event_id);
 
 -- list without a filter, newest first, and start-time ranges.
 CREATE INDEX executions_by_start  ON executions (namespace, start_time DESC NULLS LAST, workflow_id DESC, run_id DESC);

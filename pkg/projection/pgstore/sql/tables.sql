@@ -6,6 +6,9 @@
 -- databases later. Texts are compared and ordered byte by byte, whatever the
 -- database's collation is. Times are those of the events, to the microsecond. A
 -- NUL in a text stands as U+FFFD here; the log has it as it was.
+--
+-- The keys here are those by which the projector updates rows and reads them
+-- back. Rows of events are written once: their key is made with the indexes.
 
 CREATE TABLE executions (
     slot                       smallint    NOT NULL CHECK (slot BETWEEN 0 AND 1023),
@@ -278,8 +281,7 @@ CREATE TABLE events (
     name        text COLLATE "C" NOT NULL,
     time        timestamptz,
     partition   smallint NOT NULL,
-    sequence    bigint   NOT NULL CHECK (sequence > 0),
-    PRIMARY KEY (slot, namespace, workflow_id, run_id, event_id)
+    sequence    bigint   NOT NULL CHECK (sequence > 0)
 );
 COMMENT ON TABLE  events IS 'One row an event: where it is in the log, not what it holds.';
 COMMENT ON COLUMN events.slot        IS 'Of the workflow.';

@@ -1,4 +1,5 @@
-package historytest
+// Package bulk writes many short histories, all alike, for what is measured.
+package bulk
 
 import (
 	"context"
@@ -9,12 +10,12 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// BulkEvents is the length of each history that Bulk writes.
-const BulkEvents = 10
+// Events is the length of each history.
+const Events = 10
 
-// bulkHistory is a short run as an engine writes it: a workflow task, an
+// history is a short run as an engine writes it: a workflow task, an
 // activity, a timer, the end.
-func bulkHistory() []*events.Event {
+func history() []*events.Event {
 	return []*events.Event{
 		events.WorkflowStarted("Order", "orders", map[string]any{"customer": "c-1042", "items": 3}),
 		events.WorkflowTaskScheduled("orders"),
@@ -29,22 +30,22 @@ func bulkHistory() []*events.Event {
 	}
 }
 
-// Bulk writes histories of BulkEvents events in commits of size events (the
+// Write writes histories of Events events in commits of size events (the
 // last one may be smaller): rounds times workflows of them, of which one
 // round's are open at a time and interleaved. 64 writers share the work. The
 // events lie in the log as in time.
-func Bulk(ctx context.Context, log events.Appender, rounds, workflows, size int) error {
+func Write(ctx context.Context, log events.Appender, rounds, workflows, size int) error {
 	const writers = 64
 	for round := range rounds {
 		cursors := make([]events.Cursor, workflows)
-		for from := 0; from < BulkEvents; from += size {
+		for from := 0; from < Events; from += size {
 			g, ctx := errgroup.WithContext(ctx)
 			for writer := range min(writers, workflows) {
 				g.Go(func() error {
 					for w := writer; w < workflows; w += writers {
 						r := events.Request{
 							Workflow: events.Workflow{Namespace: "default", ID: fmt.Sprintf("order-%d-%d", round, w)},
-							Events:   bulkHistory()[from:min(from+size, BulkEvents)],
+							Events:   history()[from:min(from+size, Events)],
 						}
 						if from > 0 {
 							r.Expect = events.After(cursors[w])
