@@ -60,6 +60,17 @@ type quarantineEntry struct {
 	LastPosition string `json:"lastPosition"` // of the last message that waits
 }
 
+// quarantineShown is how much of it `projection status -o json` lists.
+const quarantineShown = 10
+
+func quarantineListOf(page postgres.QuarantinePage) quarantineList {
+	list := quarantineList{Entries: []quarantineEntry{}, Total: page.Total}
+	for _, q := range page.Entries {
+		list.Entries = append(list.Entries, quarantineEntryOf(q))
+	}
+	return list
+}
+
 func quarantineEntryOf(q projection.Quarantined) quarantineEntry {
 	return quarantineEntry{
 		Namespace: q.Workflow.Namespace, Workflow: q.Workflow.ID, Subject: q.Subject, Quarantine: *pgstore.QuarantineOf(q),
@@ -69,11 +80,7 @@ func quarantineEntryOf(q projection.Quarantined) quarantineEntry {
 
 func (a *app) printQuarantine(o *output, page postgres.QuarantinePage) error {
 	if o.is(formatJSON) {
-		list := quarantineList{Entries: []quarantineEntry{}, Total: page.Total}
-		for _, q := range page.Entries {
-			list.Entries = append(list.Entries, quarantineEntryOf(q))
-		}
-		return printJSON(a.out, list)
+		return printJSON(a.out, quarantineListOf(page))
 	}
 	if len(page.Entries) == 0 {
 		_, err := fmt.Fprintln(a.out, "Nothing is quarantined.")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 func projectionStatusCommand(a *app) *cobra.Command {
@@ -68,6 +69,7 @@ type projectionStatus struct {
 	Heartbeats heartbeatStanding `json:"heartbeats"`
 	Rebuild    *holderStatus     `json:"rebuild"` // who makes the tables anew; null: nobody
 	Members    []memberStatus    `json:"members"`
+	Quarantine quarantineList    `json:"quarantine"` // the first of it
 }
 
 type logReached struct {
@@ -160,6 +162,11 @@ func (a *app) projectionStatus(ctx context.Context, wait time.Duration) (*projec
 		return nil, err
 	}
 	s.share(sharing)
+	page, err := store.Quarantined(ctx, postgres.QuarantineQuery{Limit: quarantineShown})
+	if err != nil {
+		return nil, err
+	}
+	s.Quarantine = quarantineListOf(page)
 	if s.Log.Reached {
 		if c, behind, err := store.HeartbeatLag(logCtx, log); err == nil {
 			s.Heartbeats.Checkpoint, s.Heartbeats.Behind = &c.Sequence, &behind
@@ -263,6 +270,9 @@ func (s *projectionStatus) print(w io.Writer) error {
 	}
 	if err := t.flush(); err != nil {
 		return err
+	}
+	if n := s.Quarantine.Total; n > 0 {
+		why = append(why, fmt.Sprintf("%s quarantined: annals projection quarantine says why", plural(n, "subject")))
 	}
 	for _, line := range why {
 		if _, err := fmt.Fprintln(w, cell(line)); err != nil {

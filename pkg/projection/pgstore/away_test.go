@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/annals-io/annals/internal/bench/bulk"
 	"github.com/annals-io/annals/internal/embedpg"
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/internal/testenv/faultproxy"
@@ -359,7 +360,7 @@ func TestASlowDatabaseGetsSmallerBatches(t *testing.T) {
 	t.Parallel()
 	_, admin, pool, proxy := byTCP(t)
 	log := newLog(t, 1)
-	if err := historytest.Bulk(t.Context(), log, 1, 1500, historytest.BulkEvents); err != nil {
+	if err := bulk.Write(t.Context(), log, 1, 1500, bulk.Events); err != nil {
 		t.Fatal(err)
 	}
 	store := storeOn(t, pool, pgstore.Config{AnswerTimeout: 400 * time.Millisecond})
