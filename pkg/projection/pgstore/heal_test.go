@@ -315,7 +315,9 @@ func TestHealBesideAnOpenTransaction(t *testing.T) {
 	waitFor(t, s.store, ends(t, s.log))
 	const rounds = 25
 	for i := range rounds {
-		// What the projector has cached is dropped, so that it meets the damage.
+		// What the projector, which is idle, has cached is dropped with its next
+		// batch, so that it meets the damage.
+		waitFor(t, s.store, ends(t, s.log))
 		if _, err := s.store.Heal(t.Context(), s.log, victim); err != nil {
 			t.Fatal(err)
 		}
