@@ -365,6 +365,7 @@ var tamperings = []tampering{
 			{notInLog, "victim", "position 0:11: "},
 			{notInLog, "other", "position 0:13: "},
 			{notInLog, "third", "position 0:14: "},
+			{pointless, "", "control stream: the tables were made from log "},
 			{nothing, "", "no row of the tables was compared"},
 		},
 		heads: []found{
