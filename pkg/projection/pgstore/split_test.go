@@ -116,7 +116,7 @@ func TestEveryStatementOfATransactionIsCut(t *testing.T) {
 		return c
 	}
 	// Every statement that there is, and COPY for one table of few rows and for one of many.
-	wanted := []string{"begin", "prepare", "UPDATE checkpoints", "COPY events", "COPY events, its end", "COPY workflows", "COPY workflows, its end", "commit", "INSERT events"}
+	wanted := []string{"begin", "prepare", "WITH checkpoints", "COPY events", "COPY events, its end", "COPY workflows", "COPY workflows, its end", "commit", "INSERT events"}
 	for _, table := range []string{"workflows", "executions", "activities", "timers", "children"} {
 		wanted = append(wanted, "INSERT "+table, "UPDATE "+table)
 	}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -69,17 +70,22 @@ func (p *Projection) QueueRead(q *pgx.Batch, c projection.Checkpoint) *pgx.Queue
 	return q.Queue(checkpointReadSQL, p.definition.Name, c.Generation, int16(c.Partition))
 }
 
+// notMoved is the SQLSTATE of annals.moved.
+const notMoved = "AN001"
+
 // QueueMove adds to a batch, which is sent in a transaction, the compare-and-set
-// that moves a checkpoint. It locks the checkpoint first, so that of two
-// projectors one waits here and then finds that it has moved: the batch fails
-// with projection.ErrFenced.
+// that moves a checkpoint. It comes first, and locks the checkpoint, so that of two
+// projectors one waits here and then finds that it has moved: the batch fails with
+// projection.ErrFenced, and none of the statements behind it runs.
 func (p *Projection) QueueMove(q *pgx.Batch, from, to projection.Checkpoint) {
 	q.Queue(checkpointMoveSQL, p.definition.Name, from.Generation, int16(from.Partition), from.LogID, int64(from.LogEpoch), from.Epoch, int64(from.Sequence),
-		int64(to.Sequence), to.Hash[:], to.Time).Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() != 1 {
+		int64(to.Sequence), to.Hash[:], to.Time).QueryRow(func(row pgx.Row) error {
+		err := row.Scan(nil)
+		var pgErr *pgconn.PgError
+		if errors.As(err, &pgErr) && pgErr.Code == notMoved {
 			return projection.ErrFenced
 		}
-		return nil
+		return err
 	})
 }
 

@@ -238,10 +238,9 @@ func (h *healing) replace(ctx context.Context, tx pgx.Tx, before projection.Chec
 			return err
 		}
 	}
-	if _, err := tx.Exec(ctx, checkpointFenceSQL, h.p.definition.Name, c.Generation, int16(c.Partition), hash); err != nil {
+	if err := tx.QueryRow(ctx, checkpointFenceSQL, h.p.definition.Name, c.Generation, int16(c.Partition), hash).Scan(&c.Epoch); err != nil {
 		return err
 	}
-	c.Epoch++
 	if hash != nil {
 		copy(c.Hash[:], hash)
 	}

@@ -160,7 +160,7 @@ func TestAHolderThatStoppedInATransactionIsOvertaken(t *testing.T) {
 				t.Error("the holder's transaction goes on")
 			}
 			after := s.checkpoint(t)
-			if after.Epoch != s.before.Epoch+1 {
+			if after.Epoch <= s.before.Epoch {
 				t.Errorf("epoch %d, was %d", after.Epoch, s.before.Epoch)
 			}
 			if err := s.holder.Holds(t.Context(), partition); !errors.Is(err, projection.ErrLeaseLost) {
@@ -223,14 +223,14 @@ func TestTakingAPartitionRaisesTheLiveEpoch(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.take(t)
-	for what, want := range map[string]int64{
-		`generation = 1 AND partition = 3`: s.before.Epoch + 1,
-		`generation = 2 AND partition = 3`: 1,
-		`generation = 1 AND partition = 4`: 1,
+	for what, want := range map[string]bool{
+		`generation = 1 AND partition = 3`: true,
+		`generation = 2 AND partition = 3`: false,
+		`generation = 1 AND partition = 4`: false,
 	} {
 		var epoch int64
-		if err := s.pool.QueryRow(t.Context(), `SELECT epoch FROM annals.checkpoints WHERE projection = 'notes' AND `+what).Scan(&epoch); err != nil || epoch != want {
-			t.Errorf("%s: epoch %d, want %d (%v)", what, epoch, want, err)
+		if err := s.pool.QueryRow(t.Context(), `SELECT epoch FROM annals.checkpoints WHERE projection = 'notes' AND `+what).Scan(&epoch); err != nil || epoch > s.before.Epoch != want {
+			t.Errorf("%s: epoch %d, was %d; raised: want %t (%v)", what, epoch, s.before.Epoch, want, err)
 		}
 	}
 }

@@ -371,7 +371,7 @@ func (r *rebuild) mark(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
 	q.Queue(`UPDATE annals.generations SET state = 'retired', retired_at = clock_timestamp() WHERE projection = $1 AND state = 'live'`, r.definition.Name)
 	q.Queue(`UPDATE annals.generations SET state = 'live', live_at = clock_timestamp() WHERE projection = $1 AND generation = $2`, r.definition.Name, r.at.Generation)
-	q.Queue(`UPDATE annals.checkpoints SET epoch = epoch + 1 WHERE projection = $1 AND generation IN ($2, $3)`, r.definition.Name, r.live.Generation, r.at.Generation)
+	q.Queue(`UPDATE annals.checkpoints SET epoch = annals.next_epoch(epoch) WHERE projection = $1 AND generation IN ($2, $3)`, r.definition.Name, r.live.Generation, r.at.Generation)
 	return tx.SendBatch(ctx, &q).Close()
 }
 

@@ -77,6 +77,27 @@ $$;
 -- +goose StatementEnd
 COMMENT ON FUNCTION annals.visible IS 'True if a generation of a projection''s tables is live in the query''s snapshot; else it fails with serialization_failure.';
 
+-- The compare-and-set of a batch is sent together with the statements behind it. If
+-- no checkpoint moved, these must not run: they would lock rows that whoever has the
+-- checkpoint is about to write.
+-- +goose StatementBegin
+CREATE FUNCTION annals.moved(checkpoints bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF checkpoints = 0 THEN
+        RAISE EXCEPTION 'the checkpoint was moved by another' USING ERRCODE = 'AN001';
+    END IF;
+END
+$$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION annals.moved IS 'Fails with AN001 if no checkpoint moved, so that no statement behind it runs.';
+
+-- Epochs rise by the clock and not by one: after a failover to a standby that lacks
+-- the last transactions, the next epoch must not be one that somebody still has.
+CREATE FUNCTION annals.next_epoch(epoch bigint) RETURNS bigint
+LANGUAGE sql VOLATILE AS $$ SELECT greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint) $$;
+COMMENT ON FUNCTION annals.next_epoch IS 'An epoch above one, that no other server has given.';
+
 -- +goose Down
 -- +goose StatementBegin
 DO $$

@@ -18,7 +18,7 @@ WITH wanted AS (
     ORDER BY c.partition
     FOR NO KEY UPDATE SKIP LOCKED
 ), raised AS (
-    UPDATE annals.checkpoints AS c SET epoch = c.epoch + 1
+    UPDATE annals.checkpoints AS c SET epoch = annals.next_epoch(c.epoch)
     FROM locked AS k
     WHERE c.projection = $1 AND c.generation = k.generation AND c.partition = k.partition
     RETURNING c.partition
