@@ -131,7 +131,7 @@ type service struct {
 	ended  chan error
 }
 
-func serve(ctx context.Context, annals *natslog.Log, p *postgres.Projection, h handler) (*service, error) {
+func serve(ctx context.Context, annals events.Source, p *postgres.Projection, h handler) (*service, error) {
 	projector, err := projection.New(annals, target(p, h), projection.Config{})
 	if err != nil {
 		return nil, err
