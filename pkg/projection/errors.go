@@ -192,6 +192,6 @@ func (e *VersionError) Error() string {
 	if e.Tables > e.Program {
 		return s + "run the newer program"
 	}
-	return s + "rebuild them (annals projection rebuild)"
+	return s + "rebuild them (annals projection rebuild; a projection of your own: by its Rebuild)"
 }
 func (e *VersionError) Is(target error) bool { return target == ErrVersion }

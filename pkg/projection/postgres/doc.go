@@ -30,4 +30,15 @@
 // partition of the log, the heartbeats, a rebuild. Taking a partition raises the
 // epoch of its live checkpoint in the same transaction. A session that the holder
 // of an expired lease left in a transaction, and that is in the way, is terminated.
+//
+// # Your own projections
+//
+// A projection is a Definition (its name, its version, its tables) and a Handler,
+// which makes rows of commits in the transaction that moves the checkpoint: each
+// commit becomes rows exactly once, whatever crashes. What comes with it: a
+// projection.Projector on NewTarget batches and retries, and sets aside what can
+// never become rows; Projection.WaitFor lets readers see what they have written;
+// Projection.Rebuild makes the tables of a new version beside those that are read;
+// Target.Heal mends one workflow, if the handler is a Forgetter. The suite
+// projectiontest holds a handler to what all this asks of it.
 package postgres

@@ -19,6 +19,7 @@ type Projection struct {
 	pool       *pgxpool.Pool
 	definition Definition
 	generation int // 0: the live one
+	waits      *projection.Waits
 }
 
 // Open is a projection on a database, which need not be prepared yet. It fails
@@ -30,13 +31,15 @@ func Open(pool *pgxpool.Pool, d Definition) (*Projection, error) {
 	if err := d.validate(); err != nil {
 		return nil, err
 	}
-	return &Projection{pool: pool, definition: d}, nil
+	p := &Projection{pool: pool, definition: d}
+	return p.At(0), nil
 }
 
 // At is the projection's generation n, whatever state it is in.
 func (p *Projection) At(n int) *Projection {
 	at := *p
 	at.generation = n
+	at.waits = newWaits(&at)
 	return &at
 }
 
