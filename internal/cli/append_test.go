@@ -79,7 +79,7 @@ func TestAppendOfUnknownOutcome(t *testing.T) {
 			if err := json.Unmarshal([]byte(stdout), &got); err != nil {
 				t.Fatal(err)
 			}
-			want := appended{RunID: got.RunID, FirstEventID: 2, LastEventID: 2, Position: "0:2", Existed: tc.applied, CommitID: events.CommitID(answer.Error.CommitID), Status: "Running"}
+			want := appended{RunID: got.RunID, FirstEventID: 2, LastEventID: 2, Position: "0:2", Vector: got.Vector, Existed: tc.applied, CommitID: events.CommitID(answer.Error.CommitID), Status: "Running"}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("sent back (-want +got):\n%s", diff)
 			}

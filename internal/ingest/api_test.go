@@ -53,8 +53,8 @@ func TestProtocols(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := &annalsv1.AppendResponse{RunId: "run-1", FirstEventId: 1, LastEventId: 2, Position: appended.Position, CommitId: "c1"}
-			if d := cmp.Diff(want, appended, protocmp.Transform()); d != "" || appended.Position == "" {
+			want := &annalsv1.AppendResponse{RunId: "run-1", FirstEventId: 1, LastEventId: 2, Position: appended.Position, Vector: appended.Vector, CommitId: "c1"}
+			if d := cmp.Diff(want, appended, protocmp.Transform()); d != "" || appended.Position == "" || !strings.HasPrefix(appended.Vector, appended.Position+"@") {
 				t.Fatalf("(-want +got)\n%s", d)
 			}
 

@@ -40,6 +40,11 @@ const (
 	KindDamaged Kind = "damaged"
 )
 
+// Kinds are all of them.
+func Kinds() []Kind {
+	return []Kind{KindForeign, KindUndecodable, KindGap, KindBrokenChain, KindUnfit, KindBase, KindRefused, KindDamaged}
+}
+
 // Quarantined is a subject whose messages wait: the first that is not in the
 // tables could not be applied. The log is their queue.
 type Quarantined struct {

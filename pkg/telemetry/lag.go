@@ -93,8 +93,8 @@ func Projector(p Providers, status func() []projection.PartitionStatus) (stop fu
 			o.ObserveFloat64(since, waited, by)
 			o.ObserveInt64(quarantined, int64(s.Quarantined), by)
 			o.ObserveInt64(waiting, s.Waiting, by)
-			for kind, n := range s.Quarantines {
-				o.ObserveInt64(quarantines, int64(n), metric.WithAttributes(attribute.Int("partition", i), attribute.String("kind", string(kind))))
+			for _, kind := range projection.Kinds() {
+				o.ObserveInt64(quarantines, int64(s.Quarantines[kind]), metric.WithAttributes(attribute.Int("partition", i), attribute.String("kind", string(kind))))
 			}
 		}
 		return nil
