@@ -124,14 +124,14 @@ var tamperings = []tampering{
 			{chain, "victim", "log 0:7: "},
 		},
 		tables: []found{
-			{notFolded, "victim", "position 0:7: the chain is broken"},
+			{notFolded, "victim", "position 0:7: it follows the commit at 5, which the tables do not have"},
 		},
 		heads: []found{
 			{other, "", "log 0:5: sequences 5 to 8 hold 3 messages where there were 4"},
 		},
 		workflow: []found{
 			{chain, "victim", "log 0:7: "},
-			{notFolded, "victim", "position 0:7: the chain is broken"},
+			{notFolded, "victim", "position 0:7: it follows the commit at 5, which the tables do not have"},
 		},
 	},
 	{
@@ -143,7 +143,7 @@ var tamperings = []tampering{
 		},
 		tables: []found{
 			{pointless, "", "the checkpoint says that commit 0:14 was stored at "},
-			{notFolded, "victim", "position 0:7: the chain is broken"},
+			{notFolded, "victim", "position 0:7: it follows the commit at 5, which the tables do not have"},
 		},
 		heads: []found{
 			{other, "", "log 0:5: sequences 5 to 8 hold 3 messages where there were 4"},
@@ -151,7 +151,7 @@ var tamperings = []tampering{
 		workflow: []found{
 			{chain, "victim", "log 0:7: "},
 			{pointless, "", "the checkpoint says that commit 0:14 was stored at "},
-			{notFolded, "victim", "position 0:7: the chain is broken"},
+			{notFolded, "victim", "position 0:7: it follows the commit at 5, which the tables do not have"},
 		},
 	},
 	{

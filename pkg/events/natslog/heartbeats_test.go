@@ -80,7 +80,7 @@ func TestHeartbeatsAgeOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b == (events.Bounds{First: 2, Last: 1}) {
+		if b.First == 2 && b.Last == 1 {
 			break
 		}
 	}
