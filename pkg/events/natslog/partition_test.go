@@ -64,8 +64,10 @@ func (d *divided) cutOff(i int) (heal func() (met bool)) {
 // others elect another one. Reads are left out: until it knows that it leads no
 // more, a leader may answer them with the past.
 //
-// It runs alone: beside other clusters on a busy machine one run saw a stored commit
-// gone after the leader had changed, which nobody has explained yet.
+// BUG(natslog): an append whose settling read is answered by such a leader may fail
+// with ErrCorrupt though it is stored, or will be; its commit id settles it later.
+//
+// It runs alone: other clusters on a busy machine make elections of their own.
 func TestLinearizableWritesUnderPartition(t *testing.T) {
 	stream := natslog.StreamName(0)
 	cluster := newDivided(t)
