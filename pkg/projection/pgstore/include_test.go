@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annals-io/annals/internal/testenv"
@@ -242,9 +243,23 @@ func TestAThousandWaitsLoadPostgresAsOneDoes(t *testing.T) {
 }
 
 // swap puts a copy of the live tables in their place, as a rebuild does, at the
-// place where they are.
+// place where they are. Like that it gives up before Postgres looks for a deadlock
+// with readers, and tries again.
 func swap(ctx context.Context, pool *pgxpool.Pool) error {
+	for {
+		err := swapOnce(ctx, pool)
+		var pgErr *pgconn.PgError
+		if !errors.As(err, &pgErr) || pgErr.Code != "55P03" {
+			return err
+		}
+	}
+}
+
+func swapOnce(ctx context.Context, pool *pgxpool.Pool) error {
 	return pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SET LOCAL lock_timeout = '300ms'`); err != nil {
+			return err
+		}
 		var from int
 		err := tx.QueryRow(ctx, `SELECT generation FROM annals.generations WHERE projection = $1 AND state = 'live'`, pgstore.Name).Scan(&from)
 		if err != nil {
