@@ -87,7 +87,7 @@ func (r rawCopy) run(b *testing.B, pool *pgxpool.Pool) {
 
 func truncate(b *testing.B, pool *pgxpool.Pool) {
 	b.Helper()
-	sql := "TRUNCATE annals.checkpoints"
+	sql := "TRUNCATE annals.checkpoints, annals.quarantine"
 	for _, t := range pgstore.Described() {
 		sql += ", annals_executions_1." + t.Name
 	}
