@@ -74,7 +74,7 @@ func (r rawCopy) run(b *testing.B, pool *pgxpool.Pool) {
 	b.Helper()
 	err := pgx.BeginFunc(b.Context(), pool, func(tx pgx.Tx) error {
 		for _, t := range r.tables {
-			if _, err := tx.CopyFrom(b.Context(), pgx.Identifier{"annals", t.name}, t.columns, pgx.CopyFromRows(t.rows)); err != nil {
+			if _, err := tx.CopyFrom(b.Context(), pgx.Identifier{"annals_executions_1", t.name}, t.columns, pgx.CopyFromRows(t.rows)); err != nil {
 				return fmt.Errorf("%s: %w", t.name, err)
 			}
 		}

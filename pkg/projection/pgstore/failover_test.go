@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	osexec "os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -192,7 +192,9 @@ func newPair(t *testing.T) *pair {
 	return p
 }
 
-// copyServer makes the data of a standby by pg_basebackup, as the user whose the primary's data is.
+// copyServer makes the data of a standby, as the user whose the primary's data is: by Postgres's functions for that,
+// since not every installation has pg_basebackup. What WAL is missing the standby asks the primary for.
+// https://www.postgresql.org/docs/15/continuous-archiving.html#BACKUP-LOWLEVEL-BASE-BACKUP
 func copyServer(ctx context.Context, t *testing.T, primary *embedpg.Server, from, to string) {
 	t.Helper()
 	data := filepath.Join(to, "data")
@@ -202,10 +204,28 @@ func copyServer(ctx context.Context, t *testing.T, primary *embedpg.Server, from
 	if err := os.Chmod(to, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	out, err := osexec.CommandContext(ctx, filepath.Join(primary.BinDir(), "pg_basebackup"), "-D", data, "-R", "-X", "stream", "-c", "fast", "--no-sync",
-		"-d", primary.ConnString("postgres")).CombinedOutput()
+	conn, err := pgx.Connect(ctx, primary.ConnString("postgres"))
 	if err != nil {
-		t.Fatalf("pg_basebackup: %v\n%s", err, out)
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "SELECT pg_backup_start('standby', true)"); err != nil {
+		t.Fatal(err)
+	}
+	copyData(t, filepath.Join(from, "data"), data)
+	var label string
+	if err := conn.QueryRow(ctx, "SELECT labelfile FROM pg_backup_stop(false)").Scan(&label); err != nil {
+		t.Fatal(err)
+	}
+	settings, err := os.ReadFile(filepath.Join(data, "postgresql.auto.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow := fmt.Sprintf("primary_conninfo = 'host=127.0.0.1 port=%d user=%s'\n", primary.Port(), embedpg.Superuser)
+	for name, text := range map[string]string{"backup_label": label, "standby.signal": "", "postgresql.auto.conf": string(settings) + follow} {
+		if err := os.WriteFile(filepath.Join(data, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	info, err := os.Stat(filepath.Join(from, "data"))
 	if err != nil {
@@ -220,6 +240,40 @@ func copyServer(ctx context.Context, t *testing.T, primary *embedpg.Server, from
 			return err
 		}
 		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// copyData copies a data folder without its WAL, while its server runs: files may go meanwhile.
+func copyData(t *testing.T, from, to string) {
+	t.Helper()
+	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case e.IsDir():
+			return os.Mkdir(filepath.Join(to, name), 0o700)
+		case strings.HasPrefix(name, "pg_wal/"), strings.HasPrefix(name, "postmaster."):
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), b, 0o600)
 	})
 	if err != nil {
 		t.Fatal(err)
