@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/annals-io/annals/internal/bench"
 )
@@ -25,8 +26,6 @@ const quickly = 15 * time.Second
 
 func benchAppendCommand(a *app) *cobra.Command {
 	var o bench.AppendOptions
-	var filter string
-	var quick, asJSON bool
 	c := &cobra.Command{
 		Use:   "append",
 		Short: "Measure conditional appends",
@@ -47,39 +46,29 @@ the milliseconds of one append.`,
 		Args: cobra.NoArgs,
 	}
 	f := c.Flags()
-	f.BoolVar(&quick, "quick", false, "all cases in less than 20 seconds")
-	f.BoolVar(&asJSON, "json", false, "print one JSON object a line and case")
-	f.StringVar(&filter, "filter", "", "only the cases whose names match the regular `EXPRESSION`")
+	common := benchFlagsOf(f, "all cases in less than 20 seconds")
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "how long each case is measured, ours and raw each")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if o.Duration <= 0 {
 			return usagef("--duration is %s, it is more than 0", o.Duration)
 		}
-		if filter != "" {
-			var err error
-			if o.Filter, err = regexp.Compile(filter); err != nil {
-				return usagef("--filter: %v", err)
-			}
+		var err error
+		if o.Filter, err = common.cases(); err != nil {
+			return err
 		}
-		if quick {
+		if common.quick {
 			o.Within = quickly
 		}
 		if flags := c.Flags(); flags.Changed("nats-url") || flags.Changed("nats-context") {
 			o.Connect = a.servers.NATS
 		}
-		if err := a.benchAppend(c, o, asJSON); errors.Is(err, bench.ErrNoCase) {
-			return &usageError{err}
-		} else {
-			return err
-		}
+		return a.printBench(common, latencies, func(each func(bench.Result) error) error { return bench.Append(c.Context(), o, each) })
 	}
 	return c
 }
 
 func benchVisibleCommand(a *app) *cobra.Command {
 	var o bench.VisibleOptions
-	var filter string
-	var quick, asJSON bool
 	c := &cobra.Command{
 		Use:   "visible",
 		Short: "Measure how soon what is appended is in the tables",
@@ -95,57 +84,92 @@ The figures are medians; the ratio is raw by ours: over 1 is better than raw.`,
 		Args: cobra.NoArgs,
 	}
 	f := c.Flags()
-	f.BoolVar(&quick, "quick", false, "all cases in less than 20 seconds")
-	f.BoolVar(&asJSON, "json", false, "print one JSON object a line and case")
-	f.StringVar(&filter, "filter", "", "only the cases whose names match the regular `EXPRESSION`")
+	common := benchFlagsOf(f, "all cases in less than 20 seconds")
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "how long each case is measured, ours and raw each")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if o.Duration <= 0 {
 			return usagef("--duration is %s, it is more than 0", o.Duration)
 		}
-		if filter != "" {
-			var err error
-			if o.Filter, err = regexp.Compile(filter); err != nil {
-				return usagef("--filter: %v", err)
-			}
+		var err error
+		if o.Filter, err = common.cases(); err != nil {
+			return err
 		}
-		if quick {
+		if common.quick {
 			o.Within = quickly
 		}
 		o.Logger = slog.Default()
-		err := a.printBench(asJSON, func(each func(bench.Result) error) error { return bench.Visible(c.Context(), o, each) })
-		if errors.Is(err, bench.ErrNoCase) {
-			return &usageError{err}
-		}
-		return err
+		return a.printBench(common, latencies, func(each func(bench.Result) error) error { return bench.Visible(c.Context(), o, each) })
 	}
 	return c
 }
 
-func (a *app) benchAppend(c *cobra.Command, o bench.AppendOptions, asJSON bool) error {
-	return a.printBench(asJSON, func(each func(bench.Result) error) error { return bench.Append(c.Context(), o, each) })
+// benchFlags are those that every benchmark has.
+type benchFlags struct {
+	quick, json bool
+	filter      string
 }
 
-// printBench prints what is measured.
-func (a *app) printBench(asJSON bool, measure func(each func(bench.Result) error) error) error {
-	if asJSON {
-		return measure(func(r bench.Result) error { return printLine(a.out, r) })
+func benchFlagsOf(f *pflag.FlagSet, quick string) *benchFlags {
+	var b benchFlags
+	f.BoolVar(&b.quick, "quick", false, quick)
+	f.BoolVar(&b.json, "json", false, "print one JSON object a line and case")
+	f.StringVar(&b.filter, "filter", "", "only the cases whose names match the regular `EXPRESSION`")
+	return &b
+}
+
+// cases is what the names of cases must match; nil: any will do.
+func (b *benchFlags) cases() (*regexp.Regexp, error) {
+	if b.filter == "" {
+		return nil, nil
 	}
-	// Each row is printed when it is measured, so the columns have fixed widths.
-	const format = "%-52s  %10s  %10s  %9s  %5s  %8s  %8s  %8s  %8s  %7s\n"
-	head := false
-	ms := func(v float64) string { return fmt.Sprintf("%.3f", v) }
-	return measure(func(r bench.Result) error {
-		if !head {
-			fmt.Fprintf(a.out, format, "CASE", "OURS", "RAW", "UNIT", "RATIO", "P50 MS", "RAW P50", "P99 MS", "RAW P99", "N")
-			head = true
-		}
+	filter, err := regexp.Compile(b.filter)
+	if err != nil {
+		return nil, usagef("--filter: %v", err)
+	}
+	return filter, nil
+}
+
+// benchColumns are what a table shows of a result. Each row is printed when it is
+// measured, so the columns have fixed widths.
+type benchColumns struct {
+	format string
+	head   []any
+	row    func(bench.Result) []any
+}
+
+// latencies are the columns of benchmarks that take the time of each operation.
+var latencies = benchColumns{
+	format: "%-52s  %10s  %10s  %9s  %5s  %8s  %8s  %8s  %8s  %7s\n",
+	head:   []any{"CASE", "OURS", "RAW", "UNIT", "RATIO", "P50 MS", "RAW P50", "P99 MS", "RAW P99", "N"},
+	row: func(r bench.Result) []any {
 		figure := "%.0f"
 		if r.Unit == "ms" {
 			figure = "%.3f"
 		}
-		_, err := fmt.Fprintf(a.out, format, r.Name, fmt.Sprintf(figure, r.Value), fmt.Sprintf(figure, r.Raw), r.Unit,
-			fmt.Sprintf("%.2f", r.Ratio), ms(r.P50), ms(r.RawP50), ms(r.P99), ms(r.RawP99), fmt.Sprint(r.N))
+		ms := func(v float64) string { return fmt.Sprintf("%.3f", v) }
+		return []any{
+			r.Name, fmt.Sprintf(figure, r.Value), fmt.Sprintf(figure, r.Raw), r.Unit, fmt.Sprintf("%.2f", r.Ratio),
+			ms(r.P50), ms(r.RawP50), ms(r.P99), ms(r.RawP99), fmt.Sprint(r.N),
+		}
+	},
+}
+
+// printBench prints what is measured. That no case matches is wrong usage.
+func (a *app) printBench(b *benchFlags, columns benchColumns, measure func(each func(bench.Result) error) error) error {
+	head := false
+	err := measure(func(r bench.Result) error {
+		if b.json {
+			return printLine(a.out, r)
+		}
+		if !head {
+			fmt.Fprintf(a.out, columns.format, columns.head...)
+			head = true
+		}
+		_, err := fmt.Fprintf(a.out, columns.format, columns.row(r)...)
 		return err
 	})
+	if errors.Is(err, bench.ErrNoCase) {
+		return &usageError{err}
+	}
+	return err
 }

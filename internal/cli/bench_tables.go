@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
 
 	"github.com/spf13/cobra"
 
@@ -52,27 +50,21 @@ says more than the rates. PEAK MB is the most memory that this process had meanw
 // quick run has one number.
 func benchTablesCommand(a *app, c *cobra.Command, rebuild bool, events, commits []int, quickEvents int) *cobra.Command {
 	var o bench.TablesOptions
-	var filter string
-	var quick, asJSON bool
 	c.Args = cobra.NoArgs
 	f := c.Flags()
 	f.IntSliceVar(&events, "events", events, "how many `EVENTS` the log has, one case each")
 	f.IntSliceVar(&commits, "commit", commits, "`EVENTS` of a commit, one case each")
 	f.IntVar(&o.Rounds, "rounds", 1, "how often each side is measured; the figures are medians")
-	f.BoolVar(&quick, "quick", false, fmt.Sprintf("all cases in less than 20 seconds, of %d events", quickEvents))
-	f.BoolVar(&asJSON, "json", false, "print one JSON object a line and case")
-	f.StringVar(&filter, "filter", "", "only the cases whose names match the regular `EXPRESSION`")
+	common := benchFlagsOf(f, fmt.Sprintf("all cases in less than 20 seconds, of %d events", quickEvents))
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if o.Rounds < 1 {
 			return usagef("--rounds is %d, it is at least 1", o.Rounds)
 		}
-		if filter != "" {
-			var err error
-			if o.Filter, err = regexp.Compile(filter); err != nil {
-				return usagef("--filter: %v", err)
-			}
+		var err error
+		if o.Filter, err = common.cases(); err != nil {
+			return err
 		}
-		if quick && !c.Flags().Changed("events") {
+		if common.quick && !c.Flags().Changed("events") {
 			events = []int{quickEvents}
 		}
 		for _, n := range events {
@@ -81,29 +73,20 @@ func benchTablesCommand(a *app, c *cobra.Command, rebuild bool, events, commits 
 			}
 		}
 		o.Logger = a.servers.Logger
-		if err := a.benchTables(c, o, asJSON); errors.Is(err, bench.ErrNoCase) {
-			return &usageError{err}
-		} else {
-			return err
-		}
+		return a.printBench(common, loads, func(each func(bench.Result) error) error { return bench.Tables(c.Context(), o, each) })
 	}
 	return c
 }
 
-func (a *app) benchTables(c *cobra.Command, o bench.TablesOptions, asJSON bool) error {
-	if asJSON {
-		return bench.Tables(c.Context(), o, func(r bench.Result) error { return printLine(a.out, r) })
-	}
-	const format = "%-52s  %10s  %10s  %8s  %5s  %7s  %7s  %9s  %9s  %8s  %7s\n"
-	head := false
-	return bench.Tables(c.Context(), o, func(r bench.Result) error {
-		if !head {
-			fmt.Fprintf(a.out, format, "CASE", "OURS", "RAW", "UNIT", "RATIO", "CPU US", "RAW CPU", "TOOK MS", "RAW MS", "N", "PEAK MB")
-			head = true
-		}
-		_, err := fmt.Fprintf(a.out, format, r.Name, fmt.Sprintf("%.0f", r.Value), fmt.Sprintf("%.0f", r.Raw), r.Unit,
+// loads are the columns of benchmarks that fill tables.
+var loads = benchColumns{
+	format: "%-52s  %10s  %10s  %8s  %5s  %7s  %7s  %9s  %9s  %8s  %7s\n",
+	head:   []any{"CASE", "OURS", "RAW", "UNIT", "RATIO", "CPU US", "RAW CPU", "TOOK MS", "RAW MS", "N", "PEAK MB"},
+	row: func(r bench.Result) []any {
+		return []any{
+			r.Name, fmt.Sprintf("%.0f", r.Value), fmt.Sprintf("%.0f", r.Raw), r.Unit,
 			fmt.Sprintf("%.2f", r.Ratio), fmt.Sprintf("%.1f", r.CPU), fmt.Sprintf("%.1f", r.RawCPU),
-			fmt.Sprintf("%.0f", r.P50), fmt.Sprintf("%.0f", r.RawP50), fmt.Sprint(r.N), fmt.Sprint(r.PeakRSS/1_000_000))
-		return err
-	})
+			fmt.Sprintf("%.0f", r.P50), fmt.Sprintf("%.0f", r.RawP50), fmt.Sprint(r.N), fmt.Sprint(r.PeakRSS / 1_000_000),
+		}
+	},
 }
