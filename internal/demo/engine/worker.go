@@ -59,7 +59,8 @@ type Worker struct {
 // known is an owned workflow that is open, or whose end was not followed yet; of
 // one that was left to another task queue too, so that it is read once.
 type known struct {
-	sequence uint64 // of its newest commit that was followed
+	sequence uint64       // of its newest commit that was followed
+	run      events.RunID // the commit's
 	open     bool
 	running  *running     // nil: none
 	left     uint64       // the commit with which the last running has left it
@@ -223,7 +224,7 @@ func (w *Worker) note(m events.Message) *running {
 		k = &known{}
 		w.known[c.Workflow] = k
 	}
-	k.sequence, k.open = c.Position.Sequence, events.IsOpen(c.Run.After)
+	k.sequence, k.run, k.open = c.Position.Sequence, c.Run.Run, events.IsOpen(c.Run.After)
 	if k.running != nil {
 		k.running.newest.Store(k.sequence)
 		poke(k.running.moved)
@@ -231,7 +232,7 @@ func (w *Worker) note(m events.Message) *running {
 	}
 	switch {
 	case k.sequence < k.left: // what it has done itself
-	case k.open && c.Run.Run == k.foreign:
+	case k.open && k.run == k.foreign:
 	case k.open:
 		k.running = w.newRunning(c.Workflow)
 		k.running.newest.Store(k.sequence)
@@ -279,9 +280,9 @@ func (w *Worker) leave(r *running) *running {
 	}
 	switch {
 	case k.sequence < k.left:
-	case k.sequence > k.left && k.open:
+	case k.open && k.run == k.foreign:
+	case k.open && k.sequence > k.left:
 		k.running = w.newRunning(r.workflow)
-	case k.foreign != "" && k.open:
 	default:
 		delete(w.known, r.workflow)
 	}

@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -104,7 +106,8 @@ func (r *restoring) mayBegin(ctx context.Context, there map[string]*jetstream.St
 	if r.o.Resume && !r.resumed {
 		return fmt.Errorf("%w: no restore is under way: there is nothing to resume", events.ErrNotFound)
 	}
-	for name, info := range there {
+	for _, name := range slices.Sorted(maps.Keys(there)) { // so that the same log is refused with the same words
+		info := there[name]
 		if _, ok := info.Config.Metadata[metaRestoring]; ok {
 			continue
 		}
