@@ -33,7 +33,7 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 
 	changed := map[string]string{
 		"executions": "task_queue = task_queue || 'x'", "workflows": "runs = runs + 1", "activities": "worker_identity = worker_identity || 'x'",
-		"timers": "timer_id = timer_id || 'x'", "children": "child_type = child_type || 'x'", "events": "name = name || 'x'",
+		"timers": "timer_id = timer_id || 'x'", "children": "child_type = child_type || 'x'",
 	}
 	for table, set := range changed {
 		var rows int
@@ -52,9 +52,24 @@ func TestVerifyFindsWhatWasChanged(t *testing.T) {
 				table, e.columns(t, conn, table), strings.Replace(rename, "AS workflow_id", "AS added", 1), table, pick)},
 		} {
 			t.Run(table+"/"+tc.name, func(t *testing.T) {
-				e.vandalise(t, conn, table, tc.sql, tc.kind)
+				e.vandalise(t, conn, table, table, tc.sql, tc.kind)
 			})
 		}
+	}
+	const (
+		anEvent = "v.ctid = (SELECT ctid FROM annals_executions_1.run_events ORDER BY slot, run_no, event_id LIMIT 1)"
+		itsRun  = "annals_executions_1.executions AS x WHERE (x.slot, x.run_no) = (v.slot, v.run_no) AND " + anEvent + " RETURNING workflow_id"
+	)
+	for _, tc := range []struct{ name, kind, sql string }{
+		{"one cell changed", "wrong column", "UPDATE annals_executions_1.run_events AS v SET name = name || 'x' FROM " + itsRun},
+		{"one row dropped", "missing row", "DELETE FROM annals_executions_1.run_events AS v USING " + itsRun},
+		{"one row added", "extra row", `WITH added AS (
+			INSERT INTO annals_executions_1.run_events SELECT slot, event_id + 1000000, run_no, sequence, time, type, name FROM annals_executions_1.run_events AS v WHERE ` + anEvent + ` RETURNING slot, run_no)
+			SELECT workflow_id FROM added JOIN annals_executions_1.executions USING (slot, run_no)`},
+	} {
+		t.Run("events/"+tc.name, func(t *testing.T) {
+			e.vandalise(t, conn, "run_events", "annals.events", tc.sql, tc.kind)
+		})
 	}
 	t.Run("one message altered", func(t *testing.T) {
 		e.alterMessage(t)
@@ -83,8 +98,9 @@ func (e environment) columns(t *testing.T, conn *pgx.Conn, table string) string 
 	return list
 }
 
-// vandalise changes a table, has verify find it, and puts the table back.
-func (e environment) vandalise(t *testing.T, conn *pgx.Conn, table, sql, kind string) {
+// vandalise changes a table, has verify find it where it says, and puts the table
+// back.
+func (e environment) vandalise(t *testing.T, conn *pgx.Conn, table, where, sql, kind string) {
 	t.Helper()
 	exec := func(sql string) {
 		t.Helper()
@@ -104,11 +120,11 @@ func (e environment) vandalise(t *testing.T, conn *pgx.Conn, table, sql, kind st
 	}
 	v := parse[verified](t, e.annals(1, "verify", "-o", "json"))
 	for _, d := range v.Differences {
-		if d.Kind == kind && d.Workflow == workflow && strings.Contains(d.Where, table) {
+		if d.Kind == kind && d.Workflow == workflow && strings.Contains(d.Where, where) {
 			return
 		}
 	}
-	t.Errorf("no difference of kind %q names %s and %s: %+v", kind, workflow, table, v.Differences)
+	t.Errorf("no difference of kind %q names %s and %s: %+v", kind, workflow, where, v.Differences)
 }
 
 // alterMessage puts a log on a server of its own that is this one but for one

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annals-io/annals/internal/bench/bulk"
@@ -340,9 +341,17 @@ func (m *making) create(ctx context.Context, indexes bool) error {
 
 // dump writes the rows to files, each table in halves.
 func (m *making) dump(ctx context.Context) error {
+	rows, err := m.pool.Query(ctx, `SELECT relname::text FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r' ORDER BY relname`, schema)
+	if err != nil {
+		return err
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
 	for half := range parallel {
 		var list []raw.File
-		for _, table := range m.definition.Views {
+		for _, table := range tables {
 			f := raw.File{Table: table, Path: filepath.Join(m.folder, fmt.Sprintf("%s.%d", table, half))}
 			query := fmt.Sprintf("SELECT * FROM %s.%s WHERE slot / %d = %d", schema, table, events.Slots/parallel, half)
 			if err := raw.Dump(ctx, m.url, query, f.Path); err != nil {

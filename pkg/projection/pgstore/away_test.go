@@ -62,7 +62,7 @@ func TestTablesThatTakeNoWrites(t *testing.T) {
 	t.Parallel()
 	failing := func(code string) (begin, end string) {
 		return fmt.Sprintf(`CREATE FUNCTION public.fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'injected' USING ERRCODE = '%s'; END $$;
-			CREATE TRIGGER fails BEFORE INSERT ON annals_executions_1.events FOR EACH STATEMENT EXECUTE FUNCTION public.fails()`, code),
+			CREATE TRIGGER fails BEFORE INSERT ON annals_executions_1.run_events FOR EACH STATEMENT EXECUTE FUNCTION public.fails()`, code),
 			`DROP FUNCTION public.fails() CASCADE`
 	}
 	cases := []struct{ name, begin, end, code string }{
@@ -79,7 +79,7 @@ func TestTablesThatTakeNoWrites(t *testing.T) {
 		},
 		{
 			name: "a lock that is held", code: "55P03",
-			begin: `BEGIN; LOCK TABLE annals_executions_1.events IN ACCESS EXCLUSIVE MODE`,
+			begin: `BEGIN; LOCK TABLE annals_executions_1.run_events IN ACCESS EXCLUSIVE MODE`,
 			end:   `COMMIT`,
 		},
 	}

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -28,12 +29,21 @@ type comparison struct {
 	// expected are the rows that the log says there are, but for events, by
 	// table and key.
 	expected map[*table]map[string][]string
+	// runs are those of the log's events by number, as a canonical row has it.
+	runs map[string]numberedRun
+}
+
+// numberedRun is whose events a number stands for.
+type numberedRun struct {
+	workflow events.Workflow
+	run      events.RunID
 }
 
 func newComparison(v *verifying, c projection.Checkpoint) *comparison {
 	w := &comparison{
 		verifying: v, checkpoint: c, slots: v.log.Identity().Map.Ranges[c.Partition],
 		unfolded: map[events.Workflow]bool{}, doubts: map[events.Workflow]doubt{}, expected: map[*table]map[string][]string{},
+		runs: map[string]numberedRun{},
 	}
 	for _, t := range tables {
 		w.expected[t] = map[string][]string{}
@@ -45,7 +55,7 @@ func newComparison(v *verifying, c projection.Checkpoint) *comparison {
 func (w *comparison) stored(ctx context.Context, t *table, order string) (pgx.Rows, error) {
 	sql := "SELECT " + t.selected() + " FROM " + t.shown() + " WHERE "
 	if one := w.o.Workflow; one != nil {
-		return w.tx.Query(ctx, sql+"slot = $1 AND namespace = $2 AND workflow_id = $3"+order, int16(one.Slot()), one.Namespace, one.ID)
+		return w.tx.Query(ctx, sql+"slot = $1 AND "+ofWorkflow+order, int16(one.Slot()), one.Namespace, one.ID)
 	}
 	return w.tx.Query(ctx, sql+"slot >= $1 AND slot < $2"+order, int16(w.slots.First), int16(w.slots.End))
 }
@@ -79,7 +89,7 @@ func (w *comparison) compareTable(ctx context.Context, t *table) error {
 		if err != nil {
 			return err
 		}
-		w.report.Rows[t.name]++
+		w.report.Rows[t.face()]++
 		k := t.keyOf(got)
 		want, ok := expected[k]
 		delete(expected, k)
@@ -101,7 +111,7 @@ func (w *comparison) judge(t *table, want, got []string, expected bool) {
 	if at == nil {
 		at = want
 	}
-	workflow, run := t.place(at)
+	workflow, run := w.place(t, at)
 	if w.unfolded[workflow] || len(w.waits) > 0 && w.waits[workflow.Subject()] {
 		return
 	}
@@ -138,10 +148,75 @@ func shown(s string) string {
 // shown is the view that readers see the table by.
 func (t *table) shown() string { return schema + "." + t.name }
 
+// face is the view that people know the rows by.
+func (t *table) face() string {
+	if t == runEventsTable {
+		return eventsView
+	}
+	return t.name
+}
+
 // keyOf joins a canonical row's key.
 func (t *table) keyOf(values []string) string { return strings.Join(values[:len(t.key)], "\x00") }
 
-// place is whose row it is.
+// nameRuns finds whose events the rows are that are of runs of which the fold has
+// seen none: executions says it, or else the commit that the number names.
+func (w *comparison) nameRuns(ctx context.Context, rows map[string][]string) error {
+	var unknown []int64
+	for _, r := range rows {
+		if _, ok := w.runs[r[runNumberColumn]]; ok {
+			continue
+		}
+		n, err := strconv.ParseInt(r[runNumberColumn], 10, 64)
+		if err != nil {
+			return err
+		}
+		unknown = append(unknown, n)
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	found, err := w.tx.Query(ctx, "SELECT run_no::text, namespace, workflow_id, run_id FROM "+executionsTable.shown()+
+		" WHERE slot >= $1 AND slot < $2 AND run_no = ANY($3)", int16(w.slots.First), int16(w.slots.End), unknown)
+	if err != nil {
+		return err
+	}
+	var number string
+	var of numberedRun
+	_, err = pgx.ForEachRow(found, []any{&number, &of.workflow.Namespace, &of.workflow.ID, (*string)(&of.run)}, func() error {
+		w.runs[number] = of
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range unknown {
+		number := strconv.FormatInt(n, 10)
+		if _, ok := w.runs[number]; ok {
+			continue
+		}
+		var of numberedRun
+		m, err := w.log.Message(ctx, events.Position{Partition: w.checkpoint.Partition, Sequence: uint64(n) / 2})
+		if err != nil && !errors.Is(err, events.ErrNotFound) {
+			return err
+		}
+		if workflow, nobodys := events.ParseSubject(m.Subject); err == nil && nobodys == nil {
+			of.workflow = workflow
+		}
+		w.runs[number] = of
+	}
+	return nil
+}
+
+// place is whose row it is; nobody's if it is of an event whose run is nowhere.
+func (w *comparison) place(t *table, values []string) (events.Workflow, events.RunID) {
+	if t == runEventsTable {
+		of := w.runs[values[runNumberColumn]]
+		return of.workflow, of.run
+	}
+	return t.place(values)
+}
+
 func (t *table) place(values []string) (events.Workflow, events.RunID) {
 	w := events.Workflow{Namespace: values[1], ID: values[2]}
 	if len(t.key) > 3 {
@@ -152,7 +227,10 @@ func (t *table) place(values []string) (events.Workflow, events.RunID) {
 
 // where names the table, and the row within its run.
 func (t *table) where(values []string) string {
-	s := t.shown()
+	s := schema + "." + t.face()
+	if t == runEventsTable {
+		return s + " event_id " + values[1]
+	}
 	for i := 4; i < len(t.key); i++ {
 		s += " " + t.key[i].name + " " + values[i]
 	}
@@ -269,8 +347,11 @@ func withoutNegativeZero(v any) any {
 // sequences, beside the log's in the same order. What does not match is kept
 // until the end, by key: a row whose sequence is wrong is one difference.
 type storedEvents struct {
-	w       *comparison
-	rows    pgx.Rows
+	w    *comparison
+	rows pgx.Rows
+	// later are the log's events if those of one workflow are compared: its rows
+	// are read when the numbers of its runs are known.
+	later   []commitEvents
 	next    []string // read and not yet compared
 	seq     uint64   // of next
 	ended   bool
@@ -278,18 +359,52 @@ type storedEvents struct {
 	extra   map[string][]string
 }
 
-// sequenceColumn is the place of events.sequence in a row.
-var sequenceColumn = len(eventsTable.key) + len(eventsTable.columns) - 1
+// Places in a row of run_events.
+const (
+	runNumberColumn = 2
+	sequenceColumn  = 3
+)
+
+// commitEvents are the rows of events of one commit.
+type commitEvents struct {
+	sequence uint64
+	rows     []eventRow
+}
 
 func (w *comparison) openEvents(ctx context.Context) (*storedEvents, error) {
-	// The events are read to the end before anything else is asked of this
-	// transaction's connection.
-	rows, err := w.stored(ctx, eventsTable, " ORDER BY sequence")
-	if err != nil {
-		return nil, err
+	s := &storedEvents{w: w, missing: map[string][]string{}, extra: map[string][]string{}}
+	if w.o.Workflow != nil {
+		return s, nil
 	}
-	s := &storedEvents{w: w, rows: rows, missing: map[string][]string{}, extra: map[string][]string{}}
-	return s, s.advance()
+	return s, s.open(ctx)
+}
+
+// open begins to read. The events are read to the end before anything else is
+// asked of this transaction's connection.
+func (s *storedEvents) open(ctx context.Context) (err error) {
+	const order = " ORDER BY sequence"
+	if one := s.w.o.Workflow; one != nil {
+		var numbers []int64
+		for _, c := range s.later {
+			for i := range c.rows {
+				numbers = append(numbers, c.rows[i].of.number)
+			}
+		}
+		s.rows, err = s.w.tx.Query(ctx, "SELECT "+runEventsTable.selected()+" FROM "+runEventsTable.shown()+" WHERE slot = $1 AND "+eventsOfWorkflow(schema)+order,
+			int16(one.Slot()), one.Namespace, one.ID, slices.Compact(numbers))
+	} else {
+		s.rows, err = s.w.stored(ctx, runEventsTable, order)
+	}
+	if err != nil {
+		return err
+	}
+	return s.advance()
+}
+
+func (s *storedEvents) close() {
+	if s.rows != nil {
+		s.rows.Close()
+	}
 }
 
 func (s *storedEvents) advance() error {
@@ -297,11 +412,11 @@ func (s *storedEvents) advance() error {
 		s.ended = true
 		return s.rows.Err()
 	}
-	values, err := readCanonical(eventsTable, s.rows)
+	values, err := readCanonical(runEventsTable, s.rows)
 	if err != nil {
 		return err
 	}
-	s.w.report.Rows[eventsTable.name]++
+	s.w.report.Rows[runEventsTable.face()]++
 	s.next = values
 	if values[sequenceColumn] == null { // which no row may have; sorted behind all others
 		s.seq = math.MaxUint64
@@ -313,9 +428,13 @@ func (s *storedEvents) advance() error {
 
 // compare takes the rows of the commit at seq.
 func (s *storedEvents) compare(seq uint64, want []eventRow) error {
+	if s.rows == nil {
+		s.later = append(s.later, commitEvents{seq, want})
+		return nil
+	}
 	here := map[string][]string{}
 	for !s.ended && s.seq <= seq {
-		k := eventsTable.keyOf(s.next)
+		k := runEventsTable.keyOf(s.next)
 		if s.seq < seq {
 			s.extra[k] = s.next
 		} else {
@@ -326,31 +445,45 @@ func (s *storedEvents) compare(seq uint64, want []eventRow) error {
 		}
 	}
 	for i := range want {
-		values, err := canonicalRow(eventsTable, want[i].values())
+		values, err := canonicalRow(runEventsTable, want[i].values())
 		if err != nil {
 			return err
 		}
-		k := eventsTable.keyOf(values)
+		s.w.runs[values[runNumberColumn]] = numberedRun{want[i].of.workflow, want[i].of.run}
+		k := runEventsTable.keyOf(values)
 		got, ok := here[k]
 		if !ok {
 			s.missing[k] = values
 			continue
 		}
 		delete(here, k)
-		s.w.judge(eventsTable, values, got, true)
+		s.w.judge(runEventsTable, values, got, true)
 	}
 	maps.Copy(s.extra, here)
 	return nil
 }
 
 // finish reads what is left and reports what had no match.
-func (s *storedEvents) finish() error {
-	defer s.rows.Close()
+func (s *storedEvents) finish(ctx context.Context) error {
+	defer s.close()
+	if s.rows == nil {
+		if err := s.open(ctx); err != nil {
+			return err
+		}
+		for _, c := range s.later {
+			if err := s.compare(c.sequence, c.rows); err != nil {
+				return err
+			}
+		}
+	}
 	for !s.ended {
-		s.extra[eventsTable.keyOf(s.next)] = s.next
+		s.extra[runEventsTable.keyOf(s.next)] = s.next
 		if err := s.advance(); err != nil {
 			return err
 		}
+	}
+	if err := s.w.nameRuns(ctx, s.extra); err != nil {
+		return err
 	}
 	for _, k := range slices.Sorted(maps.Keys(s.missing)) {
 		got, ok := s.extra[k]
@@ -358,10 +491,10 @@ func (s *storedEvents) finish() error {
 		if !ok {
 			got = nil
 		}
-		s.w.judge(eventsTable, s.missing[k], got, true)
+		s.w.judge(runEventsTable, s.missing[k], got, true)
 	}
 	for _, k := range slices.Sorted(maps.Keys(s.extra)) {
-		s.w.judge(eventsTable, nil, s.extra[k], false)
+		s.w.judge(runEventsTable, nil, s.extra[k], false)
 	}
 	return nil
 }

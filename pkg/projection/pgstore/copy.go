@@ -48,48 +48,45 @@ func newCopied(t *table, sql string, rows []row) (copied, error) {
 	return copied{table: t, sql: sql, rows: len(rows), data: append(data, copyTrailer...)}, nil
 }
 
-// copiedEvents is newCopied of events: the key up to the run, which the events of a
-// commit share, is made bytes once.
+// copiedEvents is newCopied of run_events.
 func copiedEvents(sql string, rows []eventRow) copied {
 	data := make([]byte, 0, len(rows)*eventRowBytes)
 	data = append(data, copyHeader...)
-	width := uint16(len(eventsTable.key) + len(eventsTable.columns))
+	width := uint16(len(runEventsTable.key) + len(runEventsTable.columns))
 	var of *eventsOf
-	from, to := 0, 0 // of what is shared
+	var slot int16
 	for i := range rows {
 		r := &rows[i]
-		if r.of == of {
-			data = append(data, data[from:to]...)
-		} else {
-			of, from = r.of, len(data)
-			data = binary.BigEndian.AppendUint16(data, width)
-			data = appendInt16(data, int16(of.workflow.Slot()))
-			data = appendText(data, of.workflow.Namespace)
-			data = appendText(data, of.workflow.ID)
-			data = appendText(data, string(of.run))
-			to = len(data)
+		if r.of != of {
+			of, slot = r.of, int16(r.of.workflow.Slot())
 		}
-		data = appendInt64(data, r.id)
-		data = appendText(data, r.typeName.(string))
-		data = appendText(data, r.name)
+		data = binary.BigEndian.AppendUint16(data, width)
+		data = appendInt16(data, slot)
+		data = appendInt32(data, int32(r.id))
+		data = appendInt64(data, of.number)
+		data = appendInt64(data, int64(of.at.Sequence))
 		if r.time.IsZero() {
 			data = appendNull(data)
 		} else {
 			data = appendInt64(data, r.time.UnixMicro()-postgresEpoch)
 		}
-		data = appendInt16(data, int16(of.at.Partition))
-		data = appendInt64(data, int64(of.at.Sequence))
+		data = appendText(data, r.typeName.(string))
+		data = appendText(data, r.name)
 	}
-	return copied{table: eventsTable, sql: sql, rows: len(rows), data: append(data, copyTrailer...)}
+	return copied{table: runEventsTable, sql: sql, rows: len(rows), data: append(data, copyTrailer...)}
 }
 
-// eventRowBytes is what a row of events takes, about.
-const eventRowBytes = 200
+// eventRowBytes is what a row of run_events takes, about.
+const eventRowBytes = 120
 
 func appendNull(b []byte) []byte { return binary.BigEndian.AppendUint32(b, 0xffffffff) }
 
 func appendInt16(b []byte, n int16) []byte {
 	return binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint32(b, 2), uint16(n))
+}
+
+func appendInt32(b []byte, n int32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, 4), uint32(n))
 }
 
 func appendInt64(b []byte, n int64) []byte {

@@ -41,6 +41,7 @@ type Column struct {
 // Table is a table as the descriptions in Go have it.
 type Table struct {
 	Name    string // without the schema
+	Face    string // the view by which reports name it
 	Columns []Column
 }
 
@@ -48,7 +49,7 @@ type Table struct {
 func Described() []Table {
 	var out []Table
 	for _, t := range tables {
-		d := Table{Name: t.name}
+		d := Table{Name: t.name, Face: t.face()}
 		for i, c := range t.all() {
 			d.Columns = append(d.Columns, Column{Name: c.name, Type: c.pgType, Key: i < len(t.key)})
 		}

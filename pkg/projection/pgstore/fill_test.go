@@ -38,7 +38,7 @@ func indexes(t failer, pool *pgxpool.Pool) []string {
 func withoutIndexes(t failer, pool *pgxpool.Pool) {
 	t.Helper()
 	_, err := pool.Exec(context.Background(), `
-		ALTER TABLE annals_executions_1.events DROP CONSTRAINT events_pkey;
+		ALTER TABLE annals_executions_1.run_events DROP CONSTRAINT run_events_pkey;
 		DO $$
 		DECLARE name regclass;
 		BEGIN

@@ -44,6 +44,7 @@ type entry struct {
 // run is a run under way.
 type run struct {
 	state         *execution.State
+	number        int64 // of runNumber
 	partition     events.Partition
 	firstSequence uint64
 	lastSequence  uint64
@@ -180,6 +181,16 @@ func (f *folder) apply(b *builder, c projection.Commit) error {
 	return nil
 }
 
+// runNumber names the run that begins with a segment, within its slot, by the
+// commit and the segment's place in it: a commit has two at most.
+func runNumber(c projection.Commit, part events.SegmentEvents) int64 {
+	n := 2 * int64(c.Position.Sequence)
+	if part.Segment == &c.Run {
+		n++
+	}
+	return n
+}
+
 // baseOf are the events that a run begins with before those of its segment: of
 // the base, if it is a reset that begins here.
 func baseOf(c projection.Commit, part events.SegmentEvents) []*events.Event {
@@ -236,7 +247,9 @@ func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part ev
 		if got := events.EventID(len(baseOf(c, part))); got != part.First-1 {
 			return fmt.Errorf("it begins with event %d, and its base has %d", part.First, got)
 		}
-		r = &run{state: execution.New(c.Workflow, part.Run), partition: c.Position.Partition, firstSequence: c.Position.Sequence}
+		r = &run{
+			state: execution.New(c.Workflow, part.Run), number: runNumber(c, part), partition: c.Position.Partition, firstSequence: c.Position.Sequence,
+		}
 		e.open, e.runID = r, part.Run
 		e.runs++
 	case r == nil:
@@ -253,7 +266,7 @@ func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part ev
 	for _, ev := range baseOf(c, part) {
 		s.ApplyTo(ev, changes) // its row is that of the run that it was written in
 	}
-	of := &eventsOf{workflow: c.Workflow, run: part.Run, at: c.Position}
+	of := &eventsOf{workflow: c.Workflow, run: part.Run, number: r.number, at: c.Position}
 	for _, ev := range part.Events {
 		b.events = append(b.events, of.row(ev, s.EventName(ev)))
 		s.ApplyTo(ev, changes)

@@ -59,7 +59,7 @@ func (m *mending) pack() {
 	if len(m.builder.events) == 0 {
 		return
 	}
-	m.events = append(m.events, copiedEvents(m.store.statementsOf(m.generation).writes[eventsTable].copy, m.builder.events))
+	m.events = append(m.events, copiedEvents(m.store.statementsOf(m.generation).writes[runEventsTable].copy, m.builder.events))
 	m.builder.events = nil
 }
 
@@ -70,8 +70,16 @@ func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	statements := m.store.statementsOf(m.generation)
+	numbers := make([]int64, len(m.builder.runs))
+	for i, r := range m.builder.runs {
+		numbers[i] = r.number
+	}
 	for _, t := range tables {
-		if _, err := tx.Exec(ctx, statements.writes[t].remove, int16(m.workflow.Slot()), m.workflow.Namespace, m.workflow.ID); err != nil {
+		of := []any{int16(m.workflow.Slot()), m.workflow.Namespace, m.workflow.ID}
+		if t == runEventsTable {
+			of = append(of, numbers)
+		}
+		if _, err := tx.Exec(ctx, statements.writes[t].remove, of...); err != nil {
 			return err
 		}
 	}

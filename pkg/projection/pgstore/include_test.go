@@ -280,6 +280,9 @@ func swapOnce(ctx context.Context, pool *pgxpool.Pool) error {
 			UPDATE annals.checkpoints SET epoch = epoch + 1 WHERE projection = '%[1]s' AND generation = %[2]d;
 			UPDATE annals.projections SET last_generation = %[3]d WHERE name = '%[1]s';
 			DO $$ DECLARE v text; d text; BEGIN
+				FOR v, d IN SELECT viewname, definition FROM pg_views WHERE schemaname = 'annals_executions_%[2]d' LOOP
+					EXECUTE format('CREATE VIEW annals_executions_%[3]d.%%I AS %%s', v, replace(d, 'annals_executions_%[2]d.', 'annals_executions_%[3]d.'));
+				END LOOP;
 				FOR v, d IN SELECT viewname, definition FROM pg_views WHERE schemaname = 'annals' AND definition LIKE '%%visible(''%[1]s''%%' LOOP
 					d := replace(replace(d, 'annals_executions_%[2]d.', 'annals_executions_%[3]d.'), ', %[2]d)', ', %[3]d)');
 					EXECUTE format('CREATE OR REPLACE VIEW annals.%%I AS %%s', v, d);

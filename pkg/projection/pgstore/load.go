@@ -70,8 +70,9 @@ func (s *Store) readBack(ctx context.Context, last projection.Checkpoint, writte
 // storedEntry is an entry as the tables have it.
 type storedEntry struct {
 	entry
-	runFirst int64
-	state    []byte // nil: the newest run is closed
+	runNumber int64
+	runFirst  int64
+	state     []byte // nil: the newest run is closed
 }
 
 func scanStored(r pgx.CollectableRow) (storedEntry, error) {
@@ -81,7 +82,7 @@ func scanStored(r pgx.CollectableRow) (storedEntry, error) {
 		runID       string
 		hash        []byte
 	)
-	if err := r.Scan(&e.workflow.Namespace, &e.workflow.ID, &runID, &e.runs, &first, &last, &hash, &e.runFirst, &e.state); err != nil {
+	if err := r.Scan(&e.workflow.Namespace, &e.workflow.ID, &runID, &e.runs, &first, &last, &hash, &e.runNumber, &e.runFirst, &e.state); err != nil {
 		return storedEntry{}, err
 	}
 	e.runID, e.firstSequence, e.lastSequence = events.RunID(runID), uint64(first), uint64(last)
@@ -94,7 +95,7 @@ func (s *storedEntry) resume() (*entry, error) {
 	if s.state == nil {
 		return &s.entry, nil
 	}
-	s.open = &run{state: new(execution.State), firstSequence: uint64(s.runFirst), lastSequence: s.lastSequence}
+	s.open = &run{state: new(execution.State), number: s.runNumber, firstSequence: uint64(s.runFirst), lastSequence: s.lastSequence}
 	if err := s.open.state.UnmarshalBinary(s.state); err != nil {
 		return nil, &damagedError{workflow: s.workflow, cause: fmt.Errorf("the stored state of run %s: %w", s.runID, err)}
 	}

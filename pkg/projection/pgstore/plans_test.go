@@ -27,12 +27,12 @@ func fillForPlans(t *testing.T, pool *pgxpool.Pool) {
 		    task_queue, identity, cron_schedule, attempt, root_workflow_id, root_run_id, first_run_id, original_run_id,
 		    cancel_requested, workflow_task_failures, pending_activities, pending_timers, pending_children,
 		    pending_nexus_operations, pending_updates, signals, history_length, history_size_bytes,
-		    unknown_events, missing_references, partition, first_sequence, last_sequence, memo)
+		    unknown_events, missing_references, partition, first_sequence, last_sequence, run_no, memo)
 		SELECT i % 1024, 'default', 'workflow-' || i / 2, 'run-' || i, s, CASE WHEN s <> 'Running' THEN now() END, CASE WHEN s = 'Running' THEN '\x00'::bytea END,
 		    'Type' || CASE WHEN i % 2 = 0 THEN 0 ELSE i / 2 % 19 + 1 END,
 		    CASE WHEN i % 100 <> 0 THEN timestamptz '2026-01-01Z' + (i * 7919 % 30000) * interval '1 minute' END,
 		    'orders', 'tester', '', 1, 'workflow-' || i / 2, 'run-' || i, 'run-' || i, 'run-' || i,
-		    false, 0, 0, 0, 0, 0, 0, 0, 12, 3456, 0, 0, 0, i, i,
+		    false, 0, 0, 0, 0, 0, 0, 0, 12, 3456, 0, 0, 0, i, i, 2 * i,
 		    jsonb_build_object('customer', jsonb_build_object('data', repeat(md5(i::text), 16)))
 		FROM generate_series(1, 30000) AS i,
 		     LATERAL (SELECT CASE WHEN i % 50 = 0 THEN 'Running' WHEN i % 50 = 1 THEN 'Failed' WHEN i % 500 = 2 THEN 'Terminated' ELSE 'Completed' END AS s) AS status`)

@@ -227,9 +227,9 @@ func TestOnlyTheWorkflowThatCannotBeAppliedWaits(t *testing.T) {
 			advice: "the tables still refuse",
 		},
 		{
-			name: "a row that should not be there", why: "an event's key is taken", kind: projection.KindRefused, at: 2, says: "events_pkey",
+			name: "a row that should not be there", why: "an event's key is taken", kind: projection.KindRefused, at: 2, says: "run_events_pkey",
 			spoil: func(s *scene) {
-				s.exec(`INSERT INTO annals_executions_1.events SELECT slot, namespace, workflow_id, run_id, 3, type, name, time, partition, sequence FROM annals.events WHERE workflow_id = 'victim' AND event_id = 1`)
+				s.exec(`INSERT INTO annals_executions_1.run_events SELECT slot, 3, run_no, sequence, time, type, name FROM annals_executions_1.run_events JOIN annals.executions AS e USING (slot, run_no) WHERE workflow_id = 'victim' AND event_id = 1`)
 			},
 		},
 		{
@@ -252,7 +252,7 @@ func TestOnlyTheWorkflowThatCannotBeAppliedWaits(t *testing.T) {
 			name: "a run that should not be there", why: "the key of a new run is taken", kind: projection.KindRefused, at: 3, says: "executions_pkey",
 			spoil: func(s *scene) {
 				s.exec(`INSERT INTO annals_executions_1.executions SELECT * FROM jsonb_populate_record(NULL::annals_executions_1.executions,
-				(SELECT to_jsonb(e) || '{"run_id": "run-2"}' FROM annals_executions_1.executions AS e WHERE workflow_id = 'victim'))`)
+				(SELECT to_jsonb(e) || '{"run_id": "run-2", "run_no": -1}' FROM annals_executions_1.executions AS e WHERE workflow_id = 'victim'))`)
 			},
 		},
 		{
@@ -482,7 +482,7 @@ func TestQuarantineOnAServer(t *testing.T) {
 	nc := testenv.NATS(t)
 	log, pool := natsLog(t, nc, 2), newTables(t)
 	store := storeOn(t, pool, pgstore.Config{})
-	if _, err := pool.Exec(ctx, `ALTER TABLE annals_executions_1.events ADD CONSTRAINT no_poison CHECK (name <> 'poison')`); err != nil {
+	if _, err := pool.Exec(ctx, `ALTER TABLE annals_executions_1.run_events ADD CONSTRAINT no_poison CHECK (name <> 'poison')`); err != nil {
 		t.Fatal(err)
 	}
 	g := historytest.New(historytest.Options{Workflows: 6})
@@ -539,7 +539,7 @@ func TestQuarantineOnAServer(t *testing.T) {
 	if _, err := log.Void(ctx, events.VoidRequest{Workflow: victim}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pool.Exec(ctx, `ALTER TABLE annals_executions_1.events DROP CONSTRAINT no_poison`); err != nil {
+	if _, err := pool.Exec(ctx, `ALTER TABLE annals_executions_1.run_events DROP CONSTRAINT no_poison`); err != nil {
 		t.Fatal(err)
 	}
 	for _, q := range page.Entries {

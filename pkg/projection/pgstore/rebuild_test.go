@@ -326,7 +326,7 @@ func TestOldGenerationsAreDroppedOnRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), `SET LOCAL application_name = 'report'; SELECT count(*) FROM annals_executions_1.events`); err != nil {
+	if _, err := tx.Exec(t.Context(), `SET LOCAL application_name = 'report'; SELECT count(*) FROM annals_executions_1.run_events`); err != nil {
 		t.Fatal(err)
 	}
 	var inUse *postgres.InUseError

@@ -82,7 +82,7 @@ func executionRow(r *run) (row, error) {
 		int32(len(s.Activities)), int32(len(s.Timers)), int32(len(s.Children)), int32(len(s.NexusOperations)), int32(len(s.Updates)),
 		s.Counts.Signals, texts(s.ChangeVersions()), texts(s.Worker.BuildIDs),
 		s.EventCount, s.HistorySizeBytes, s.Counts.UnknownEvents, s.Counts.MissingReferences,
-		int16(r.partition), int64(r.firstSequence), int64(r.lastSequence), state,
+		r.number, int16(r.partition), int64(r.firstSequence), int64(r.lastSequence), state,
 	), nil
 }
 
@@ -136,7 +136,7 @@ func firstMessage(messages []string) any {
 	return text(messages[0])
 }
 
-// eventRow is a row of annals.events. There are more of these than of all other
+// eventRow is a row of run_events. There are more of these than of all other
 // rows together, so it is made values or bytes only where it is written or
 // compared.
 type eventRow struct {
@@ -151,6 +151,7 @@ type eventRow struct {
 type eventsOf struct {
 	workflow events.Workflow
 	run      events.RunID
+	number   int64 // of the run
 	at       events.Position
 }
 
@@ -160,8 +161,7 @@ func (of *eventsOf) row(e *events.Event, name string) eventRow {
 
 // values is the row like that of any other table.
 func (r *eventRow) values() row {
-	of := r.of
-	return key(of.workflow, string(of.run), r.id, r.typeName, r.name, moment(r.time), int16(of.at.Partition), int64(of.at.Sequence))
+	return row{int16(r.of.workflow.Slot()), int32(r.id), r.of.number, int64(r.of.at.Sequence), moment(r.time), r.typeName, r.name}
 }
 
 func eventValues(rows []eventRow) []row {

@@ -61,10 +61,10 @@ INSERT INTO annals.executions (
     task_queue, identity, cron_schedule, attempt, root_workflow_id, root_run_id, first_run_id, original_run_id,
     cancel_requested, workflow_task_failures, pending_activities, pending_timers, pending_children,
     pending_nexus_operations, pending_updates, signals, history_length, history_size_bytes,
-    unknown_events, missing_references, partition, first_sequence, last_sequence)
+    unknown_events, missing_references, partition, first_sequence, last_sequence, run_no)
 VALUES ($1, $2, $3, $4, $5, $6, $7, CASE WHEN $5 IN ('Running', 'Paused') THEN '\x00'::bytea END,
     'orders', 'tester', '', 1, $3, $4, $4, $4,
-    false, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 3, 7, 9)`
+    false, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 3, 7, 9, (SELECT count(*) FROM annals.executions))`
 
 // insertRuns adds rows past the projector.
 func insertRuns(t testing.TB, pool *pgxpool.Pool, namespace string, runs ...storedRun) {

@@ -33,7 +33,7 @@ func TestSeededHistories(t *testing.T) {
 	counts := verify(t, log, store, noWait).Rows
 	t.Logf("rows: %v", counts)
 	for _, table := range pgstore.Described() {
-		if counts[table.Name] == 0 {
+		if counts[table.Face] == 0 {
 			t.Errorf("no row of %s was compared: the histories prove nothing about it", table.Name)
 		}
 	}
@@ -116,7 +116,7 @@ func TestEveryStatementOfATransactionIsCut(t *testing.T) {
 		return c
 	}
 	// Every statement that there is, and COPY for one table of few rows and for one of many.
-	wanted := []string{"begin", "prepare", "WITH checkpoints", "COPY events", "COPY events, its end", "COPY workflows", "COPY workflows, its end", "commit", "INSERT events"}
+	wanted := []string{"begin", "prepare", "WITH checkpoints", "COPY run_events", "COPY run_events, its end", "COPY workflows", "COPY workflows, its end", "commit", "INSERT run_events"}
 	for _, table := range []string{"workflows", "executions", "activities", "timers", "children"} {
 		wanted = append(wanted, "INSERT "+table, "UPDATE "+table)
 	}

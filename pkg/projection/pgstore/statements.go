@@ -12,13 +12,13 @@ import (
 // that write are made from the tables' descriptions: each takes one array a
 // column, in the order of table.all.
 type statements struct {
-	writes map[*table]writeStatements
+	writes map[*table]*writeStatements
 	load   string
 }
 
 // writeStatements of a table: insert adds rows that are not there, update
 // replaces rows that are there, copy takes rows in COPY's binary format, remove
-// deletes those of a workflow.
+// deletes those of a workflow: of run_events before its executions.
 type writeStatements struct{ insert, update, copy, remove string }
 
 //go:embed sql/load.sql
@@ -30,11 +30,13 @@ func (s *Store) statementsOf(generation int) *statements {
 		return made.(*statements)
 	}
 	schema := postgres.SchemaOf(Name, generation)
-	made := &statements{writes: map[*table]writeStatements{}, load: strings.ReplaceAll(loadSQL, "generation.", schema+".")}
+	made := &statements{writes: map[*table]*writeStatements{}, load: strings.ReplaceAll(loadSQL, "generation.", schema+".")}
 	for _, t := range tables {
 		name := schema + "." + t.name
-		made.writes[t] = writeStatements{insert: t.insertInto(name), update: t.updateOf(name), copy: t.copyInto(name), remove: "DELETE FROM " + name + " WHERE slot = $1 AND namespace = $2 AND workflow_id = $3"}
+		made.writes[t] = &writeStatements{insert: t.insertInto(name), update: t.updateOf(name), copy: t.copyInto(name), remove: "DELETE FROM " + name + " WHERE slot = $1 AND " + ofWorkflow}
 	}
+	// Rows of runs that the log has and executions may lack are removed too.
+	made.writes[runEventsTable].remove = "DELETE FROM " + schema + "." + runEventsTable.name + " WHERE slot = $1 AND " + eventsOfWorkflow(schema)
 	s.statements.Store(generation, made)
 	return made
 }
@@ -62,6 +64,15 @@ func (t *table) unnested() string {
 
 func (t *table) insertInto(name string) string {
 	return fmt.Sprintf("INSERT INTO %s (%s) %s", name, columnNames(t.all(), ""), t.unnested())
+}
+
+// ofWorkflow is the condition that rows of the slot $1 are of a workflow.
+const ofWorkflow = "namespace = $2 AND workflow_id = $3"
+
+// eventsOfWorkflow is the same of run_events, whose runs are those that executions
+// of that schema has, and those of the numbers $4.
+func eventsOfWorkflow(schema string) string {
+	return "run_no IN (SELECT run_no FROM " + schema + "." + executionsTable.name + " WHERE slot = $1 AND " + ofWorkflow + " UNION SELECT unnest($4::bigint[]))"
 }
 
 func (t *table) updateOf(name string) string {

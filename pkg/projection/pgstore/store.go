@@ -22,7 +22,7 @@ const Name = "executions"
 
 // Version is that of the tables: of their shape and of what the fold makes of
 // an event. Tables of another version must be rebuilt.
-const Version = 1
+const Version = 2
 
 // schema is where readers see the tables.
 const schema = "annals"
@@ -42,6 +42,7 @@ func Definition() postgres.Definition {
 	for _, t := range tables {
 		d.Views = append(d.Views, t.name)
 	}
+	d.Views = append(d.Views, eventsView)
 	return d
 }
 

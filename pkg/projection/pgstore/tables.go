@@ -91,6 +91,7 @@ var executionsTable = &table{
 		{"history_size_bytes", "bigint"},
 		{"unknown_events", "bigint"},
 		{"missing_references", "bigint"},
+		{"run_no", "bigint"},
 		{"partition", "smallint"},
 		{"first_sequence", "bigint"},
 		{"last_sequence", "bigint"},
@@ -168,17 +169,21 @@ var childrenTable = &table{
 	},
 }
 
-var eventsTable = &table{
-	name: "events",
-	key:  runKey(column{"event_id", "bigint"}),
+// runEventsTable names the run of an event by its number, see run.number.
+var runEventsTable = &table{
+	name: "run_events",
+	key:  []column{{"slot", "smallint"}, {"event_id", "integer"}, {"run_no", "bigint"}},
 	columns: []column{
+		{"sequence", "bigint"},
+		{"time", "timestamptz"},
 		{"type", "text"},
 		{"name", "text"},
-		{"time", "timestamptz"},
-		{"partition", "smallint"},
-		{"sequence", "bigint"},
 	},
 }
 
-// tables are all that are made from the log.
-var tables = []*table{executionsTable, workflowsTable, activitiesTable, timersTable, childrenTable, eventsTable}
+// eventsView is the view that names the run as the other tables do.
+const eventsView = "events"
+
+// tables are all that are made from the log, in the order in which the rows of a
+// workflow are removed.
+var tables = []*table{runEventsTable, executionsTable, workflowsTable, activitiesTable, timersTable, childrenTable}

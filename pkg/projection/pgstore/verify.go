@@ -314,15 +314,15 @@ func (v *verifying) partition(ctx context.Context, c projection.Checkpoint) erro
 	if err != nil {
 		return err
 	}
-	defer stored.rows.Close()
+	defer stored.close()
 	if err := w.foldLog(ctx, stored); err != nil {
 		return err
 	}
-	if err := stored.finish(); err != nil {
+	if err := stored.finish(ctx); err != nil {
 		return err
 	}
 	for _, t := range tables {
-		if t != eventsTable {
+		if t != runEventsTable { // the events have been compared
 			if err := w.compareTable(ctx, t); err != nil {
 				return err
 			}

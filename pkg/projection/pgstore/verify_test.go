@@ -125,9 +125,14 @@ func (s *spoiling) pick(table pgstore.Table, condition string) (where string, p 
 	for _, k := range keys[min(4, len(keys)):] {
 		rest = append(rest, fmt.Sprintf("' %s ' || %[1]s", k))
 	}
+	from := "annals_executions_1." + table.Name + " AS t"
+	if table.Name == "run_events" {
+		run, rest = []string{"run_id"}, []string{"' event_id ' || event_id"}
+		from += " JOIN annals_executions_1.executions AS x USING (slot, run_no)"
+	}
 	var ctid string
-	err := s.pool.QueryRow(s.Context(), fmt.Sprintf("SELECT ctid::text, namespace, workflow_id, %s, %s FROM annals_executions_1.%s WHERE %s ORDER BY (%s) DESC LIMIT 1",
-		run[0], strings.Join(append(rest, "''"), " || "), table.Name, condition, strings.Join(keys, ", "))).
+	err := s.pool.QueryRow(s.Context(), fmt.Sprintf("SELECT t.ctid::text, namespace, workflow_id, %s, %s FROM %s WHERE %s ORDER BY (%s) DESC LIMIT 1",
+		run[0], strings.Join(append(rest, "''"), " || "), from, condition, strings.Join(keys, ", "))).
 		Scan(&ctid, &p.workflow.Namespace, &p.workflow.ID, &p.run, &p.rest)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", place{}, false
@@ -162,15 +167,15 @@ func (s *spoiling) copy(table string) {
 }
 
 // finds fails unless Verify finds exactly these kinds, in any order, each about
-// the place in the table (and the column, if one is named); and the same if it
+// the place in the view (and the column, if one is named); and the same if it
 // is asked about the workflow alone.
-func (s *spoiling) finds(table, column string, p place, kinds ...string) {
+func (s *spoiling) finds(view, column string, p place, kinds ...string) {
 	s.Helper()
 	for _, o := range []pgstore.VerifyOptions{{Wait: -1}, {Wait: -1, Workflow: &p.workflow}} {
 		var got []string
 		for _, d := range verify(s, s.log, s.store, o).Differences {
 			got = append(got, d.Kind)
-			text := fmt.Sprintf("annals.%s%s", table, p.rest)
+			text := fmt.Sprintf("annals.%s%s", view, p.rest)
 			if column != "" && d.Kind == pgstore.KindColumn {
 				text += " column " + column + ":"
 			}
@@ -179,7 +184,7 @@ func (s *spoiling) finds(table, column string, p place, kinds ...string) {
 			}
 		}
 		want := slices.Clone(kinds)
-		if o.Workflow != nil && column != "" && slices.Contains([]string{"slot", "namespace", "workflow_id"}, column) {
+		if o.Workflow != nil && column != "" && slices.Contains([]string{"slot", "namespace", "workflow_id", "run_no"}, column) && len(kinds) == 2 {
 			want = []string{pgstore.KindMissing} // the row is another workflow's now
 		}
 		slices.Sort(got)
@@ -224,7 +229,7 @@ func TestVerifyFindsEveryChangedCell(t *testing.T) {
 				if column.Key {
 					kinds = []string{pgstore.KindExtra, pgstore.KindMissing}
 				}
-				s.finds(table.Name, column.Name, p, kinds...)
+				s.finds(table.Face, column.Name, p, kinds...)
 				if t.Failed() {
 					t.Fatalf("%s.%s = %s", table.Name, column.Name, value)
 				}
@@ -249,7 +254,7 @@ func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 		s.copy(table.Name)
 		where, p, _ := s.pick(table, "true")
 		s.exec(fmt.Sprintf("DELETE FROM annals_executions_1.%s WHERE %s", table.Name, where))
-		s.finds(table.Name, "", p, pgstore.KindMissing)
+		s.finds(table.Face, "", p, pgstore.KindMissing)
 		s.mend(table.Name)
 
 		// The same row once more, of a workflow that the log does not have, of
@@ -260,7 +265,11 @@ func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 				last = c.Name
 			}
 		}
-		for _, key := range []string{"workflow_id", last} {
+		other := "workflow_id"
+		if table.Name == "run_events" {
+			other = "event_id"
+		}
+		for _, key := range []string{other, last} {
 			var columns, values []string
 			for _, c := range table.Columns {
 				v := c.Name
@@ -272,8 +281,8 @@ func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 			_, p, _ := s.pick(table, "true")
 			s.exec(fmt.Sprintf("INSERT INTO annals_executions_1.%s (%s) SELECT %s FROM annals_executions_1.%s WHERE %s", table.Name, strings.Join(columns, ", "), strings.Join(values, ", "), table.Name, whereOf(s, table)))
 			ds := verify(t, s.log, s.store, noWait).Differences
-			if len(ds) != 1 || ds[0].Kind != pgstore.KindExtra || !strings.HasPrefix(ds[0].Where, "annals."+table.Name) ||
-				key == "workflow_id" && ds[0].Workflow.ID != p.workflow.ID+"x" || key != "workflow_id" && ds[0].Workflow != p.workflow {
+			if len(ds) != 1 || ds[0].Kind != pgstore.KindExtra || !strings.HasPrefix(ds[0].Where, "annals."+table.Face) ||
+				key == "workflow_id" && ds[0].Workflow.ID != p.workflow.ID+"x" || key != "workflow_id" && key != "run_no" && ds[0].Workflow != p.workflow {
 				t.Errorf("a row added to %s with another %s: found %v", table.Name, key, ds)
 			}
 			s.mend(table.Name)
@@ -513,7 +522,7 @@ func TestVerifyListsAThousandDifferences(t *testing.T) {
 	log, _ := written(t, historytest.Seeded(4, 700), historytest.Options{Workflows: 20})
 	store := storeOn(t, pool, pgstore.Config{})
 	projectAll(t, log, store, 0)
-	n, err := pool.Exec(t.Context(), `UPDATE annals.events SET name = name || 'x'`)
+	n, err := pool.Exec(t.Context(), `UPDATE annals.run_events SET name = name || 'x'`)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,12 +51,12 @@ func newBatch(s *Store, rows *rowSet, from, to projection.Checkpoint) (*batch, e
 			b.writes = append(b.writes, statement{t.table, n, sql.update, columnsOf(t.table, t.changed)})
 		}
 	}
-	sql := statements.writes[eventsTable]
+	sql := statements.writes[runEventsTable]
 	switch n := len(rows.events); {
 	case n >= s.many:
 		b.copies = append(b.copies, copiedEvents(sql.copy, rows.events))
 	case n > 0:
-		b.writes = append(b.writes, statement{eventsTable, n, sql.insert, columnsOf(eventsTable, eventValues(rows.events))})
+		b.writes = append(b.writes, statement{runEventsTable, n, sql.insert, columnsOf(runEventsTable, eventValues(rows.events))})
 	}
 	return b, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -110,15 +111,22 @@ func (p *Projection) dropIn(ctx context.Context, tx pgx.Tx, generation int, lock
 	if _, err := p.lockCheckpoints(ctx, tx, generation); err != nil {
 		return nil, err
 	}
-	rows, err := tx.Query(ctx, `SELECT format('%I.%I', relnamespace::regnamespace::text, relname) FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p') ORDER BY relname`,
-		quoted(SchemaOf(p.definition.Name, generation)))
+	schema := quoted(SchemaOf(p.definition.Name, generation))
+	relations := func(kinds ...string) ([]string, error) {
+		rows, err := tx.Query(ctx, `SELECT format('%I.%I', relnamespace::regnamespace::text, relname) FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind::text = ANY ($2) ORDER BY relname`, schema, kinds)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	views, err := relations("v")
 	if err != nil {
 		return nil, err
 	}
-	if tables, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+	if tables, err = relations("r", "p"); err != nil {
 		return nil, err
 	}
-	for _, sql := range dropping(tables, quoted(SchemaOf(p.definition.Name, generation))) {
+	for _, sql := range dropping(views, tables, schema) {
 		if _, err := tx.Exec(ctx, sql); err != nil {
 			return tables, asDependents(err, []string{SchemaOf(p.definition.Name, generation)})
 		}
@@ -128,18 +136,14 @@ func (p *Projection) dropIn(ctx context.Context, tx pgx.Tx, generation int, lock
 }
 
 // dropping are the statements that drop a schema, and fail if others' views depend
-// on its tables.
-func dropping(tables []string, schema string) []string {
+// on its views and tables.
+func dropping(views, tables []string, schema string) []string {
 	var list []string
+	if len(views) > 0 {
+		list = append(list, "DROP VIEW "+strings.Join(views, ", "))
+	}
 	if len(tables) > 0 {
-		sql := "DROP TABLE "
-		for i, t := range tables {
-			if i > 0 {
-				sql += ", "
-			}
-			sql += t
-		}
-		list = append(list, sql)
+		list = append(list, "DROP TABLE "+strings.Join(tables, ", "))
 	}
 	return append(list, "DROP SCHEMA IF EXISTS "+schema+" CASCADE")
 }

@@ -2,7 +2,7 @@
 -- fills the tables first and makes these afterwards.
 
 -- An event is there once; the events of a run in their order.
-ALTER TABLE events ADD CONSTRAINT events_pkey PRIMARY KEY (slot, namespace, workflow_id, run_id, event_id);
+ALTER TABLE run_events ADD CONSTRAINT run_events_pkey PRIMARY KEY (slot, run_no, event_id);
 
 -- list without a filter, newest first, and start-time ranges.
 CREATE INDEX executions_by_start  ON executions (namespace, start_time DESC NULLS LAST, workflow_id DESC, run_id DESC);

@@ -59,6 +59,7 @@ CREATE TABLE executions (
     history_size_bytes         bigint      NOT NULL CHECK (history_size_bytes > 0),
     unknown_events             bigint      NOT NULL,
     missing_references         bigint      NOT NULL,
+    run_no                     bigint      NOT NULL,
     partition                  smallint    NOT NULL,
     first_sequence             bigint      NOT NULL CHECK (first_sequence > 0),
     last_sequence              bigint      NOT NULL,
@@ -121,6 +122,7 @@ COMMENT ON COLUMN executions.history_length           IS 'Number of events.';
 COMMENT ON COLUMN executions.history_size_bytes       IS 'Of the events, as the log keeps them.';
 COMMENT ON COLUMN executions.unknown_events           IS 'Events of a type that this version of Annals does not know.';
 COMMENT ON COLUMN executions.missing_references       IS 'References to events that are not there.';
+COMMENT ON COLUMN executions.run_no                   IS 'Names the run in run_events, within its slot: twice first_sequence, and 1 more if it is the commit''s newest run.';
 COMMENT ON COLUMN executions.partition                IS 'Of the log.';
 COMMENT ON COLUMN executions.first_sequence           IS 'Stream sequence of the commit in which the run began.';
 COMMENT ON COLUMN executions.last_sequence            IS 'Stream sequence of the run''s last commit.';
@@ -271,19 +273,30 @@ COMMENT ON COLUMN children.closed_event_id     IS 'The event that ended it; null
 COMMENT ON COLUMN children.close_time          IS 'Of that event.';
 COMMENT ON COLUMN children.failure             IS 'Message of its failure, or the cause why it did not start.';
 
-CREATE TABLE events (
-    slot        smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
-    namespace   text COLLATE "C" NOT NULL,
-    workflow_id text COLLATE "C" NOT NULL,
-    run_id      text COLLATE "C" NOT NULL,
-    event_id    bigint   NOT NULL CHECK (event_id > 0),
-    type        text COLLATE "C" NOT NULL,
-    name        text COLLATE "C" NOT NULL,
-    time        timestamptz,
-    partition   smallint NOT NULL,
-    sequence    bigint   NOT NULL CHECK (sequence > 0)
+-- Rows of events are most of all rows, so they name their run by its number.
+CREATE TABLE run_events (
+    slot     smallint    NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    event_id integer     NOT NULL CHECK (event_id > 0),
+    run_no   bigint      NOT NULL,
+    sequence bigint      NOT NULL CHECK (sequence > 0),
+    time     timestamptz,
+    type     text COLLATE "C" NOT NULL,
+    name     text COLLATE "C" NOT NULL
 );
-COMMENT ON TABLE  events IS 'One row an event: where it is in the log, not what it holds.';
+COMMENT ON TABLE  run_events IS 'One row an event: where it is in the log, not what it holds. The view events names its run.';
+COMMENT ON COLUMN run_events.slot     IS 'Of the workflow.';
+COMMENT ON COLUMN run_events.event_id IS 'Dense, from 1, in a run.';
+COMMENT ON COLUMN run_events.run_no   IS 'executions.run_no of the run.';
+COMMENT ON COLUMN run_events.sequence IS 'Stream sequence of the commit that holds it.';
+COMMENT ON COLUMN run_events.time     IS 'Of the event.';
+COMMENT ON COLUMN run_events.type     IS 'As Temporal names it, in short: ActivityTaskScheduled. A type that this version does not know is its number.';
+COMMENT ON COLUMN run_events.name     IS 'What tells events of a type apart: the marker, signal, activity or workflow type, timer, update; empty where there is none.';
+
+-- A row without a run is shown too: there should be none, and verify finds it here.
+CREATE VIEW events AS
+SELECT v.slot, x.namespace, x.workflow_id, x.run_id, v.event_id::bigint AS event_id, v.type, v.name, v.time, x.partition, v.sequence
+FROM run_events AS v LEFT JOIN executions AS x ON (x.slot, x.run_no) = (v.slot, v.run_no);
+COMMENT ON VIEW   events IS 'One row an event: where it is in the log, not what it holds.';
 COMMENT ON COLUMN events.slot        IS 'Of the workflow.';
 COMMENT ON COLUMN events.namespace   IS 'Of the workflow.';
 COMMENT ON COLUMN events.workflow_id IS 'Of the workflow.';
