@@ -191,7 +191,7 @@ func TestRebuild(t *testing.T) {
 	workflows := max(*rebuildEvents/10, 1)
 	fillLog(t, log, workflows)
 	first, second := e.startProjector(), e.startProjector()
-	e.annals(0, "count", "--namespace", "still", "--wait-for", "now")
+	e.annals(0, "count", "--namespace", "still", "--wait-for", "now", "--wait", "2h")
 	w := startReaders(t, e.database, still{namespace: "still", below: "order-00001000", workflows: int64(min(workflows, 1000)), events: 10 * int64(min(workflows, 1000))})
 	appending := startLoad(t, log, 2)
 
@@ -224,7 +224,7 @@ func TestRebuild(t *testing.T) {
 	rate := appending.stop(t)
 	// Readers go on until the projectors, which found the new tables by themselves,
 	// have everything.
-	count := parse[counted](t, e.annals(0, "count", "--namespace", watchedNamespace, "--wait-for", "now", "-o", "json"))
+	count := parse[counted](t, e.annals(0, "count", "--namespace", watchedNamespace, "--wait-for", "now", "--wait", "2h", "-o", "json"))
 	w.stop()
 	if count.Count == 0 || w.polls.Load() == 0 {
 		t.Errorf("%d workflows were appended to, %d polls", count.Count, w.polls.Load())
