@@ -123,7 +123,10 @@ func startReaders(t *testing.T, url string, s still) *readers {
 		{"describe", func(ctx context.Context) error { return r.describe(ctx, store) }},
 	}} {
 		r.wg.Go(func() {
+			rest, end := newPace()
+			defer end()
 			for i := 0; ctx.Err() == nil; i++ {
+				rest()
 				way := ways[i%len(ways)]
 				err := way.read(ctx)
 				if ctx.Err() != nil {

@@ -31,7 +31,19 @@ var (
 	rebuildSwaps = flag.Int("rebuild.swaps", 1, "how often TestRebuild makes the tables anew after the kills")
 	// rebuildKills is how often the rebuild is killed.
 	rebuildKills = flag.Int("rebuild.kills", 3, "how often TestRebuild kills the rebuild")
+	// rebuildPace leaves a small machine time for the rebuild itself: at 0 whoever
+	// appends and reads takes all that there is.
+	rebuildPace = flag.Duration("rebuild.pace", 2*time.Millisecond, "how long each appender and reader of TestRebuild takes for a turn at least; 0: as long as it takes")
 )
+
+// newPace gives what an appender or a reader rests by between two turns, until end.
+func newPace() (rest, end func()) {
+	if *rebuildPace == 0 {
+		return func() {}, func() {}
+	}
+	tick := time.NewTicker(*rebuildPace)
+	return func() { <-tick.C }, tick.Stop
+}
 
 // stillCommit is a workflow's history of ten events, in one commit.
 func stillCommit(i int) events.Request {
@@ -66,7 +78,8 @@ func fillLog(t *testing.T, log events.Appender, workflows int) {
 	}
 }
 
-// load appends to workflows at full speed until its context ends.
+// load appends to workflows, as fast as rebuild.pace lets it, until its context
+// ends.
 type load struct {
 	cancel   context.CancelFunc
 	appended atomic.Int64 // events
@@ -94,6 +107,8 @@ const runLength = 300
 // append writes to eight workflows in turn, and begins new ones when those are
 // long.
 func (l *load) append(ctx context.Context, log events.Appender, appender int) error {
+	rest, end := newPace()
+	defer end()
 	for round := 0; ; round++ {
 		cursors := make([]events.Cursor, 8)
 		for n := range runLength {
@@ -116,6 +131,7 @@ func (l *load) append(ctx context.Context, log events.Appender, appender int) er
 				}
 				cursors[i] = res.Cursor
 				l.appended.Add(1)
+				rest()
 			}
 		}
 	}
@@ -178,7 +194,7 @@ func (e environment) rebuild(t *testing.T, kill func(rebuiltLine) bool, args ...
 	return last, killed && last.Phase != "done"
 }
 
-// A log is projected by two processes, appended to at full speed, and read in all
+// A log is projected by two processes, appended to without a break, and read in all
 // ways, while its tables are made anew by a third process, which is killed again
 // and again: no reader sees anything that it should not, and the tables are what
 // the log says.

@@ -19,7 +19,8 @@ import (
 // behind the programs' back, verify exits 1 and names the workflow and the place.
 func TestVerifyFindsWhatWasChanged(t *testing.T) {
 	t.Parallel()
-	dir, _ := folder(t)
+	dir := t.TempDir()
+	makeHistories(t, dir) // which have something for each table: there are twenty checks of them all
 	e, _ := newEnvironment(t)
 	p := e.startProjector()
 	e.annals(0, "import", "--ids", "file", dir)

@@ -10,6 +10,7 @@ import (
 
 // An answer that no repetition makes better ends the worker with one line.
 func TestWorkerEndsOnPermanentErrors(t *testing.T) {
+	t.Parallel()
 	node(t)
 	tests := []struct {
 		name   string
@@ -27,6 +28,7 @@ func TestWorkerEndsOnPermanentErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			var calls atomic.Int64
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				if calls.Add(1) > 1 {
@@ -58,6 +60,7 @@ func TestWorkerEndsOnPermanentErrors(t *testing.T) {
 // A proxy that does not find the service now may find it later: the worker asks
 // again.
 func TestWorkerWaitsForAProxy(t *testing.T) {
+	t.Parallel()
 	node(t)
 	f := serveFaulty(t, true, never, never)
 	var calls atomic.Int64

@@ -46,6 +46,7 @@ func (f *faulty) on(call string, n int, do func(w http.ResponseWriter, r *http.R
 
 // The worker's table of the events that close a run is the library's.
 func TestClosingEventsAreAllKnown(t *testing.T) {
+	t.Parallel()
 	path := node(t)
 	var names, want []string
 	for n := range enumspb.EventType_name {
@@ -92,6 +93,7 @@ func screaming(name string) string {
 // A run that is closed while its parcels are packed is left alone from the next
 // parcel on, however it was closed; and so it is by a worker that starts later.
 func TestWorkerLeavesAClosedRunAlone(t *testing.T) {
+	t.Parallel()
 	node(t)
 	f := serveFaulty(t, true, never, never)
 	for said, closing := range map[string]*events.Event{
@@ -133,6 +135,7 @@ func TestWorkerLeavesAClosedRunAlone(t *testing.T) {
 // A run that is continued as new while its parcels are packed is gone on with as
 // the new one, whose activities have nothing of the old.
 func TestWorkerGoesOnWithTheNextRun(t *testing.T) {
+	t.Parallel()
 	node(t)
 	f := serveFaulty(t, true, never, never)
 	f.on("RecordHeartbeat", 3, func(http.ResponseWriter, *http.Request) bool {
@@ -151,6 +154,7 @@ func TestWorkerGoesOnWithTheNextRun(t *testing.T) {
 // An append that is refused because the run is closed is a reason to read again,
 // like one that is refused because something came between.
 func TestWorkerReadsAgainWhenTheRunIsClosed(t *testing.T) {
+	t.Parallel()
 	node(t)
 	f := serveFaulty(t, true, never, never)
 	// The start is the first append, then come a decision, and the charge's outcome.

@@ -12,6 +12,7 @@ import (
 // Somebody else starts the workflow while the worker is about to: the worker
 // goes on with the run that is there, and with its number of parcels.
 func TestWorkerGoesOnWithARunThatAnotherStarted(t *testing.T) {
+	t.Parallel()
 	node(t)
 	f := serveFaulty(t, true, never, never)
 	for name, commit := range map[string]events.CommitID{
@@ -44,6 +45,7 @@ func TestWorkerGoesOnWithARunThatAnotherStarted(t *testing.T) {
 // A worker that another attempt has taken over from says so and stops, and leaves
 // the activity to that one.
 func TestWorkerStopsWhenAnotherHasTakenOver(t *testing.T) {
+	t.Parallel()
 	node(t)
 	f := serveFaulty(t, true, never, never)
 	f.on("RecordHeartbeat", 3, func(http.ResponseWriter, *http.Request) bool {
@@ -76,6 +78,7 @@ func TestWorkerStopsWhenAnotherHasTakenOver(t *testing.T) {
 // Workers of one workflow at the same time, told to pack other numbers of
 // parcels: all end well, and the history is that of one.
 func TestWorkersAtOnce(t *testing.T) {
+	t.Parallel()
 	node(t)
 	f := serveFaulty(t, true, never, never)
 	var workers []*worker

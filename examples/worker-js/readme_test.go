@@ -14,6 +14,7 @@ import (
 // The block of README.md runs as it stands there: the worker is killed once it
 // has packed three parcels, and another goes on.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	node(t)
 	text, err := os.ReadFile("README.md")
 	if err != nil {

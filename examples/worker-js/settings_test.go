@@ -15,6 +15,7 @@ import (
 // What the worker cannot do as said it refuses with a line that names it, before
 // it does anything.
 func TestWorkerRefusesSettings(t *testing.T) {
+	t.Parallel()
 	path := node(t)
 	var calls atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -38,6 +38,16 @@ type faulty struct {
 	before atomic.Pointer[func(call string, w http.ResponseWriter, r *http.Request) (answered bool)]
 }
 
+// emptyTables is a database with empty tables.
+var emptyTables = testenv.Template{Name: "tables", Prepare: func(ctx context.Context, url string) error {
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return pgstore.Migrate(ctx, pool)
+}}
+
 // serveFaulty serves it until the test's end. Each may say, by the number of the
 // append, whether the log's answers are lost from there until the API has said
 // that it does not know, and whether the API's answer is lost.
@@ -54,14 +64,11 @@ func serveFaulty(t *testing.T, stored bool, logLost, answerLost func(n int64) bo
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := pgxpool.New(t.Context(), testenv.Postgres(t))
+	pool, err := pgxpool.New(t.Context(), testenv.Postgres(t, emptyTables))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	if err := pgstore.Migrate(t.Context(), pool); err != nil {
-		t.Fatal(err)
-	}
 	tables, err := pgstore.New(pool, pgstore.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +143,7 @@ func (f *faulty) check(t *testing.T, w *worker) {
 // The answer to every second append is lost on its way: the worker sends the
 // same again, and it is there already.
 func TestWorkerSettlesLostAnswers(t *testing.T) {
+	t.Parallel()
 	node(t)
 	f := serveFaulty(t, true, never, func(n int64) bool { return n%2 == 1 })
 	w := start(t, f.url, "s-1", "PARCEL_MS=1")
@@ -149,9 +157,11 @@ func TestWorkerSettlesLostAnswers(t *testing.T) {
 // The service does not know whether an append was stored, and says so: the worker
 // sends it again with the expectation, and it is stored once, whatever happened.
 func TestWorkerSettlesUnknownOutcomes(t *testing.T) {
+	t.Parallel()
 	node(t)
 	for name, stored := range map[string]bool{"stored": true, "not stored": false} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := serveFaulty(t, stored, func(n int64) bool { return n == 1 || n == 4 }, never)
 			w := start(t, f.url, "s-1", "PARCEL_MS=1", "ANNALS_TIMEOUT_MS=1000")
 			f.check(t, w)

@@ -35,15 +35,21 @@ func node(t *testing.T) string {
 	if err != nil {
 		t.Skip("Node.js is not on the PATH: the worker in JavaScript is not tested. Install Node 20 or later.")
 	}
-	version, err := exec.CommandContext(t.Context(), path, "--version").Output()
+	v, err := nodeVersion()
 	if err != nil {
 		t.Fatalf("node --version: %v", err)
 	}
-	if v := strings.TrimSpace(string(version)); !newEnough(v) {
+	if !newEnough(v) {
 		t.Skipf("Node.js on the PATH is %s: the worker in JavaScript is not tested. Install Node 20 or later.", v)
 	}
 	return path
 }
+
+// nodeVersion is what the node on the PATH says; it is asked once.
+var nodeVersion = sync.OnceValues(func() (string, error) {
+	version, err := exec.Command("node", "--version").Output()
+	return strings.TrimSpace(string(version)), err
+})
 
 // newEnough reports whether it is what package.json asks for.
 func newEnough(version string) bool {
@@ -210,6 +216,7 @@ func send(t *testing.T, url, call, body string) (answer []byte) {
 // A worker is killed in the middle of an activity. Another reads the history and
 // goes on where it was, though a signal comes in between.
 func TestWorkerGoesOn(t *testing.T) {
+	t.Parallel()
 	node(t)
 	pipeline, err := dev.Start(t.Context(), dev.Options{Ephemeral: true, Private: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {

@@ -58,6 +58,7 @@ func lastSequence(t *testing.T, js jetstream.JetStream) uint64 {
 // TestServersReachEachOtherByTheGivenWaysOnly: they lose each other while those
 // are cut, and find each other again.
 func TestServersReachEachOtherByTheGivenWaysOnly(t *testing.T) {
+	t.Parallel()
 	ways := map[[2]int]*faultproxy.Proxy{}
 	c := startThree(t, Options{Route: func(from, to int, addr string) string {
 		ways[[2]int{from, to}] = faultproxy.New(t, addr)
@@ -88,6 +89,7 @@ func TestServersReachEachOtherByTheGivenWaysOnly(t *testing.T) {
 }
 
 func TestClusterReplicates(t *testing.T) {
+	t.Parallel()
 	c := startThree(t, Options{SyncAlways: true})
 	js := streams(t, connectCluster(t, c))
 	stream(t, js, 3)
@@ -107,6 +109,7 @@ func TestClusterReplicates(t *testing.T) {
 }
 
 func TestClusterStepDown(t *testing.T) {
+	t.Parallel()
 	c := startThree(t, Options{})
 	js := streams(t, connectCluster(t, c))
 	stream(t, js, 3)
@@ -129,6 +132,7 @@ func TestClusterStepDown(t *testing.T) {
 }
 
 func TestClusterSurvivesTheLossOfItsLeader(t *testing.T) {
+	t.Parallel()
 	c := startThree(t, Options{})
 	js := streams(t, connectCluster(t, c))
 	stream(t, js, 3)
@@ -177,6 +181,7 @@ func TestClusterSurvivesTheLossOfItsLeader(t *testing.T) {
 }
 
 func TestClusterWaitsNoLongerThanAsked(t *testing.T) {
+	t.Parallel()
 	c := startThree(t, Options{})
 	enough := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(within(t))
@@ -192,6 +197,7 @@ func TestClusterWaitsNoLongerThanAsked(t *testing.T) {
 }
 
 func TestClusterIsReopened(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	c := startThree(t, Options{StoreDir: dir})
 	js := streams(t, connectCluster(t, c))
@@ -210,6 +216,7 @@ func TestClusterIsReopened(t *testing.T) {
 }
 
 func TestClusterAccountsShareNothing(t *testing.T) {
+	t.Parallel()
 	c := startThree(t, Options{Accounts: true})
 	dir := c.folder.Path
 	for _, name := range []string{"A", "B"} {

@@ -110,6 +110,17 @@ func (d dataFolder) initialise(ctx context.Context, b binaries, id identity, hom
 	if err := id.give(fresh); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
+	if err := d.fill(ctx, fresh, b, id, home, hold); err != nil {
+		return errors.Join(err, os.RemoveAll(fresh))
+	}
+	if err := os.Rename(fresh, d.cluster()); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	return nil
+}
+
+// initdb has PostgreSQL make a cluster in an empty folder that belongs to the identity.
+func initdb(ctx context.Context, fresh string, b binaries, id identity, home string, hold *scratch.Folder) error {
 	var out bytes.Buffer
 	cmd := exec.Command(b.initdb(), "-D", fresh, "-U", Superuser,
 		"-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync", "--no-instructions")
@@ -124,19 +135,15 @@ func (d dataFolder) initialise(ctx context.Context, b binaries, id identity, hom
 	case <-ctx.Done():
 		c.signal(syscall.SIGINT)
 		<-c.done
-		return errors.Join(fmt.Errorf("initdb: %w", context.Cause(ctx)), os.RemoveAll(fresh))
+		return fmt.Errorf("initdb: %w", context.Cause(ctx))
 	}
-	if c.err != nil {
-		err := fmt.Errorf("initdb: %w: %s", c.err, clip(out.Bytes()))
-		if bytes.Contains(out.Bytes(), []byte("could not look up effective user ID")) {
-			err = &NoPasswdEntryError{UID: int(id.uid), Output: strings.TrimSpace(clip(out.Bytes()))}
-		}
-		return errors.Join(err, os.RemoveAll(fresh))
+	if c.err == nil {
+		return nil
 	}
-	if err := os.Rename(fresh, d.cluster()); err != nil {
-		return fmt.Errorf("data folder: %w", err)
+	if bytes.Contains(out.Bytes(), []byte("could not look up effective user ID")) {
+		return &NoPasswdEntryError{UID: int(id.uid), Output: strings.TrimSpace(clip(out.Bytes()))}
 	}
-	return nil
+	return fmt.Errorf("initdb: %w: %s", c.err, clip(out.Bytes()))
 }
 
 // settle deals with the pid file of a server that was not stopped. The folder is locked, so it is not

@@ -27,7 +27,22 @@ func TestMain(m *testing.M) {
 	if o := os.Getenv(helperEnv); o != "" {
 		os.Exit(serve(o))
 	}
-	goleak.VerifyTestMain(m)
+	// Most tests are not about initdb.
+	templates, err := scratch.New("templates", scratch.Options{Memory: true})
+	if err == nil {
+		err = os.Setenv(TemplatesEnv, templates.Path)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if err := templates.Remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = max(code, 1)
+		}
+		os.Exit(code)
+	}))
 }
 
 // report is what a helper prints on its first line.
@@ -87,6 +102,9 @@ func startHelper(t *testing.T, program string, as *syscall.Credential, o Options
 	cmd := exec.Command(program)
 	cmd.Dir = "/"
 	cmd.Env = append(append(os.Environ(), env...), helperEnv+"="+string(options))
+	if as != nil { // which cannot write the templates
+		cmd.Env = append(cmd.Env, TemplatesEnv+"=")
+	}
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	stdin, err := cmd.StdinPipe()

@@ -178,6 +178,7 @@ func TestStalePIDFileOfALivingProcess(t *testing.T) {
 }
 
 func TestInterruptedInitdbIsNoCluster(t *testing.T) {
+	t.Setenv(TemplatesEnv, "")
 	dir := filepath.Join(openDir(t), "pg")
 	write(t, filepath.Join(dir, "data.new", "PG_VERSION"), "15\n", 0o600)
 	s := start(t, Options{DataDir: dir})

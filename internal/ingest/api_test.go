@@ -24,6 +24,7 @@ import (
 
 // Every protocol does the same: an append, its history, its rows, an error.
 func TestProtocols(t *testing.T) {
+	t.Parallel()
 	log := newNATS(t, testenv.NATS(t))
 	tables := newTables(t, newPool(t))
 	project(t, log, tables)
@@ -109,6 +110,7 @@ func detail(t *testing.T, err error) proto.Message {
 
 // What curl sends, and what it sees.
 func TestJSON(t *testing.T) {
+	t.Parallel()
 	log := newMemlog(t, memlog.Config{})
 	tables := newTables(t, newPool(t))
 	project(t, log, tables)
@@ -153,7 +155,7 @@ func TestJSON(t *testing.T) {
 		}},
 	})
 
-	wait := fmt.Sprintf(`"waitFor": %q, "waitTimeout": "10s"`, appended["position"])
+	wait := fmt.Sprintf(`"waitFor": %q, "waitTimeout": "60s"`, appended["position"])
 	list := service.post(t, "QueryService/ListExecutions", `{"query": "WorkflowType = 'Order'", `+wait+`}`).ok(t)
 	rows, _ := list["executions"].([]any)
 	if len(rows) != 1 || list["nextPageToken"] != "" {
@@ -202,6 +204,7 @@ func same(t *testing.T, what string, got, want any) {
 
 // Everything that a row can hold comes through.
 func TestDescribeEverything(t *testing.T) {
+	t.Parallel()
 	log := newMemlog(t, memlog.Config{})
 	tables := newTables(t, newPool(t))
 	project(t, log, tables)
@@ -245,6 +248,7 @@ func TestDescribeEverything(t *testing.T) {
 // A history in pages is that of one run, whatever begins meanwhile, and each
 // page fits a gRPC client.
 func TestHistoryPages(t *testing.T) {
+	t.Parallel()
 	log := newMemlog(t, memlog.Config{})
 	service := serve(t, ingest.Config{Log: log})
 	logs := service.log(t, connecthttp.WithGRPC())
@@ -304,6 +308,7 @@ func TestHistoryPages(t *testing.T) {
 
 // A token goes with the request that it came from.
 func TestHistoryTokenOfAnotherRequest(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{})})
 	start := `"newRun": {}, "events": [{"eventType": "WorkflowExecutionStarted"}, {"eventType": "TimerStarted"}]`
 	service.post(t, "LogService/Append", `{"workflow": {"workflowId": "a"}, `+start+`}`).ok(t)

@@ -113,6 +113,7 @@ func misfit(f protoreflect.FieldDescriptor) any {
 // message refuses a member that it has not, and every list an element that is
 // none.
 func TestEveryFieldHasAType(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{})})
 	refused := func(t *testing.T, call, body, field string) {
 		t.Helper()
@@ -147,6 +148,7 @@ func TestEveryFieldHasAType(t *testing.T) {
 // Times that JSON cannot say are refused in binary too, by their path: what was
 // stored with one could not be read as JSON.
 func TestTimesOutOfRange(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{})})
 	logs, queries := service.log(t), service.queries(t)
 	never, endless := &timestamppb.Timestamp{Seconds: math.MaxInt64}, &durationpb.Duration{Seconds: math.MaxInt64}
@@ -207,6 +209,7 @@ func checkField(t *testing.T, err error, field string) {
 // Enums are taken in both spellings wherever they stand, and payloads in full and
 // in short: what is stored is the same.
 func TestSpellings(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{})})
 	var stored [][]*events.Event
 	for name, evs := range map[string]string{

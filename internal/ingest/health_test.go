@@ -37,7 +37,9 @@ func (i *instance) onlyUnready(t *testing.T, name string) {
 
 // TestReadiness takes away what each condition is about, and that alone.
 func TestReadiness(t *testing.T) {
+	t.Parallel()
 	t.Run("the NATS server is killed", func(t *testing.T) {
+		t.Parallel()
 		server := testenv.NATSProcess(t, "")
 		nc := testenv.Connect(t, server.URL())
 		js, err := jetstream.New(nc)
@@ -61,6 +63,7 @@ func TestReadiness(t *testing.T) {
 		}
 	})
 	t.Run("the log is not open yet", func(t *testing.T) {
+		t.Parallel()
 		log := wiring.NewPendingLog()
 		service := serve(t, ingest.Config{Log: log})
 		service.onlyUnready(t, "log")
@@ -73,11 +76,13 @@ func TestReadiness(t *testing.T) {
 		service.post(t, "QueryService/CountExecutions", `{"waitFor": "now"}`).ok(t)
 	})
 	t.Run("Postgres is away", func(t *testing.T) {
+		t.Parallel()
 		config := newPool(t).Config()
 		config.ConnConfig.Host = "/nowhere"
 		serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), Tables: newTables(t, poolOf(t, config))}).onlyUnready(t, "tables")
 	})
 	t.Run("the tables are not there", func(t *testing.T) {
+		t.Parallel()
 		pool := newPool(t)
 		if _, err := pool.Exec(t.Context(), "DROP SCHEMA annals CASCADE"); err != nil {
 			t.Fatal(err)
@@ -85,6 +90,7 @@ func TestReadiness(t *testing.T) {
 		serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), Tables: newTables(t, pool)}).onlyUnready(t, "tables")
 	})
 	t.Run("it drains", func(t *testing.T) {
+		t.Parallel()
 		service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), DrainDelay: 3 * time.Second})
 		service.ready(t, "/readyz", http.StatusOK)
 		done := make(chan struct{})

@@ -33,6 +33,7 @@ func activity(workflow, id string) events.Activity {
 // Every protocol records the whole of a heartbeat, and says whether it is the
 // newest.
 func TestHeartbeatsByEveryProtocol(t *testing.T) {
+	t.Parallel()
 	log := newNATS(t, testenv.NATS(t))
 	service := serve(t, ingest.Config{Log: log})
 	for name, options := range map[string][]connecthttp.Option{
@@ -77,6 +78,7 @@ const aBeat = `{"workflow": {"workflowId": "w"}, "runId": "r1", "activityId": "a
 
 // What curl sends, with payload shorthand, and what it sees; the same by NATS.
 func TestHeartbeatsAsText(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATSURL(t)
 	nc := testenv.Connect(t, url)
 	log := newNATS(t, nc)
@@ -109,6 +111,7 @@ func TestHeartbeatsAsText(t *testing.T) {
 
 // A description has the newest heartbeat of what is pending, once the tables do.
 func TestDescribeShowsTheLastHeartbeat(t *testing.T) {
+	t.Parallel()
 	log := newMemlog(t, memlog.Config{})
 	tables := newTables(t, newPool(t))
 	project(t, log, tables)
@@ -150,6 +153,7 @@ func TestDescribeShowsTheLastHeartbeat(t *testing.T) {
 
 // Each way in which a heartbeat is refused has its code.
 func TestHeartbeatRefusals(t *testing.T) {
+	t.Parallel()
 	var lossy atomic.Bool
 	log := newMemlog(t, memlog.Config{Limits: events.Limits{CommitBytes: 1000}, Hook: func(memlog.Op) (bool, error) {
 		if lossy.Load() {

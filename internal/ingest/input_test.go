@@ -191,6 +191,7 @@ var right = map[string]string{
 }
 
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	log := newMemlog(t, memlog.Config{})
 	tables := newTables(t, newPool(t))
 	project(t, log, tables)
@@ -242,6 +243,7 @@ func (b bad) request(t *testing.T, call string) string {
 
 // A field that is added to a request has to come with input that is refused.
 func TestBadInputNamesEveryField(t *testing.T) {
+	t.Parallel()
 	for _, file := range []protoreflect.FileDescriptor{annalsv1.File_annals_v1_log_proto, annalsv1.File_annals_v1_query_proto} {
 		for i := range file.Services().Len() {
 			service := file.Services().Get(i)
@@ -278,6 +280,7 @@ func fieldsOf(d protoreflect.MessageDescriptor, at string) (paths []string) {
 
 // What is no request at all.
 func TestBadBodies(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), MaxRequestBytes: 4096})
 	for _, c := range []struct{ name, body, code string }{
 		{"nothing", ``, "invalid_argument"},
@@ -297,6 +300,7 @@ func TestBadBodies(t *testing.T) {
 
 // JSON that is no object is wrong as a whole, and says so of the request.
 func TestRequestsThatAreNoObjects(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{})})
 	for _, call := range []string{"LogService/Append", "QueryService/CountExecutions"} {
 		for _, body := range []string{`[]`, `null`, `[{}]`, `7`, `"workflow"`, `true`} {
@@ -312,6 +316,7 @@ func TestRequestsThatAreNoObjects(t *testing.T) {
 // A field that this version's requests do not have asks for something that would
 // not be done. One of Temporal's messages is kept.
 func TestUnknownBinaryFields(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{})})
 	logs := service.log(t)
 	unknown := protowire.AppendVarint(protowire.AppendTag(nil, 999, protowire.VarintType), 1)

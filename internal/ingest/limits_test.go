@@ -39,6 +39,7 @@ func noise(n int) string {
 // The size of a request is bounded as it comes and as it is unpacked, by every
 // protocol.
 func TestSizes(t *testing.T) {
+	t.Parallel()
 	const limit = 64 << 10
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), MaxRequestBytes: limit})
 	named := func(id string) string { return `{"workflow": {"workflowId": "w"}, "commitId": "` + id + `"}` }
@@ -78,6 +79,7 @@ func TestSizes(t *testing.T) {
 // A call ends when its client's time is up, or the server's if the client names
 // none, whatever it waits for.
 func TestDeadlines(t *testing.T) {
+	t.Parallel()
 	pool := newPool(t)
 	lock, err := pool.Begin(t.Context())
 	if err != nil {

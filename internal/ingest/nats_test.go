@@ -78,6 +78,7 @@ func answered(m *nats.Msg) answer {
 
 // What HTTP does, NATS does.
 func TestNATS(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATSURL(t)
 	nc := testenv.Connect(t, url)
 	log := newNATS(t, nc)
@@ -130,7 +131,7 @@ func TestNATS(t *testing.T) {
 		{"no protobuf", "LogService.GetHistory", `{}`, []string{"Content-Type", "application/proto"}, "invalid_argument", ""},
 		{"a timeout in words", "LogService.GetHistory", `{}`, []string{"Connect-Timeout-Ms", "long"}, "invalid_argument", ""},
 		{"too large a request", "LogService.Append", `{"commitId": "` + strings.Repeat("x", 1<<20) + `"}`, nil, "resource_exhausted", ""},
-		{"no time", "QueryService.CountExecutions", `{"waitFor": "0:999"}`, []string{"Connect-Timeout-Ms", "100"}, "deadline_exceeded", "Behind"},
+		{"no time", "QueryService.CountExecutions", `{"waitFor": "0:999"}`, []string{"Connect-Timeout-Ms", "1500"}, "deadline_exceeded", "Behind"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := ask(t, nc, c.call, c.body, c.headers...)
@@ -161,6 +162,7 @@ func TestNATS(t *testing.T) {
 
 // Calls that are refused beside each other are answered each, and counted.
 func TestNATSRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATSURL(t)
 	serveNATS(t, url, ingest.Config{Log: newMemlog(t, memlog.Config{}), MaxRequestBytes: 8})
 	nc := testenv.Connect(t, url)
@@ -209,6 +211,7 @@ func TestNATSRefusedAtOnce(t *testing.T) {
 
 // An answer that the server would not carry says so: its connection would be cut.
 func TestNATSAnswerTooLarge(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATSURL(t)
 	log := newMemlog(t, memlog.Config{})
 	tables := newTables(t, newPool(t))
@@ -234,6 +237,7 @@ func TestNATSAnswerTooLarge(t *testing.T) {
 
 // A server that is to end answers what came before, and nothing after; others go on.
 func TestNATSDrain(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATSURL(t)
 	nc := testenv.Connect(t, url)
 	const calls = 8
@@ -291,11 +295,12 @@ func TestNATSDrain(t *testing.T) {
 
 // An append whose outcome is not known says so in time, by NATS too.
 func TestNATSOutcomeUnknown(t *testing.T) {
+	t.Parallel()
 	url := testenv.NATSURL(t)
 	log := newMemlog(t, memlog.Config{Hook: func(memlog.Op) (bool, error) { return false, errors.New("lost") }})
 	serveNATS(t, url, ingest.Config{Log: log})
 	var d detailOf
-	e := answered(ask(t, testenv.Connect(t, url), "LogService.Append", startRun1, "Connect-Timeout-Ms", "300")).fault(t, &d)
+	e := answered(ask(t, testenv.Connect(t, url), "LogService.Append", startRun1, "Connect-Timeout-Ms", "1500")).fault(t, &d)
 	if e.Code != "unavailable" || d.Expectation == "" || d.CommitID != "c1" {
 		t.Errorf("got %+v %+v", e, d)
 	}

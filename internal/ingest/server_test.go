@@ -57,6 +57,7 @@ func (i *instance) ready(t *testing.T, path string, status int) map[string]condi
 }
 
 func TestHealth(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{
 		Log: newMemlog(t, memlog.Config{}),
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -91,6 +92,7 @@ func TestHealth(t *testing.T) {
 // A server that is to end finishes what is under way, says that it is not ready,
 // and takes nothing new once it no longer serves.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
 	log := newMemlog(t, memlog.Config{Hook: func(memlog.Op) (bool, error) {
 		close(arrived)
@@ -142,6 +144,7 @@ func TestDrain(t *testing.T) {
 // While balancers are given time to notice, everything is served as before but
 // for readiness.
 func TestDrainDelay(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), DrainDelay: 3 * time.Second})
 	service.get(t, "/healthz")
 	done := make(chan struct{})
@@ -164,6 +167,7 @@ func TestDrainDelay(t *testing.T) {
 
 // Calls that do not end in time are cut off, and the server says so.
 func TestDrainTimeout(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	arrived := make(chan struct{})
 	log := newMemlog(t, memlog.Config{Hook: func(memlog.Op) (bool, error) {
@@ -180,6 +184,7 @@ func TestDrainTimeout(t *testing.T) {
 }
 
 func TestCompression(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), MaxRequestBytes: 64 << 10})
 	squeeze := func(s string) string {
 		var b bytes.Buffer
@@ -221,6 +226,7 @@ func TestCompression(t *testing.T) {
 // A client has so long to send its request; what the call then takes is another
 // matter.
 func TestBodyTimeout(t *testing.T) {
+	t.Parallel()
 	service := serve(t, ingest.Config{Log: newMemlog(t, memlog.Config{}), BodyTimeout: 400 * time.Millisecond})
 	for name, c := range map[string]*http.Client{"HTTP/1": client(t), "HTTP/2": h2c(t)} {
 		body, stall := io.Pipe()
@@ -248,6 +254,7 @@ func TestBodyTimeout(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
+	t.Parallel()
 	log := newMemlog(t, memlog.Config{})
 	tables := newTables(t, newPool(t))
 	for name, c := range map[string]ingest.Config{

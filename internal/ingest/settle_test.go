@@ -24,6 +24,7 @@ import (
 // A client that does what the errors say, through whichever instance, has every
 // event stored once, while the log's leaders change and calls have little time.
 func TestEveryAppendIsSettledOnce(t *testing.T) {
+	t.Parallel()
 	const writers, each = 4, 5
 	nc := testenv.NATSCluster(t)
 	js, err := jetstream.New(nc)

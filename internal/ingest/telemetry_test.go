@@ -19,6 +19,7 @@ import (
 // The trace context of a call arrives in the commit, by every protocol; with a
 // tracer it is that of the append's own span, in the caller's trace.
 func TestTraceContext(t *testing.T) {
+	t.Parallel()
 	const caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	for name, p := range map[string]telemetry.Providers{
 		"nobody traces": {}, "traced": {Tracer: sdktrace.NewTracerProvider()},

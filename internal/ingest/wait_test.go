@@ -18,6 +18,7 @@ import (
 // Every query takes the vectors of appends, joined by commas, and refuses those of
 // another log at once: they would be waited for in vain.
 func TestQueriesTakeVectors(t *testing.T) {
+	t.Parallel()
 	log := newMemlog(t, memlog.Config{})
 	tables := newTables(t, newPool(t))
 	project(t, log, tables)
@@ -68,6 +69,7 @@ func TestQueriesTakeVectors(t *testing.T) {
 // Tables that are made from another log are no answer, whatever their checkpoints
 // say.
 func TestTablesOfAnotherLog(t *testing.T) {
+	t.Parallel()
 	tables := newTables(t, newPool(t))
 	theirs := newMemlog(t, memlog.Config{})
 	if _, err := tables.Checkpoint(t.Context(), theirs.Identity(), 0); err != nil {
@@ -83,6 +85,7 @@ func TestTablesOfAnotherLog(t *testing.T) {
 
 // One more than may wait is refused by name.
 func TestTooManyWaits(t *testing.T) {
+	t.Parallel()
 	tables, err := pgstore.New(newPool(t), pgstore.Config{MaxWaits: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +111,7 @@ func TestTooManyWaits(t *testing.T) {
 // What is quarantined is not passed off as included: describing it is refused, and
 // lists and counts name it.
 func TestAnswersThatLackWhatIsQuarantined(t *testing.T) {
+	t.Parallel()
 	log := newMemlog(t, memlog.Config{})
 	tables := newTables(t, newPool(t))
 	project(t, log, tables)

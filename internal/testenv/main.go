@@ -2,12 +2,18 @@ package testenv
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/annals-io/annals/internal/embedpg"
+	"github.com/annals-io/annals/internal/scratch"
 )
 
 // shared are the servers of this test binary, in the order of their start.
@@ -36,6 +42,11 @@ func Main(m *testing.M, options ...goleak.Option) {
 	if conf := os.Getenv(processEnv); conf != "" {
 		os.Exit(serveProcess(conf))
 	}
+	waitAtOnce()
+	if err := keepTemplates(); err != nil {
+		fmt.Fprintln(os.Stderr, "testenv:", err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	if err := stopShared(); err != nil {
 		fmt.Fprintln(os.Stderr, "testenv:", err)
@@ -49,6 +60,34 @@ func Main(m *testing.M, options ...goleak.Option) {
 		}
 	}
 	os.Exit(code)
+}
+
+// waitAtOnce has four tests that may run beside others do so, unless the command line says how many: they
+// wait for servers more than they work.
+func waitAtOnce() {
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if said {
+		return
+	}
+	// Where flags have not been parsed yet, what the command line says comes after this.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
+		panic(err) // there is such a flag
+	}
+}
+
+// keepTemplates has every PostgreSQL that a test starts, in whatever process, begin with a copy of what
+// initdb made for the first one.
+func keepTemplates() error {
+	if os.Getenv(embedpg.TemplatesEnv) != "" {
+		return nil
+	}
+	folder, err := scratch.New("templates", scratch.Options{Memory: true})
+	if err != nil {
+		return err
+	}
+	atEnd(folder.Remove)
+	return os.Setenv(embedpg.TemplatesEnv, folder.Path)
 }
 
 func stopShared() error {

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"flag"
 	"iter"
-	"runtime"
-	"strconv"
 	"testing"
 	"time"
 
@@ -25,14 +23,7 @@ import (
 // patience ends what should never take as long.
 const patience = 3 * time.Minute
 
-func TestMain(m *testing.M) {
-	// Tests here wait for servers more than they work. What the command line says
-	// comes after this.
-	if err := flag.Set("test.parallel", strconv.Itoa(max(4, runtime.GOMAXPROCS(0)))); err != nil {
-		panic(err)
-	}
-	testenv.Main(m)
-}
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // fewer is how often a test does what it does n times: a fifth as often under
 // -short, where the tests are run for something else than what is counted in them.
@@ -270,7 +261,7 @@ func TestLogR3(t *testing.T) {
 func TestLogReopenedBetweenSteps(t *testing.T) {
 	t.Parallel()
 	nc := testenv.NATS(t)
-	create(t, nc, natslog.CreateOptions{Streams: 2})
+	create(t, nc, natslog.CreateOptions{Streams: 1}) // each opening asks all of them
 	h := harness(nc)
 	each := h
 	each.Short, each.Features.OneHandle = true, false

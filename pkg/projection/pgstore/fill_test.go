@@ -83,7 +83,11 @@ func catchUp(t failer, log events.Source, target projection.Target, c projection
 func TestFilledAndIndexedIsAsProjected(t *testing.T) {
 	t.Parallel()
 	pool := newTables(t)
-	log, workflows := written(t, historytest.Seeded(3, 1500), historytest.Options{Workflows: 40})
+	steps := 400
+	if *long {
+		steps = 1500
+	}
+	log, workflows := written(t, historytest.Seeded(3, steps), historytest.Options{Workflows: 40})
 	store := storeOn(t, pool, pgstore.Config{CacheRuns: 7})
 	projectAll(t, log, store, 0)
 	want, wantIndexes := dump(t, pool), indexes(t, pool)

@@ -375,7 +375,7 @@ func TestAnySplitAnyCrashSameTables(t *testing.T) {
 		"cuts": n.cuts, "lost replies": n.lost, "restarts": n.restarts, "redelivered suffixes": n.redelivered,
 		"commits of two runs": n.twoRuns, "resets": n.resets, "voids": n.voids,
 	} {
-		if count == 0 {
+		if count == 0 && !testing.Short() {
 			t.Errorf("there were no %s: nothing is shown about them", what)
 		}
 	}
