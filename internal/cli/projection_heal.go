@@ -28,7 +28,10 @@ Where the cause is not gone it says so, changes nothing, and exits with code 1. 
 workflow, is declared void first (annals log void); a commit that was altered or is gone comes back with a backup only.
 
 What is no workflow's (a message on a subject of no workflow, a gap in a stream) holds up nobody and cannot be healed:
---acknowledge takes it off the list, by the position that annals projection quarantine shows.`,
+--acknowledge takes it off the list, by the position that annals projection quarantine shows.
+
+A workflow in a projection of your own is healed by the service that has its handler (docs/projections.md); --acknowledge
+works with --projection, too.`,
 		Example: `  annals projection heal order-7
   annals projection heal --all
   annals projection heal --acknowledge 3:1042`,
@@ -36,18 +39,22 @@ What is no workflow's (a message on a subject of no workflow, a gap in a stream)
 	}
 	c.Flags().BoolVar(&all, "all", false, "heal all that is quarantined, of every namespace")
 	c.Flags().StringVar(&acknowledge, "acknowledge", "", "take off the list what is no workflow's and begins at `POSITION`")
+	name := projectionFlag(c.Flags())
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if n := len(args); (n > 0) == all && acknowledge == "" || acknowledge != "" && (all || n > 0) {
 			return usagef("wanted: workflows, or --all, or --acknowledge")
 		}
 		ctx := c.Context()
+		if acknowledge != "" {
+			return a.acknowledge(ctx, *name, o, acknowledge)
+		}
+		if *name != pgstore.Name {
+			return a.ownProjection(ctx, *name, "makes its rows", "postgres.Target.Heal")
+		}
 		store, err := a.tables(ctx)
 		if err != nil {
 			return err
-		}
-		if acknowledge != "" {
-			return a.acknowledge(ctx, store, o, acknowledge)
 		}
 		log, err := a.log(ctx)
 		if err != nil {
@@ -179,12 +186,16 @@ func (a *app) shownWorkflow(w events.Workflow) string {
 	return w.Namespace + "/" + w.ID
 }
 
-func (a *app) acknowledge(ctx context.Context, store *pgstore.Store, o *output, position string) error {
+func (a *app) acknowledge(ctx context.Context, name string, o *output, position string) error {
 	at, err := events.ParsePosition(position)
 	if err != nil {
 		return usagef("--acknowledge: %w", err)
 	}
-	q, err := store.Acknowledge(ctx, at)
+	books, err := a.books(ctx, name)
+	if err != nil {
+		return err
+	}
+	q, err := books.Acknowledge(ctx, at)
 	var none *postgres.NoEntryError
 	if errors.As(err, &none) {
 		return nof("%w", err)

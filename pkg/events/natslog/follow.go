@@ -41,9 +41,9 @@ type following struct {
 	yield     func(events.Message, error) bool
 	same      func(context.Context) error // whether the stream is still the one that was followed
 	stopped   bool
-	last      events.Message // the one at after, without header and body, once it is known
+	last      events.Message   // the one at after, without header and body, once it is known
 	doubt     subjectlog.Doubt // whether the log ends before it
-	unmade    int            // consumers that were asked for in vain, in a row
+	unmade    int              // consumers that were asked for in vain, in a row
 	warned    warning
 }
 

@@ -216,6 +216,7 @@ func TestWhatAHandlerCannotApplyWaitsAlone(t *testing.T) {
 			if err != nil || len(page.Entries) != 1 || page.Entries[0].Workflow != w || page.Entries[0].Kind != projection.KindRefused || !strings.Contains(page.Entries[0].Reason, tt.reason) {
 				t.Fatalf("quarantined: %+v, %v", page.Entries, err)
 			}
+			checkLacking(t, log, p, w)
 			target, err := postgres.NewTarget(p, h)
 			if err != nil {
 				t.Fatal(err)
@@ -232,6 +233,28 @@ func TestWhatAHandlerCannotApplyWaitsAlone(t *testing.T) {
 				t.Errorf("healed: %s, want %s", got, want)
 			}
 		})
+	}
+}
+
+// checkLacking checks that who waits for what the log holds of a quarantined workflow
+// is told, and who waits for something before that is not.
+func checkLacking(t *testing.T, log *memlog.Log, p *postgres.Projection, w events.Workflow) {
+	t.Helper()
+	tail, err := log.Tail(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lacking, err := p.WaitFor(t.Context(), events.VectorOf(tail.Position()))
+	var which *projection.QuarantinedError
+	if err != nil || !errors.As(lacking.Of(w), &which) || which.First != tail.Position().Sequence {
+		t.Errorf("waiting for what %s has: %+v, %v", w, lacking, err)
+	}
+	if err := lacking.Of(events.Workflow{Namespace: "default", ID: "w0"}); err != nil {
+		t.Errorf("the tables lack w0: %v", err)
+	}
+	lacking, err = p.WaitFor(t.Context(), events.VectorOf(events.Position{Sequence: tail.Position().Sequence - 1}))
+	if err != nil || len(lacking) > 0 {
+		t.Errorf("waiting for what was before it: %+v, %v", lacking, err)
 	}
 }
 
@@ -294,11 +317,17 @@ func TestWaitingForOnesOwnProjection(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := p.WaitFor(short, r.Vector()); err == nil {
+	if _, err := p.WaitFor(short, r.Vector()); err == nil {
 		t.Error("it waited for nothing, and nobody projects")
 	}
 	waited := make(chan error, 1)
-	go func() { waited <- p.WaitFor(t.Context(), r.Vector()) }()
+	go func() {
+		lacking, err := p.WaitFor(t.Context(), r.Vector())
+		if len(lacking) > 0 {
+			err = lacking.Of(lacking[0].Workflow)
+		}
+		waited <- err
+	}()
 	if err := project(t, log, p, postgres.HandlerFunc(countPayments)); err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +337,7 @@ func TestWaitingForOnesOwnProjection(t *testing.T) {
 	if got, want := rowsOf(t, pool), "w0 1, w1 2, w9 1"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if err := p.WaitFor(t.Context(), paidElsewhere(t)); !errors.Is(err, events.ErrWrongLog) {
+	if _, err := p.WaitFor(t.Context(), paidElsewhere(t)); !errors.Is(err, events.ErrWrongLog) {
 		t.Errorf("of another log: %v", err)
 	}
 }
