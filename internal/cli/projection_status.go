@@ -69,7 +69,7 @@ type projectionStatus struct {
 	Log        logReached        `json:"log"`
 	Partitions []partitionStatus `json:"partitions"`
 	Heartbeats heartbeatStanding `json:"heartbeats"` // of executions only
-	Rebuild    *holderStatus     `json:"rebuild"` // who makes the tables anew; null: nobody
+	Rebuild    *holderStatus     `json:"rebuild"`    // who makes the tables anew; null: nobody
 	Members    []memberStatus    `json:"members"`
 	Quarantine quarantineList    `json:"quarantine"` // the first of it
 }

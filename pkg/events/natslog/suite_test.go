@@ -76,6 +76,7 @@ func harness(nc *nats.Conn) eventstest.Harness {
 			log := open(t, nc, natslog.Config{
 				Limits: o.Limits, LookBack: o.LookBack, AppendTimeout: o.AppendTimeout,
 				MaxInFlightCommits: o.MaxInFlightCommits, MaxInFlightBytes: o.MaxInFlightBytes,
+				OldLeader: time.Second, // no server is cut off here
 			})
 			if o.Fault == nil {
 				return log
@@ -107,7 +108,7 @@ func truncatable(connect func(testing.TB) *nats.Conn, replicas int) func(testing
 		h := harness(nc)
 		h.Open = func(t testing.TB, _ eventstest.Options) events.Log {
 			t.Helper()
-			return open(t, nc, natslog.Config{OldLeader: 50 * time.Millisecond}) // no server is cut off here
+			return open(t, nc, natslog.Config{OldLeader: 50 * time.Millisecond})
 		}
 		return h, func(p events.Partition, last uint64) {
 			t.Helper()
