@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,8 @@ func healCommand(a *app) *cobra.Command {
 		Short: "Make the rows of workflows anew from the log, and end their quarantine",
 		Long: `A workflow with a commit that cannot be applied is quarantined: its rows stay as they were before that commit,
 and what follows waits, while all others go on. Once the cause is gone, this command reads the workflow from the log,
-replaces its rows in every table, and lets the projector go on with it. It may run beside projectors, under load, be
+replaces its rows in every table, and lets the projector go on with it; in the tables that a rebuild is filling, too.
+It may run beside projectors, under load, be
 repeated, and be used on a workflow with which nothing is wrong: rows that were changed by hand are put right.
 
 Where the cause is not gone it says so, changes nothing, and exits with code 1. What is no commit, at the end of a
@@ -66,16 +68,8 @@ works with --projection, too.`,
 		}
 		r := healReport{Healed: []healing{}}
 		if all {
-			page, err := store.Quarantined(ctx, postgres.QuarantineQuery{})
-			if err != nil {
+			if workflows, r.Unhealable, err = quarantinedWorkflows(ctx, store); err != nil {
 				return err
-			}
-			for _, q := range page.Entries {
-				if q.Workflow == (events.Workflow{}) {
-					r.Unhealable++
-					continue
-				}
-				workflows = append(workflows, q.Workflow)
 			}
 		}
 		for _, w := range workflows {
@@ -88,6 +82,33 @@ works with --projection, too.`,
 		return a.printHealed(o, r)
 	}
 	return c
+}
+
+// quarantinedWorkflows are those of the tables that readers see, and of those that a
+// rebuild fills; beside them, how many entries of the former are no workflow's.
+func quarantinedWorkflows(ctx context.Context, store *pgstore.Store) (list []events.Workflow, others int64, err error) {
+	generations, err := postgres.Generations(ctx, store.Projection().Pool())
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, g := range generations {
+		if g.Projection != pgstore.Name || g.State == "retired" {
+			continue
+		}
+		page, err := store.At(g.Generation).Quarantined(ctx, postgres.QuarantineQuery{})
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, q := range page.Entries {
+			switch {
+			case q.Workflow != (events.Workflow{}) && !slices.Contains(list, q.Workflow):
+				list = append(list, q.Workflow)
+			case q.Workflow == (events.Workflow{}) && g.State == "live":
+				others++
+			}
+		}
+	}
+	return list, others, nil
 }
 
 // healReport is `projection heal -o json`.
@@ -122,8 +143,12 @@ func heal(ctx context.Context, store *pgstore.Store, log events.Log, w events.Wo
 		return healing{}, err
 	}
 	x.Outcome, x.Commits, x.Position = "healed", h.Commits, h.Checkpoint.Position().String()
-	if h.Was != nil {
-		x.Quarantine = pgstore.QuarantineOf(*h.Was)
+	was := h.Was
+	if was == nil && h.Building != nil {
+		was = h.Building.Was
+	}
+	if was != nil {
+		x.Quarantine = pgstore.QuarantineOf(*was)
 	}
 	return x, nil
 }

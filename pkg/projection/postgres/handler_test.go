@@ -258,6 +258,62 @@ func checkLacking(t *testing.T, log *memlog.Log, p *postgres.Projection, w event
 	}
 }
 
+// The next version's program heals in the tables that it fills, beside live ones that are
+// not its own.
+func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
+	t.Parallel()
+	pool, h := newPool(t), &spoilt{}
+	p := openNotes(t, pool, payments)
+	if err := p.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	log, w := paid(t, 3), events.Workflow{Namespace: "default", ID: "w1"}
+	refuses := func(_ context.Context, _ pgx.Tx, c projection.Commit) error { return postgres.Refuse(c, errors.New("not yet")) }
+	h.broken.Store(&refuses)
+	if err := project(t, log, p, h); err != nil {
+		t.Fatal(err)
+	}
+	second := payments
+	second.Version = 2
+	next := openNotes(t, pool, second)
+	target := func(n int) *postgres.Target {
+		target, err := postgres.NewTarget(next.At(n), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return target
+	}
+	fill := func(ctx context.Context, o postgres.RebuildOptions) (postgres.Rebuilt, error) {
+		o.Logger = slog.New(slog.DiscardHandler)
+		o.Projector.Logger = o.Logger
+		return next.Rebuild(ctx, log, func(n int) projection.Target { return target(n) }, o)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := fill(ctx, postgres.RebuildOptions{Progress: func(p postgres.RebuildProgress) {
+		if p.Phase == postgres.RebuildIndexing {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("stopped: %v", err)
+	}
+	h.broken.Store(nil)
+	healed, err := target(0).Heal(t.Context(), log, w)
+	if err != nil || healed.Was == nil || healed.Checkpoint.Generation != 2 || healed.Building != nil {
+		t.Fatalf("healed: %+v, %v", healed, err)
+	}
+	if got, want := rowsOf(t, pool), "w0 1, w2 3"; got != want {
+		t.Errorf("the live tables: %s, want %s", got, want)
+	}
+	if _, err := fill(t.Context(), postgres.RebuildOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := rowsOf(t, pool), "w0 1, w1 2, w2 3"; got != want {
+		t.Errorf("after the swap: %s, want %s", got, want)
+	}
+}
+
 // A handler that cannot forget a workflow says so, and what to do instead.
 func TestWhatCannotForgetIsRebuilt(t *testing.T) {
 	t.Parallel()
