@@ -268,7 +268,9 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	log, w := paid(t, 3), events.Workflow{Namespace: "default", ID: "w1"}
-	refuses := func(_ context.Context, _ pgx.Tx, c projection.Commit) error { return postgres.Refuse(c, errors.New("not yet")) }
+	refuses := func(_ context.Context, _ pgx.Tx, c projection.Commit) error {
+		return postgres.Refuse(c, errors.New("not yet"))
+	}
 	h.broken.Store(&refuses)
 	if err := project(t, log, p, h); err != nil {
 		t.Fatal(err)
