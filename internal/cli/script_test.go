@@ -73,7 +73,7 @@ func TestScripts(t *testing.T) {
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign, "own": own,
+					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign, "own": own, "spoil": spoil,
 				},
 			})
 		})
@@ -93,6 +93,26 @@ func foreign(ts *testscript.TestScript, neg bool, args []string) {
 	if !strings.Contains(string(answer.Data), `"seq"`) {
 		ts.Fatalf("foreign: %s", answer.Data)
 	}
+}
+
+// spoil gives a stream of the log an age after which it forgets.
+func spoil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: spoil STREAM")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
+	ts.Check(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	s, err := js.Stream(ctx, args[0])
+	ts.Check(err)
+	c := s.CachedInfo().Config
+	c.MaxAge = time.Hour
+	_, err = js.UpdateStream(ctx, c)
+	ts.Check(err)
 }
 
 // own makes a projection of one's own of the log, as a service does, whose handler
