@@ -189,7 +189,7 @@ func asStored(c projection.Checkpoint) projection.Checkpoint {
 }
 
 // errCrash is for tests that let a store fail at a place of its own (FailAt), not on the wire.
-var errCrash = errors.New("the process died") //nolint:unused // see above
+var errCrash = errors.New("the process died")
 
 // schedule is how a partition's commits are cut into batches and what happens to each batch.
 type schedule struct {
