@@ -104,12 +104,12 @@ func (e environment) prepare(createFlags ...string) {
 type projector struct {
 	e   environment
 	cmd *exec.Cmd
-	log *bytes.Buffer
+	log *speech
 }
 
 func (e environment) startProjector() *projector {
 	e.t.Helper()
-	p := &projector{e: e, log: &bytes.Buffer{}}
+	p := &projector{e: e, log: newSpeech()}
 	p.start()
 	e.t.Cleanup(func() {
 		p.kill()

@@ -313,27 +313,58 @@ func TestProgramsWaitForARebuildOfOlderTables(t *testing.T) {
 		t.Errorf("projector migrate: exit code %d, %s", r.code, r.stderr)
 	}
 	p := e.startProjector()
+	p.log.await(t, "waiting for the tables to be rebuilt")
 	if r := e.run("projector", "rebuild"); r.code != 0 {
 		t.Fatalf("projector rebuild: exit code %d, %s", r.code, r.stderr)
 	}
+	p.log.await(t, `"msg":"projecting"`)
 	count := parse[counted](t, e.annals(0, "count", "--namespace", "still", "--wait-for", "now", "-o", "json"))
 	if count.Count != 20 {
 		t.Errorf("%d workflows", count.Count)
 	}
-	fillLater(t, e)
-	count = parse[counted](t, e.annals(0, "count", "--namespace", "later", "--wait-for", "now", "-o", "json"))
-	if count.Count != 1 {
-		t.Errorf("%d workflows after the rebuild", count.Count)
+	if n := appended(t, e, "later", "before", 1); n != 1 {
+		t.Errorf("a workflow of one event has %d in the answer that includes it", n)
 	}
-	p.kill()
-	if said := p.log.String(); !strings.Contains(said, "waiting for the tables to be rebuilt") && !strings.Contains(said, `"msg":"projecting"`) {
-		t.Errorf("the projector said:\n%s", said)
+	p.stop(t)
+
+	// Nobody keeps the tables now: what is waited for is not there, and no answer is
+	// given that lacks it. Who goes on waiting gets the one that has it.
+	written := position(t, e, "later", "after", 7)
+	describe := []string{"describe", "after", "--namespace", "later", "--wait-for", written, "-o", "json"}
+	if r := e.run("annals", append(describe, "--wait", "100ms")...); r.code != 3 || !strings.Contains(r.stderr, "behind") || r.stdout != "" {
+		t.Errorf("while nobody projects: exit code %d, %s%s", r.code, r.stdout, r.stderr)
+	}
+	answered := make(chan result, 1)
+	go func() { answered <- e.run("annals", append(describe, "--wait", "5m")...) }()
+	p.start()
+	r := <-answered
+	if r.code != 0 || parse[described](t, r.stdout).Execution.HistoryLength != 7 {
+		t.Errorf("once somebody does: exit code %d, %s%s", r.code, r.stdout, r.stderr)
 	}
 }
 
-func fillLater(t *testing.T, e environment) {
+// described is what tests want of `describe -o json`.
+type described struct {
+	Execution struct{ HistoryLength int }
+}
+
+// appended starts a workflow with so many events, and gives how many of them an
+// answer has that waited for it.
+func appended(t *testing.T, e environment, namespace, workflow string, n int) int {
 	t.Helper()
-	if _, err := e.log(t).Append(t.Context(), events.Request{Workflow: events.Workflow{Namespace: "later", ID: "one"}, Expect: events.NewRun(), Events: []*events.Event{events.WorkflowStarted("Order", "orders")}}); err != nil {
+	return parse[described](t, e.annals(0, "describe", workflow, "--namespace", namespace, "--wait-for", position(t, e, namespace, workflow, n), "-o", "json")).Execution.HistoryLength
+}
+
+// position starts a workflow with so many events, and gives where they lie.
+func position(t *testing.T, e environment, namespace, workflow string, n int) string {
+	t.Helper()
+	list := []*events.Event{events.WorkflowStarted("Order", "orders")}
+	for len(list) < n {
+		list = append(list, events.Signaled("s"))
+	}
+	res, err := e.log(t).Append(t.Context(), events.Request{Workflow: events.Workflow{Namespace: namespace, ID: workflow}, Expect: events.NewRun(), Events: list})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return res.Position.String()
 }

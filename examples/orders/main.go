@@ -79,7 +79,7 @@ func first(ctx context.Context, annals *natslog.Log, pool *pgxpool.Pool, out io.
 	}
 	written, err := shop(ctx, annals, 0, 24)
 	if err == nil {
-		err = p.WaitFor(ctx, written) // read your own writes
+		err = included(ctx, p, written) // read your own writes
 	}
 	if err == nil {
 		fmt.Fprintln(out, "version 1:")
@@ -118,11 +118,20 @@ func second(ctx context.Context, annals *natslog.Log, pool *pgxpool.Pool, out io
 	if err != nil {
 		return err
 	}
-	if err = p.WaitFor(ctx, written); err == nil {
+	if err = included(ctx, p, written); err == nil {
 		fmt.Fprintln(out, "version 2:")
 		err = show(ctx, pool, out, `SELECT customer, count(*), sum(paid_cents)::bigint, sum(refunded_cents)::bigint FROM shop.orders GROUP BY 1 ORDER BY 1`, "customer", "orders", "paid", "refunded")
 	}
 	return errors.Join(err, s.stop())
+}
+
+// included returns once the tables have all that was written.
+func included(ctx context.Context, p *postgres.Projection, written events.Vector) error {
+	lacking, err := p.WaitFor(ctx, written)
+	if err == nil && len(lacking) > 0 {
+		err = fmt.Errorf("%d workflows wait to be healed, the first: %s", len(lacking), lacking[0])
+	}
+	return err
 }
 
 // service keeps the tables up to date until it is stopped.

@@ -55,7 +55,7 @@ func TestAResetCountsOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	waited := p.WaitFor(t.Context(), end.Vector())
+	waited := included(t.Context(), p, end.Vector())
 	if err := s.stop(); err != nil || waited != nil {
 		t.Fatal(err, waited)
 	}

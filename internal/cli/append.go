@@ -65,6 +65,9 @@ with 1. An unknown outcome (exit code 3) prints a commit id and an expectation: 
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "how long to try")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := checkTimeout(f.timeout); err != nil {
+			return err
+		}
 		request, err := a.request(args[0], f)
 		if err != nil {
 			return err

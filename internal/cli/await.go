@@ -21,6 +21,14 @@ func checkWait(wait time.Duration) error {
 	return nil
 }
 
+// checkTimeout refuses a --timeout that leaves no time to try.
+func checkTimeout(timeout time.Duration) error {
+	if timeout <= 0 {
+		return usagef("--timeout is %s, it is more than 0s", timeout)
+	}
+	return nil
+}
+
 // await connects to both servers, which may start at the same time as this
 // program, and opens the log.
 func (a *app) await(ctx context.Context, wait time.Duration) (*wiring.Log, *pgxpool.Pool, error) {

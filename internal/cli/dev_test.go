@@ -310,6 +310,54 @@ func TestDevIsFoundAndKeepsItsData(t *testing.T) {
 	nothingLeft(t, env)
 }
 
+// Killed, it takes up the tables when it starts again, and does not wait for its own
+// leases to expire: they are made to last for an hour here.
+func TestDevDoesNotWaitForItselfThatWasKilled(t *testing.T) {
+	t.Parallel()
+	bin, env := install(t), devEnv(t)
+	dir := workFolder(t, env, "work")
+	p := start(t, bin, dir, env, "annals", "dev")
+	natsURL, databaseURL := p.urls()
+	file := filepath.Join(dir, "start.json")
+	if err := os.WriteFile(file, []byte(strings.Trim(startEvent, "'")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	appended := func(workflow string) {
+		t.Helper()
+		for _, args := range [][]string{{"append", workflow, "--events", file}, {"verify", "--wait", patience.String()}} {
+			if stdout, stderr, code := run(t, bin, dir, env, append([]string{"annals"}, args...)...); code != 0 {
+				t.Fatalf("annals %v: exit code %d\n%s%s\n%s", args, code, stdout, stderr, p.errors())
+			}
+		}
+	}
+	appended("before")
+	db, err := pgx.Connect(t.Context(), databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const longer = ` SET expires_at = clock_timestamp() + interval '1 hour' WHERE expires_at > clock_timestamp()`
+	for _, table := range []string{"annals.members", "annals.leases"} {
+		if tag, err := db.Exec(t.Context(), "UPDATE "+table+longer); err != nil || tag.RowsAffected() == 0 {
+			t.Fatalf("%s: %v, %v", table, tag, err)
+		}
+	}
+	p.signal(syscall.SIGKILL)
+	_ = db.Close(t.Context()) // its server is gone
+	p.end()
+	gone(t, natsURL, databaseURL)
+
+	p = start(t, bin, dir, env, "annals", "dev")
+	p.urls()
+	began := time.Now()
+	appended("after")
+	t.Logf("the tables followed %s after it was ready", time.Since(began))
+	p.signal(syscall.SIGTERM)
+	if code := p.end(); code != 0 {
+		t.Errorf("exit code %d after SIGTERM\n%s", code, p.errors())
+	}
+	nothingLeft(t, env)
+}
+
 // Killed, it leaves no server, no temporary folder and no record behind, and
 // its command is asked to end.
 func TestDevLeavesNothingWhenItIsKilled(t *testing.T) {

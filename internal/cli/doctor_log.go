@@ -30,7 +30,7 @@ func (x *examination) nats(ctx context.Context) events.Log {
 		x.note("jetstream", "", jsErr.Error())
 		return nil
 	}
-	log, streams := x.log(ctx, nc, js, servers)
+	log, streams, _ := x.log(ctx, nc, js, servers) // why it is not opened is noted
 	x.durability(nc, servers, wiring.Replicas(streams), err)
 	x.natsClock(servers, streams)
 	x.accountStorage(ctx, js)
@@ -42,12 +42,13 @@ func (x *examination) nats(ctx context.Context) events.Log {
 	return log
 }
 
-// log looks at the log and its streams.
-func (x *examination) log(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, servers []wiring.Server) (*natslog.Log, []wiring.Stream) {
+// log looks at the log and its streams. Where it is not opened it notes why, and
+// gives the error.
+func (x *examination) log(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, servers []wiring.Server) (*natslog.Log, []wiring.Stream, error) {
 	log, err := natslog.Open(ctx, js, natslog.Config{Logger: x.servers.Logger})
 	if err != nil {
 		x.refused(ctx, js, err)
-		return nil, nil
+		return nil, nil, err
 	}
 	id := log.Identity()
 	x.note("log", fmt.Sprintf("%s, epoch %d, format %d", id.LogID, id.Epoch, id.Format), "")
@@ -55,13 +56,13 @@ func (x *examination) log(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	streams, err := wiring.ExamineStreams(ctx, js, id, x.now)
 	if err != nil {
 		x.note("streams", "", err.Error())
-		return log, nil
+		return log, nil, nil
 	}
 	x.streams(id, streams)
 	x.lost(ctx, nc, id, servers, streams)
 	x.heartbeats(ctx, js)
 	x.control(ctx, js)
-	return log, streams
+	return log, streams, nil
 }
 
 // refused says why a log is not opened: all of it, where streams are not as they

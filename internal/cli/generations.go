@@ -3,12 +3,12 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/annals-io/annals/pkg/projection/pgstore"
 	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
@@ -17,10 +17,12 @@ func generationsCommand(a *app) *cobra.Command {
 		Use:   "generations",
 		Short: "List the sets of tables that there are",
 		Long: `Lists the generations of all projections in the database: which readers see (live), which is being filled
-(building), and which can be dropped (retired). Rows are as Postgres last counted them.`,
+(building), and which can be dropped (retired); with --projection, of one. Rows are as Postgres last counted them.`,
 		Example: `  annals projection generations -o json`,
 		Args:    cobra.NoArgs,
 	}
+	var name string
+	c.Flags().StringVar(&name, "projection", "", "only those of the projection of this `NAME`")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		pool, err := a.postgres(c.Context())
@@ -33,6 +35,12 @@ func generationsCommand(a *app) *cobra.Command {
 		list, err := postgres.Generations(c.Context(), pool)
 		if err != nil {
 			return err
+		}
+		if name != "" {
+			if _, err := postgres.OpenBooks(c.Context(), pool, name); err != nil {
+				return err
+			}
+			list = slices.DeleteFunc(list, func(g postgres.Generation) bool { return g.Projection != name })
 		}
 		if o.is(formatJSON) {
 			return printJSON(a.out, struct {
@@ -55,7 +63,6 @@ func generationsCommand(a *app) *cobra.Command {
 }
 
 func dropCommand(a *app) *cobra.Command {
-	var name string
 	var retired bool
 	var lockTimeout time.Duration
 	c := &cobra.Command{
@@ -70,7 +77,7 @@ Exit code 1 where it is refused or not there, 3 where it was in use all the time
 		Args: cobra.MaximumNArgs(1),
 	}
 	c.Flags().BoolVar(&retired, "retired", false, "drop all that were replaced")
-	c.Flags().StringVar(&name, "projection", pgstore.Name, "the projection's `NAME`")
+	name := projectionFlag(c.Flags())
 	c.Flags().DurationVar(&lockTimeout, "lock-timeout", 500*time.Millisecond, "how long to wait at a time for those who use it")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if retired == (len(args) == 1) {
@@ -95,22 +102,26 @@ Exit code 1 where it is refused or not there, 3 where it was in use all the time
 		if err := a.servers.Ping(ctx, pool); err != nil {
 			return err
 		}
+		books, err := postgres.OpenBooks(ctx, pool, *name)
+		if err != nil {
+			return err
+		}
 		if retired {
 			list, err := postgres.Generations(ctx, pool)
 			if err != nil {
 				return err
 			}
 			for _, g := range list {
-				if g.Projection == name && g.State == "retired" {
+				if g.Projection == *name && g.State == "retired" {
 					wanted = append(wanted, g.Generation)
 				}
 			}
 		}
 		for _, n := range wanted {
-			if err := postgres.Drop(ctx, pool, name, n, lockTimeout); err != nil {
+			if err := books.Drop(ctx, n, lockTimeout); err != nil {
 				return err
 			}
-			slog.Info("dropped", slog.String("projection", name), slog.Int("generation", n))
+			slog.Info("dropped", slog.String("projection", *name), slog.Int("generation", n))
 		}
 		fmt.Fprintln(a.out, plural(int64(len(wanted)), "generation")+" dropped")
 		return nil

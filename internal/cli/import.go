@@ -47,7 +47,7 @@ Fields that this version of Temporal's API does not know are dropped and reporte
 		case c.Workflows < 1:
 			return usagef("--concurrency is %d, want 1 or more", c.Workflows)
 		case c.Timeout <= 0:
-			return usagef("--timeout is %s, want more than 0", c.Timeout)
+			return checkTimeout(c.Timeout)
 		}
 		c.IDsFromFiles = ids == "file"
 		c.Namespace = a.namespace

@@ -16,8 +16,8 @@ import (
 func logCommand(a *app) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "log",
-		Short: "Create, inspect, mend, back up and restore the log",
-	}, logCreateCommand(a), logInfoCommand(a), logVoidCommand(a),
+		Short: "Create, inspect, check, mend, back up and restore the log",
+	}, logCreateCommand(a), logInfoCommand(a), logCheckCommand(a), logVoidCommand(a),
 		logHeadsCommand(a), logBackupCommand(a), logRestoreCommand(a),
 	)
 }

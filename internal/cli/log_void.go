@@ -35,6 +35,9 @@ settles it.`,
 	c.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to try")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := checkTimeout(timeout); err != nil {
+			return err
+		}
 		r.Workflow, r.CommitID = a.workflow(args[0]), events.CommitID(commitID)
 		ctx, cancel := context.WithTimeout(c.Context(), timeout)
 		defer cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,14 +22,18 @@ func healCommand(a *app) *cobra.Command {
 		Short: "Make the rows of workflows anew from the log, and end their quarantine",
 		Long: `A workflow with a commit that cannot be applied is quarantined: its rows stay as they were before that commit,
 and what follows waits, while all others go on. Once the cause is gone, this command reads the workflow from the log,
-replaces its rows in every table, and lets the projector go on with it. It may run beside projectors, under load, be
+replaces its rows in every table, and lets the projector go on with it; in the tables that a rebuild is filling, too.
+It may run beside projectors, under load, be
 repeated, and be used on a workflow with which nothing is wrong: rows that were changed by hand are put right.
 
 Where the cause is not gone it says so, changes nothing, and exits with code 1. What is no commit, at the end of a
 workflow, is declared void first (annals log void); a commit that was altered or is gone comes back with a backup only.
 
 What is no workflow's (a message on a subject of no workflow, a gap in a stream) holds up nobody and cannot be healed:
---acknowledge takes it off the list, by the position that annals projection quarantine shows.`,
+--acknowledge takes it off the list, by the position that annals projection quarantine shows.
+
+A workflow in a projection of your own is healed by the service that has its handler (docs/projections.md); --acknowledge
+works with --projection, too.`,
 		Example: `  annals projection heal order-7
   annals projection heal --all
   annals projection heal --acknowledge 3:1042`,
@@ -36,18 +41,22 @@ What is no workflow's (a message on a subject of no workflow, a gap in a stream)
 	}
 	c.Flags().BoolVar(&all, "all", false, "heal all that is quarantined, of every namespace")
 	c.Flags().StringVar(&acknowledge, "acknowledge", "", "take off the list what is no workflow's and begins at `POSITION`")
+	name := projectionFlag(c.Flags())
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if n := len(args); (n > 0) == all && acknowledge == "" || acknowledge != "" && (all || n > 0) {
 			return usagef("wanted: workflows, or --all, or --acknowledge")
 		}
 		ctx := c.Context()
+		if acknowledge != "" {
+			return a.acknowledge(ctx, *name, o, acknowledge)
+		}
+		if *name != pgstore.Name {
+			return a.ownProjection(ctx, *name, "makes its rows", "postgres.Target.Heal")
+		}
 		store, err := a.tables(ctx)
 		if err != nil {
 			return err
-		}
-		if acknowledge != "" {
-			return a.acknowledge(ctx, store, o, acknowledge)
 		}
 		log, err := a.log(ctx)
 		if err != nil {
@@ -59,16 +68,8 @@ What is no workflow's (a message on a subject of no workflow, a gap in a stream)
 		}
 		r := healReport{Healed: []healing{}}
 		if all {
-			page, err := store.Quarantined(ctx, postgres.QuarantineQuery{})
-			if err != nil {
+			if workflows, r.Unhealable, err = quarantinedWorkflows(ctx, store); err != nil {
 				return err
-			}
-			for _, q := range page.Entries {
-				if q.Workflow == (events.Workflow{}) {
-					r.Unhealable++
-					continue
-				}
-				workflows = append(workflows, q.Workflow)
 			}
 		}
 		for _, w := range workflows {
@@ -81,6 +82,33 @@ What is no workflow's (a message on a subject of no workflow, a gap in a stream)
 		return a.printHealed(o, r)
 	}
 	return c
+}
+
+// quarantinedWorkflows are those of the tables that readers see, and of those that a
+// rebuild fills; beside them, how many entries of the former are no workflow's.
+func quarantinedWorkflows(ctx context.Context, store *pgstore.Store) (list []events.Workflow, others int64, err error) {
+	generations, err := postgres.Generations(ctx, store.Projection().Pool())
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, g := range generations {
+		if g.Projection != pgstore.Name || g.State == "retired" {
+			continue
+		}
+		page, err := store.At(g.Generation).Quarantined(ctx, postgres.QuarantineQuery{})
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, q := range page.Entries {
+			switch {
+			case q.Workflow != (events.Workflow{}) && !slices.Contains(list, q.Workflow):
+				list = append(list, q.Workflow)
+			case q.Workflow == (events.Workflow{}) && g.State == "live":
+				others++
+			}
+		}
+	}
+	return list, others, nil
 }
 
 // healReport is `projection heal -o json`.
@@ -115,8 +143,12 @@ func heal(ctx context.Context, store *pgstore.Store, log events.Log, w events.Wo
 		return healing{}, err
 	}
 	x.Outcome, x.Commits, x.Position = "healed", h.Commits, h.Checkpoint.Position().String()
-	if h.Was != nil {
-		x.Quarantine = pgstore.QuarantineOf(*h.Was)
+	was := h.Was
+	if was == nil && h.Building != nil {
+		was = h.Building.Was
+	}
+	if was != nil {
+		x.Quarantine = pgstore.QuarantineOf(*was)
 	}
 	return x, nil
 }
@@ -179,12 +211,16 @@ func (a *app) shownWorkflow(w events.Workflow) string {
 	return w.Namespace + "/" + w.ID
 }
 
-func (a *app) acknowledge(ctx context.Context, store *pgstore.Store, o *output, position string) error {
+func (a *app) acknowledge(ctx context.Context, name string, o *output, position string) error {
 	at, err := events.ParsePosition(position)
 	if err != nil {
 		return usagef("--acknowledge: %w", err)
 	}
-	q, err := store.Acknowledge(ctx, at)
+	books, err := a.books(ctx, name)
+	if err != nil {
+		return err
+	}
+	q, err := books.Acknowledge(ctx, at)
 	var none *postgres.NoEntryError
 	if errors.As(err, &none) {
 		return nof("%w", err)

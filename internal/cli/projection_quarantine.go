@@ -23,19 +23,17 @@ commits wait; and what is no workflow's. The oldest position of each partition c
 		Args: cobra.NoArgs,
 	}
 	c.Flags().IntVar(&limit, "limit", 100, "list at most `N`")
+	name := projectionFlag(c.Flags())
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if limit < 1 {
 			return usagef("--limit: is %d, less than 1", limit)
 		}
-		store, err := a.tables(c.Context())
+		books, err := a.books(c.Context(), *name)
 		if err != nil {
 			return err
 		}
-		if err := store.CheckVersion(c.Context()); err != nil {
-			return err
-		}
-		page, err := store.Quarantined(c.Context(), postgres.QuarantineQuery{Limit: limit})
+		page, err := books.Quarantined(c.Context(), postgres.QuarantineQuery{Limit: limit})
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,8 @@ func projectionStatusCommand(a *app) *cobra.Command {
 		Short: "How far the tables are, and who works on what",
 		Long: `Shows for each partition of the log how far the tables have come with it, and which process has its lease;
 and the processes that share the work. Lag is in commits, and in the age of the oldest of them, by the clock of the
-log's server. Where the log cannot be reached they are left out, and that is said.
+log's server. Where the log cannot be reached they are left out, and that is said. With --projection, the tables are
+those of a projection of your own.
 
 With -o jsonl a line is a partition.`,
 		Example: `  annals projection status
@@ -30,13 +31,14 @@ With -o jsonl a line is a partition.`,
 		Args: cobra.NoArgs,
 	}
 	var wait time.Duration
+	name := projectionFlag(c.Flags())
 	c.Flags().DurationVar(&wait, "wait", 5*time.Second, "how long to wait for the log before its part is left out")
 	o := outputFlag(c, formatTable, formatJSON, formatJSONL)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := checkWait(wait); err != nil {
 			return err
 		}
-		s, err := a.projectionStatus(c.Context(), wait)
+		s, err := a.projectionStatus(c.Context(), *name, wait)
 		if err != nil {
 			return err
 		}
@@ -66,8 +68,8 @@ type projectionStatus struct {
 	Version    int               `json:"version"`
 	Log        logReached        `json:"log"`
 	Partitions []partitionStatus `json:"partitions"`
-	Heartbeats heartbeatStanding `json:"heartbeats"`
-	Rebuild    *holderStatus     `json:"rebuild"` // who makes the tables anew; null: nobody
+	Heartbeats heartbeatStanding `json:"heartbeats"` // of executions only
+	Rebuild    *holderStatus     `json:"rebuild"`    // who makes the tables anew; null: nobody
 	Members    []memberStatus    `json:"members"`
 	Quarantine quarantineList    `json:"quarantine"` // the first of it
 }
@@ -116,27 +118,17 @@ type memberStatus struct {
 }
 
 // projectionStatus asks the tables, and the log for as long as wait.
-func (a *app) projectionStatus(ctx context.Context, wait time.Duration) (*projectionStatus, error) {
-	pool, err := a.postgres(ctx)
+func (a *app) projectionStatus(ctx context.Context, name string, wait time.Duration) (*projectionStatus, error) {
+	books, err := a.books(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.servers.Ping(ctx, pool); err != nil {
-		return nil, err
-	}
-	store, err := pgstore.New(pool, pgstore.Config{})
-	if err != nil {
-		return nil, err
-	}
-	if err := store.CheckVersion(ctx); err != nil {
-		return nil, err
-	}
-	s := &projectionStatus{Projection: pgstore.Name, Version: pgstore.Version, Partitions: []partitionStatus{}, Members: []memberStatus{}}
+	s := &projectionStatus{Projection: name, Version: books.Version(), Partitions: []partitionStatus{}, Members: []memberStatus{}}
 	logCtx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	var checkpoints []projection.Checkpoint
 	read := func(context.Context) (_ []projection.Checkpoint, err error) {
-		checkpoints, err = store.Checkpoints(ctx)
+		checkpoints, err = books.Checkpoints(ctx)
 		return checkpoints, err
 	}
 	var lags projection.Lags
@@ -157,22 +149,37 @@ func (a *app) projectionStatus(ctx context.Context, wait time.Duration) (*projec
 	for _, l := range lags {
 		s.partition(int(l.Partition)).lag(l)
 	}
-	sharing, err := store.Sharing(ctx)
+	sharing, err := books.Sharing(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.share(sharing)
-	page, err := store.Quarantined(ctx, postgres.QuarantineQuery{Limit: quarantineShown})
+	page, err := books.Quarantined(ctx, postgres.QuarantineQuery{Limit: quarantineShown})
 	if err != nil {
 		return nil, err
 	}
 	s.Quarantine = quarantineListOf(page)
-	if s.Log.Reached {
+	if s.Log.Reached && s.heartbeats() {
+		store, err := a.tables(ctx)
+		if err != nil {
+			return nil, err
+		}
 		if c, behind, err := store.HeartbeatLag(logCtx, log); err == nil {
 			s.Heartbeats.Checkpoint, s.Heartbeats.Behind = &c.Sequence, &behind
 		}
 	}
 	return s, nil
+}
+
+// heartbeats reports whether the projection keeps them: only Annals' own does.
+func (s *projectionStatus) heartbeats() bool { return s.Projection == pgstore.Name }
+
+// flag is what names the projection on a command line.
+func (s *projectionStatus) flag() string {
+	if s.Projection == pgstore.Name {
+		return ""
+	}
+	return " --projection " + s.Projection
 }
 
 // partition is the place of one, which is made if it is not there.
@@ -261,7 +268,9 @@ func (s *projectionStatus) print(w io.Writer) error {
 		}
 	}
 	h := s.Heartbeats
-	t.row("heartbeats", "", known(h.Checkpoint), "", known(h.Behind), "", "", h.Holder, expiry(h.Holder), h.Phase)
+	if s.heartbeats() {
+		t.row("heartbeats", "", known(h.Checkpoint), "", known(h.Behind), "", "", h.Holder, expiry(h.Holder), h.Phase)
+	}
 	if h.Reason != "" {
 		why = append(why, "heartbeats: "+h.Reason)
 	}
@@ -272,7 +281,7 @@ func (s *projectionStatus) print(w io.Writer) error {
 		return err
 	}
 	if n := s.Quarantine.Total; n > 0 {
-		why = append(why, fmt.Sprintf("%s quarantined: annals projection quarantine says why", plural(n, "subject")))
+		why = append(why, fmt.Sprintf("%s quarantined: annals projection quarantine%s says why", plural(n, "subject"), s.flag()))
 	}
 	for _, line := range why {
 		if _, err := fmt.Fprintln(w, cell(line)); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/annals-io/annals/pkg/projection/pgstore"
 	"github.com/annals-io/annals/pkg/projection/postgres"
 	"github.com/annals-io/annals/pkg/searchattribute"
 )
@@ -74,6 +75,9 @@ Until the swap nothing that readers see is changed. Interrupted or killed, it go
 again, from any machine; --cancel drops what was filled instead. One runs at a time: one that was killed counts as
 running for 6 s more, and is waited for.
 
+A projection of your own is rebuilt by the service that has its handler (docs/projections.md); --cancel drops what
+was filled of one, too.
+
 Exit code 1 where it is refused: another one runs, or it would show readers what they should not see. 3 where it
 was interrupted, or canceled by somebody.`,
 		Example: `  annals projection rebuild
@@ -85,12 +89,16 @@ was interrupted, or canceled by somebody.`,
 	f.BoolVar(&o.KeepOld, "keep-old", false, "leave the old tables, for annals projection drop")
 	f.BoolVar(&o.LogChanged, "log-changed", false, "the log was replaced or cut short: show what it has now, though readers saw more")
 	f.DurationVar(&o.LockTimeout, "lock-timeout", 500*time.Millisecond, "how long readers may stand behind one attempt to swap")
+	name := projectionFlag(f)
 	out := outputFlag(c, formatTable, formatJSON, formatJSONL)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if o.LockTimeout <= 0 {
 			return usagef("--lock-timeout is %s, it is more than 0s", o.LockTimeout)
 		}
 		ctx := c.Context()
+		if *name != pgstore.Name && !cancel {
+			return a.ownProjection(ctx, *name, "fills its tables", "postgres.Projection.Rebuild")
+		}
 		store, err := a.tables(ctx)
 		if err != nil {
 			return err
@@ -99,7 +107,11 @@ was interrupted, or canceled by somebody.`,
 			return err
 		}
 		if cancel {
-			n, err := store.Projection().CancelRebuild(ctx, o.LockTimeout)
+			books, err := postgres.OpenBooks(ctx, store.Projection().Pool(), *name)
+			if err != nil {
+				return err
+			}
+			n, err := books.CancelRebuild(ctx, o.LockTimeout)
 			if err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"os/exec"
@@ -15,13 +16,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/natslog"
+	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // migrated is a database with the tables.
@@ -67,7 +73,7 @@ func TestScripts(t *testing.T) {
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign,
+					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign, "own": own, "spoil": spoil,
 				},
 			})
 		})
@@ -86,6 +92,83 @@ func foreign(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if !strings.Contains(string(answer.Data), `"seq"`) {
 		ts.Fatalf("foreign: %s", answer.Data)
+	}
+}
+
+// spoil gives a stream of the log an age after which it forgets.
+func spoil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: spoil STREAM")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
+	ts.Check(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	s, err := js.Stream(ctx, args[0])
+	ts.Check(err)
+	c := s.CachedInfo().Config
+	c.MaxAge = time.Hour
+	_, err = js.UpdateStream(ctx, c)
+	ts.Check(err)
+}
+
+// own makes a projection of one's own of the log, as a service does, whose handler
+// refuses a workflow, and ends once the tables are as far as the log.
+func own(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: own NAME WORKFLOW")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
+	ts.Check(err)
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	log, err := natslog.Open(ctx, js, natslog.Config{})
+	ts.Check(err)
+	pool, err := postgres.OpenPool(ctx, ts.Getenv("DATABASE_URL"), postgres.PoolConfig{})
+	ts.Check(err)
+	defer pool.Close()
+	p, err := postgres.Open(pool, postgres.Definition{
+		Name: args[0], Version: 7, Tables: `CREATE TABLE seen (workflow_id text PRIMARY KEY)`, Schema: args[0], Views: []string{"seen"},
+	})
+	ts.Check(err)
+	ts.Check(p.Migrate(ctx))
+	target, err := postgres.NewTarget(p, postgres.HandlerFunc(func(ctx context.Context, tx pgx.Tx, commits []projection.Commit) error {
+		for _, c := range commits {
+			if c.Workflow.ID == args[1] {
+				return postgres.Refuse(c, errors.New("not to be seen"))
+			}
+			if _, err := tx.Exec(ctx, `INSERT INTO seen VALUES ($1) ON CONFLICT DO NOTHING`, c.Workflow.ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	ts.Check(err)
+	projector, err := projection.New(log, target, projection.Config{Logger: slog.New(slog.DiscardHandler)})
+	ts.Check(err)
+	var end events.Vector
+	for n := range events.Partition(log.Identity().Map.Partitions()) {
+		b, err := log.Bounds(ctx, n)
+		ts.Check(err)
+		if b.Last > 0 {
+			end, err = end.Merge(events.VectorOf(events.Position{Partition: n, Sequence: b.Last}))
+			ts.Check(err)
+		}
+	}
+	run, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- projector.Run(run) }()
+	lacking, err := p.WaitFor(ctx, end)
+	stop()
+	ts.Check(errors.Join(err, <-ended))
+	if len(lacking) != 1 {
+		ts.Fatalf("the tables lack %v", lacking)
 	}
 }
 

@@ -81,6 +81,9 @@ code 1. Where the outcome is unknown (exit code 3), run it again.`,
 	c.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long to try")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := checkTimeout(timeout); err != nil {
+			return err
+		}
 		t, err := searchattribute.ParseType(args[1])
 		if err != nil {
 			return err

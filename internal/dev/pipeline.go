@@ -151,6 +151,9 @@ func (d *Pipeline) start(ctx context.Context) error {
 	if err := wiring.Migrate(ctx, d.pool); err != nil {
 		return err
 	}
+	if err := d.buryFormer(ctx); err != nil {
+		return err
+	}
 	d.project()
 	if err := d.serve(); err != nil {
 		return err

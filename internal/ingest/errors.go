@@ -72,7 +72,7 @@ func answerOf(err error) *connect.Error {
 		reused   *events.CommitIDReusedError
 		corrupt  *events.CorruptError
 		beat     *events.CorruptHeartbeatError
-		behind   *pgstore.BehindError
+		behind   *projection.BehindError
 		waits    *projection.TooManyWaitsError
 		aside    *projection.QuarantinedError
 		coded    *connect.Error
@@ -203,7 +203,7 @@ func invalidFields(err *eventjson.FieldError) *connect.Error {
 	return coding(connect.CodeInvalidArgument, shown, detail)
 }
 
-func tablesBehind(err *pgstore.BehindError) *annalsv1.Behind {
+func tablesBehind(err *projection.BehindError) *annalsv1.Behind {
 	detail := &annalsv1.Behind{}
 	for _, b := range err.Behind {
 		detail.Positions = append(detail.Positions, &annalsv1.BehindPosition{

@@ -30,27 +30,16 @@ func Control(p Providers, source projection.ControlSource, status func() project
 	if err != nil {
 		return nil, err
 	}
-	r, err := m.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		ctx, cancel := context.WithTimeout(ctx, lagTimeout)
-		defer cancel()
+	return measureKeeper(m, keeperFigures{behind: behind, passed: passed, stopped: stopped}, func(ctx context.Context) (keeperStanding, error) {
 		s := status()
-		value := int64(0)
-		if s.Phase == projection.PhaseStopped {
-			value = 1
-		}
-		o.ObserveInt64(stopped, value)
-		o.ObserveInt64(passed, int64(s.Foreign+s.Unknown))
+		v := keeperStanding{passed: int64(s.Foreign + s.Unknown), stopped: s.Phase == projection.PhaseStopped}
 		b, err := source.DecisionBounds(ctx)
 		if err != nil {
-			return fmt.Errorf("lag of the control stream: %w", err)
+			return v, fmt.Errorf("lag of the control stream: %w", err)
 		}
-		o.ObserveInt64(behind, int64(b.Last-min(b.Last, s.Checkpoint.Sequence)))
-		return nil
-	}, behind, passed, stopped)
-	if err != nil {
-		return nil, err
-	}
-	return r.Unregister, nil
+		v.behind = b.Last - min(b.Last, s.Checkpoint.Sequence)
+		return v, nil
+	})
 }
 
 // SearchAttributes has it measured what a registrar of search attributes met. It

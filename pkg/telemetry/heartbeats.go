@@ -29,25 +29,14 @@ func Heartbeats(p Providers, source projection.HeartbeatSource, status func() pr
 	if err != nil {
 		return nil, err
 	}
-	r, err := m.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		ctx, cancel := context.WithTimeout(ctx, lagTimeout)
-		defer cancel()
+	return measureKeeper(m, keeperFigures{behind: behind, passed: passed, stopped: stopped}, func(ctx context.Context) (keeperStanding, error) {
 		s := status()
-		value := int64(0)
-		if s.Phase == projection.PhaseStopped {
-			value = 1
-		}
-		o.ObserveInt64(stopped, value)
-		o.ObserveInt64(passed, int64(s.Passed))
+		v := keeperStanding{passed: int64(s.Passed), stopped: s.Phase == projection.PhaseStopped}
 		b, err := source.HeartbeatBounds(ctx)
 		if err != nil {
-			return fmt.Errorf("lag of heartbeats: %w", err)
+			return v, fmt.Errorf("lag of heartbeats: %w", err)
 		}
-		o.ObserveInt64(behind, int64(b.Last-min(b.Last, max(s.Checkpoint.Sequence, b.First-1))))
-		return nil
-	}, behind, passed, stopped)
-	if err != nil {
-		return nil, err
-	}
-	return r.Unregister, nil
+		v.behind = b.Last - min(b.Last, max(s.Checkpoint.Sequence, b.First-1))
+		return v, nil
+	})
 }

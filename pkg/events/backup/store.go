@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/internal/subjectlog"
@@ -50,6 +51,9 @@ func (s store) Get(ctx context.Context, p events.Position) (events.Message, erro
 func (s store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
 	return s.of(ctx, p, subject, events.FollowOptions{After: max(from, 1) - 1, Until: to})
 }
+
+// OldLeader is subjectlog.Store's: there is nobody else to ask.
+func (s store) OldLeader(context.Context, events.Partition) (time.Duration, error) { return 0, nil }
 
 // Generation is subjectlog.Store's: what a folder holds stays.
 func (s store) Generation() uint64 { return 0 }

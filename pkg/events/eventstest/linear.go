@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/annals-io/annals/pkg/events"
 )
 
@@ -35,8 +33,7 @@ type Concurrent struct {
 	// place: what is searched for an order grows with it; 100.
 	Length int
 	// WritesOnly leaves out the reads, and what a refusal says is there: a leader
-	// that does not know yet that it is none may answer them with the past. An
-	// append that is told ErrCorrupt then is repeated by its commit id.
+	// that does not know yet that it is none may answer them with the past.
 	WritesOnly bool
 	// Dir gets the history of a workflow that has no such order, as a page to
 	// look at; the folder of temporary files.
@@ -217,9 +214,6 @@ func (c *linearClient) read(r *record) bool {
 // append draws an append, and takes down how it ends.
 func (c *linearClient) append(r *record) bool {
 	q := c.draw(r)
-	if c.WritesOnly && q.CommitID == "" { // so that it can be asked for again without its expectation
-		q.CommitID = events.CommitID(uuid.Must(uuid.NewV7()).String())
-	}
 	log := c.log
 	r.call = c.now()
 	for {
@@ -258,15 +252,6 @@ func (c *linearClient) append(r *record) bool {
 			r.outcome = wasMissing
 		case errors.Is(err, events.ErrUnavailable):
 			return false // nothing was stored: the end will tell if something was
-		case c.WritesOnly && errors.Is(err, events.ErrCorrupt):
-			// A leader that was cut off may answer what settles an append with the
-			// past, in which what the append expects is not there. Whether it was
-			// stored, the same commit id tells, once that leader knows.
-			log = c.Clients[c.random.IntN(len(c.Clients))]
-			if c.t.Failed() {
-				return false
-			}
-			continue
 		default:
 			c.t.Errorf("%s to %s: %v", r.op, r.workflow, err)
 			return false

@@ -79,21 +79,22 @@ func New(c Config) (*Log, error) {
 		return nil, err
 	}
 	id := events.Identity{LogID: uuid.Must(uuid.NewV7()).String(), Epoch: 1, Format: events.Format, Map: m}
-	return newStore(c).log(id, c), nil
+	s := newStore(c)
+	return s.log(s, id, c), nil
 }
 
-// log is the algorithms over the store, as configured.
-func (s *store) log(id events.Identity, c Config) *Log {
+// log is the algorithms over a store that is s or something around it, as configured.
+func (s *store) log(over subjectlog.Store, id events.Identity, c Config) *Log {
 	common := subjectlog.Config{
 		Limits: c.Limits, AppendTimeout: c.AppendTimeout, LookBack: c.LookBack, Now: s.now,
 		CachedCursors: c.CachedCursors, CachedBytes: c.CachedBytes, MaxInFlightCommits: c.MaxInFlightCommits, MaxInFlightBytes: c.MaxInFlightBytes,
 	}.WithDefaults()
 	return &Log{
-		Log: subjectlog.New(s, id, common),
-		Keeper: heartbeat.New(s, heartbeat.Config{
+		Log: subjectlog.New(over, id, common),
+		Keeper: heartbeat.New(over, heartbeat.Config{
 			Partition: heartbeats, CommitBytes: common.Limits.CommitBytes, Timeout: common.AppendTimeout, Now: s.now,
 		}),
-		Decider: control.New(s, control.Config{Partition: decisions, Timeout: common.AppendTimeout, Now: s.now}),
+		Decider: control.New(over, control.Config{Partition: decisions, Timeout: common.AppendTimeout, Now: s.now}),
 		store:   s,
 	}
 }
@@ -102,7 +103,7 @@ func (s *store) log(id events.Identity, c Config) *Log {
 // its clock and the age of its heartbeats, as a program that is started again has it.
 func (l *Log) Open(c Config) *Log {
 	s := &store{now: l.store.now, hook: c.Hook, parts: l.store.parts, heartbeats: l.store.heartbeats, decisions: l.store.decisions}
-	return s.log(l.Identity(), c)
+	return s.log(s, l.Identity(), c)
 }
 
 // Put stores a message past the library, as anybody with a client could: for

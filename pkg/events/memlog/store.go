@@ -57,6 +57,9 @@ func newPartition() *partition {
 	return &partition{subjects: map[string][]uint64{}, grown: make(chan struct{})}
 }
 
+// OldLeader is subjectlog.Store's: there is nobody else to ask.
+func (s *store) OldLeader(context.Context, events.Partition) (time.Duration, error) { return 0, nil }
+
 // Generation is always the same: nothing is lost but on purpose, by Truncate.
 func (s *store) Generation() uint64 { return 0 }
 

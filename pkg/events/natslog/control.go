@@ -27,7 +27,7 @@ func (l *Log) Decisions(ctx context.Context, after uint64) iter.Seq2[events.Stor
 
 // lastDecision is where the control stream ends, once it is not before after. Where
 // it is, a new leader of several replicas may need a moment to know all that was
-// stored; then that is where it ends.
+// stored, or an old one to know that it is none; then that is where it ends.
 func (l *Log) lastDecision(ctx context.Context, after uint64) (uint64, error) {
 	begin, delays := time.Now(), retry(ctx)
 	for {
@@ -39,7 +39,7 @@ func (l *Log) lastDecision(ctx context.Context, after uint64) (uint64, error) {
 			return 0, unavailable(ControlStream, err)
 		}
 		info := stream.CachedInfo()
-		if last := boundsOf(info.State).Last; last >= after || info.Config.Replicas == 1 || time.Since(begin) > shortPatience {
+		if last := boundsOf(info.State).Last; last >= after || info.Config.Replicas == 1 || time.Since(begin) > max(shortPatience, l.store.config.OldLeader) {
 			return last, nil
 		}
 		if err := subjectlog.Sleep(ctx, delays.NextBackOff()); err != nil {

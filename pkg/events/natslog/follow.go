@@ -41,9 +41,9 @@ type following struct {
 	yield     func(events.Message, error) bool
 	same      func(context.Context) error // whether the stream is still the one that was followed
 	stopped   bool
-	last      events.Message // the one at after, without header and body, once it is known
-	short     time.Time      // since when the log has ended before it; zero: it has not
-	unmade    int            // consumers that were asked for in vain, in a row
+	last      events.Message   // the one at after, without header and body, once it is known
+	doubt     subjectlog.Doubt // whether the log ends before it
+	unmade    int              // consumers that were asked for in vain, in a row
 	warned    warning
 }
 
@@ -104,9 +104,16 @@ func (f *following) interrupted(ctx context.Context, err error) {
 		slog.String("stream", StreamName(f.partition)), slog.Uint64("after", f.after), slog.Any("error", err))
 }
 
-// shortPatience is how long a log may end before what was followed already: a
-// new leader may need a moment to know all that was stored.
+// shortPatience is the least time for which a log may end before what was followed
+// already: a new leader may need a moment to know all that was stored. An old one may
+// need longer to know that it is none.
 const shortPatience = 10 * time.Second
+
+// lag is how long a stream may end before what is known of it.
+func (s *store) lag(ctx context.Context, p events.Partition) (time.Duration, error) {
+	old, err := s.OldLeader(ctx, p)
+	return max(old, shortPatience), err
+}
 
 // sameEnd checks, before a consumer takes the place of another, that the log
 // still has what was yielded last, or what was to be followed from. A server would not say so: asked for what
@@ -116,6 +123,7 @@ func (f *following) sameEnd(ctx context.Context) error {
 	if f.after == 0 {
 		return nil
 	}
+	asked := time.Now()
 	m, err := f.store.Get(ctx, events.Position{Partition: f.partition, Sequence: f.after})
 	if f.last.Position.Sequence == 0 { // nothing was yielded yet: what is there is what must stay
 		if err == nil {
@@ -128,7 +136,7 @@ func (f *following) sameEnd(ctx context.Context) error {
 	}
 	switch {
 	case errors.Is(err, subjectlog.ErrNone):
-		if f.patient() {
+		if lag, unknown := f.store.lag(ctx, f.partition); unknown != nil || f.doubt.Justified(asked, lag) {
 			return err
 		}
 		return &events.WrongLogError{What: StreamName(f.partition), Want: "to have the message at " + f.last.Position.String() + " that was followed", Got: "without it: the log was cut short or restored"}
@@ -137,18 +145,8 @@ func (f *following) sameEnd(ctx context.Context) error {
 	case m.Subject != f.last.Subject || !m.Time.Equal(f.last.Time):
 		return &events.WrongLogError{What: StreamName(f.partition), Want: "to have the message at " + f.last.Position.String() + " that was followed", Got: "with another one there: the log was cut short or restored, and written again"}
 	}
-	f.short = time.Time{}
+	f.doubt.Dispel()
 	return nil
-}
-
-// patient reports whether the stream, which ends before what was followed, has
-// done so for a short time only.
-func (f *following) patient() bool {
-	now := time.Now()
-	if f.short.IsZero() {
-		f.short = now
-	}
-	return now.Sub(f.short) < shortPatience
 }
 
 // once follows with one consumer until it fails.

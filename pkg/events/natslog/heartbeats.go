@@ -29,15 +29,16 @@ func (l *Log) HeartbeatBounds(ctx context.Context) (events.Bounds, error) {
 // notBeyondEnd checks that the stream has not ended before what was followed. The
 // messages themselves are no proof: a newer one replaces them, and they age.
 func (f *following) notBeyondEnd(ctx context.Context) error {
+	asked := time.Now()
 	b, err := f.store.bounds(ctx, f.partition)
 	if err != nil {
 		return err
 	}
 	if b.Last >= f.after {
-		f.short = time.Time{}
+		f.doubt.Dispel()
 		return nil
 	}
-	if f.patient() {
+	if lag, err := f.store.lag(ctx, f.partition); err != nil || f.doubt.Justified(asked, lag) {
 		return fmt.Errorf("%s ends before %d", StreamName(f.partition), f.after) // where may change each time, which says nothing new
 	}
 	return &events.WrongLogError{

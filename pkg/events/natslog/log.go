@@ -33,6 +33,14 @@ type Config struct {
 	// ReadTimeout ends a request of a read that gets no answer, however often
 	// it is sent; 30 s.
 	ReadTimeout time.Duration
+	// OldLeader is how long a server of a cluster may take itself for the leader of a
+	// stream that it was cut off from, and answer with the past. An answer that lacks
+	// what is known to be stored is asked for again for as long, before an append says
+	// that the log was cut back; an append that ends earlier is unknown, or unavailable if
+	// nothing of it can be stored. 25 s: nats-server 2.15.2 looks every 10 s whether it
+	// has heard of a majority in the last 10 s (raft.go, lostQuorumCheck). Less than
+	// 0: the first answer is believed, as it is of a stream of one replica.
+	OldLeader time.Duration
 	// LookBack is how many earlier commits are compared with a commit id that
 	// is no UUIDv7; 1,000.
 	LookBack int
@@ -61,6 +69,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReadTimeout == 0 {
 		c.ReadTimeout = 30 * time.Second
+	}
+	if c.OldLeader == 0 {
+		c.OldLeader = 25 * time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

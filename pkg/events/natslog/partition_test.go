@@ -2,6 +2,7 @@ package natslog_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/annals-io/annals/internal/embednats"
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/internal/testenv/faultproxy"
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/eventstest"
 	"github.com/annals-io/annals/pkg/events/natslog"
 )
@@ -64,9 +66,6 @@ func (d *divided) cutOff(i int) (heal func() (met bool)) {
 // others elect another one. Reads are left out: until it knows that it leads no
 // more, a leader may answer them with the past.
 //
-// BUG(natslog): an append whose settling read is answered by such a leader may fail
-// with ErrCorrupt though it is stored, or will be; its commit id settles it later.
-//
 // It runs alone: other clusters on a busy machine make elections of their own.
 func TestLinearizableWritesUnderPartition(t *testing.T) {
 	stream := natslog.StreamName(0)
@@ -106,6 +105,70 @@ func TestLinearizableWritesUnderPartition(t *testing.T) {
 			t.Logf("the leader was cut off until another was elected")
 		}
 	})
+}
+
+// TestAnOldLeaderSettlesNoAppend: what was stored since the leader was cut off is sent
+// to it again. It has not got what that expects, which decides nothing: the append
+// stays unknown until who leads now is asked.
+func TestAnOldLeaderSettlesNoAppend(t *testing.T) {
+	t.Parallel()
+	stream := natslog.StreamName(0)
+	cluster := newDivided(t)
+	direct, old := onLeader(t, cluster.Cluster)
+	at := func(i int) *natslog.Log {
+		return open(t, testenv.Connect(t, cluster.URLs()[i], nats.IgnoreDiscoveredServers(), nats.MaxReconnects(-1)), natslog.Config{})
+	}
+	former, other := at(old), at((old+1)%cluster.Len())
+	w := events.Workflow{Namespace: "n", ID: "w"}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := former.Append(ctx, request(w, events.NewRun(), started())); err != nil {
+		t.Fatal(err)
+	}
+	heal := cluster.cutOff(old)
+	defer heal()
+	if err := awaitLeader(ctx, t, cluster.URLs()[(old+1)%cluster.Len()], stream, cluster.Server(old).Name()); err != nil {
+		t.Fatal(err)
+	}
+	through := func(log *natslog.Log, r events.Request) events.Result {
+		t.Helper()
+		res, err := log.Append(ctx, r)
+		for errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrOutcomeUnknown) {
+			var doubt *events.OutcomeUnknownError
+			if errors.As(err, &doubt) {
+				r.CommitID, r.Expect = doubt.CommitID, doubt.Expectation
+			}
+			if ctx.Err() != nil {
+				break
+			}
+			res, err = log.Append(ctx, r)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	since := through(other, request(w, events.AtEnd(), signal()))
+	r := request(w, events.After(since.Cursor), signal())
+	r.CommitID = "mine"
+	stored := through(other, r)
+
+	brief, stop := context.WithTimeout(ctx, 3*time.Second)
+	defer stop()
+	_, err := former.Append(brief, r)
+	if !events.SafeToRetry(err) {
+		t.Fatalf("by way of the old leader: %v", err)
+	}
+	t.Logf("by way of the old leader: %v", err)
+	var doubt *events.OutcomeUnknownError
+	if errors.As(err, &doubt) {
+		r.Expect = doubt.Expectation
+	}
+	heal()
+	if again := through(former, r); again.Position != stored.Position || !again.Existed {
+		t.Errorf("it was stored as %+v, and is settled as %+v", stored, again)
+	}
+	eventstest.CheckWorkflow(t, open(t, direct, natslog.Config{}), w)
 }
 
 // awaitLeader returns when the server at the URL knows a leader of the stream

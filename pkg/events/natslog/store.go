@@ -136,6 +136,22 @@ func (e *apiError) Error() string {
 // with an older copy of the log.
 func (s *store) Generation() uint64 { return s.nc.Stats().Reconnects }
 
+// OldLeader asks for the stream as it is: the number of its replicas may have been
+// changed since the log was opened.
+func (s *store) OldLeader(ctx context.Context, p events.Partition) (time.Duration, error) {
+	if s.config.OldLeader < 0 {
+		return 0, nil
+	}
+	stream, err := s.patient()(ctx, StreamName(p))
+	if err != nil {
+		return 0, unavailable(StreamName(p), err)
+	}
+	if stream.CachedInfo().Config.Replicas < 2 {
+		return 0, nil
+	}
+	return s.config.OldLeader, nil
+}
+
 // Publish relies on the envelope, which holds the expectation for the server.
 func (s *store) Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error) {
 	until := time.Now().Add(longer(s.config.AttemptTimeout, m.Unanswered))

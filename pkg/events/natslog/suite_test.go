@@ -76,6 +76,7 @@ func harness(nc *nats.Conn) eventstest.Harness {
 			log := open(t, nc, natslog.Config{
 				Limits: o.Limits, LookBack: o.LookBack, AppendTimeout: o.AppendTimeout,
 				MaxInFlightCommits: o.MaxInFlightCommits, MaxInFlightBytes: o.MaxInFlightBytes,
+				OldLeader: time.Second, // no server is cut off here
 			})
 			if o.Fault == nil {
 				return log
@@ -104,7 +105,12 @@ func truncatable(connect func(testing.TB) *nats.Conn, replicas int) func(testing
 		t.Helper()
 		nc := connect(t)
 		create(t, nc, natslog.CreateOptions{Streams: 1, Replicas: replicas})
-		return harness(nc), func(p events.Partition, last uint64) {
+		h := harness(nc)
+		h.Open = func(t testing.TB, _ eventstest.Options) events.Log {
+			t.Helper()
+			return open(t, nc, natslog.Config{OldLeader: 50 * time.Millisecond})
+		}
+		return h, func(p events.Partition, last uint64) {
 			t.Helper()
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()

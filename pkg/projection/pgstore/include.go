@@ -26,7 +26,8 @@ type Include struct {
 	// Describe of it fails with projection.ErrQuarantined, and a list or a count says
 	// so (Lacking).
 	Vector events.Vector
-	// Wait bounds how long a query waits for that before it fails with ErrBehind;
+	// Wait bounds how long a query waits for that before it fails with
+	// projection.ErrBehind;
 	// the reading itself is not bounded by it. Zero: it does not wait.
 	Wait time.Duration
 }
@@ -49,7 +50,7 @@ func (in Include) validate() error {
 const replacements = 8
 
 // answer has read read the tables in one snapshot that includes what it must.
-// It fails with ErrBehind (*BehindError) where they do not come as far in time;
+// It fails with projection.ErrBehind (*projection.BehindError) where they do not come as far in time;
 // without Behind where they did not say in time how far they are.
 func (s *Store) answer(ctx context.Context, doing string, in Include, read func(pgx.Tx) error) error {
 	if err := in.validate(); err != nil {
@@ -79,7 +80,7 @@ func (s *Store) answer(ctx context.Context, doing string, in Include, read func(
 			return nil
 		case isReplaced(err) && replaced < replacements:
 			replaced++
-		case errors.Is(err, ErrBehind) && in.Wait > 0:
+		case errors.Is(err, projection.ErrBehind) && in.Wait > 0:
 			if behind++; behind == 1 {
 				continue
 			}
@@ -88,7 +89,7 @@ func (s *Store) answer(ctx context.Context, doing string, in Include, read func(
 			case <-wait.Done():
 				return tooLate(ctx, wait, err)
 			}
-		case errors.Is(err, ErrNotFound), errors.Is(err, ErrBehind), errors.Is(err, projection.ErrQuarantined):
+		case errors.Is(err, ErrNotFound), errors.Is(err, projection.ErrBehind), errors.Is(err, projection.ErrQuarantined):
 			return err
 		case errors.Is(err, events.ErrWrongLog):
 			return fmt.Errorf("%s: %w", doing, err)
@@ -98,17 +99,17 @@ func (s *Store) answer(ctx context.Context, doing string, in Include, read func(
 	}
 }
 
-// tooLate is err as ErrBehind where it is only that the time for waiting is over.
+// tooLate is err as projection.ErrBehind where it is only that the time for waiting is over.
 func tooLate(ctx, wait context.Context, err error) error {
 	if wait.Err() == nil || ctx.Err() != nil {
 		return err
 	}
-	var behind *BehindError
+	var behind *projection.BehindError
 	if errors.As(err, &behind) {
-		return &BehindError{Behind: behind.Behind, Cause: context.Cause(wait)}
+		return &projection.BehindError{Behind: behind.Behind, Cause: context.Cause(wait)}
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return &BehindError{Cause: err}
+		return &projection.BehindError{Cause: err}
 	}
 	return err
 }

@@ -93,7 +93,7 @@ func TestQueriesWaitForWhatTheyMustInclude(t *testing.T) {
 
 // askBehind asks what the tables do not have yet, and says how long the wait took. It
 // waits longer and longer where nobody could tell in time how far they are.
-func askBehind(t *testing.T, s *pgstore.Store, ask func(context.Context, *pgstore.Store, pgstore.Include) error, in pgstore.Include) (behind *pgstore.BehindError, took time.Duration, err error) {
+func askBehind(t *testing.T, s *pgstore.Store, ask func(context.Context, *pgstore.Store, pgstore.Include) error, in pgstore.Include) (behind *projection.BehindError, took time.Duration, err error) {
 	t.Helper()
 	for ; ; in.Wait *= 2 {
 		began := time.Now()
@@ -118,7 +118,7 @@ func TestQueriesThatAreBehindSaySo(t *testing.T) {
 			vector := of("log", 1, spot(0, 5), spot(2, 7))
 			for _, wait := range []time.Duration{0, 300 * time.Millisecond} {
 				behind, took, err := askBehind(t, s, ask, pgstore.Include{Vector: vector, Wait: wait})
-				if !errors.Is(err, pgstore.ErrBehind) || len(behind.Behind) != 1 || behind.Behind[0] != (pgstore.Behind{Wanted: spot(2, 7)}) || behind.Behind[0].By() != 7 {
+				if !errors.Is(err, projection.ErrBehind) || len(behind.Behind) != 1 || behind.Behind[0] != (projection.Behind{Wanted: spot(2, 7)}) || behind.Behind[0].By() != 7 {
 					t.Fatalf("after %s: %v", wait, err)
 				}
 				if errors.Is(err, context.DeadlineExceeded) != (wait > 0) || took < wait || took > patience {
@@ -166,7 +166,7 @@ func TestAnAnswerProvesWhatItIncludes(t *testing.T) {
 			}
 			in.Wait = 300 * time.Millisecond
 			setCheckpoint(t, pool, pgstore.Name, 0, 4) // as a replica that lags behind the one before
-			if err := ask(t.Context(), s, in); !errors.Is(err, pgstore.ErrBehind) {
+			if err := ask(t.Context(), s, in); !errors.Is(err, projection.ErrBehind) {
 				t.Errorf("gave %v", err)
 			}
 			done := make(chan error, 1)

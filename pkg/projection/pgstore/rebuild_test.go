@@ -444,3 +444,61 @@ func TestViewsThatOthersDependOn(t *testing.T) {
 	exec(t, pool, `DROP VIEW mine`)
 	rebuild(t, other, log, quietly())
 }
+
+// A workflow that is quarantined in the tables that are being filled, too, is healed
+// there with the live ones, at whatever point the rebuild is, and the swap brings no
+// quarantine back.
+func TestAHealReachesTablesThatAreBeingFilled(t *testing.T) {
+	t.Parallel()
+	for _, phase := range []postgres.RebuildPhase{postgres.RebuildIndexing, postgres.RebuildFollowing} {
+		t.Run(string(phase), func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t)
+			s.append("run-1", events.NewRun(), events.WorkflowStarted("Order", "orders"))
+			s.background()
+			s.publish(victim.Subject(), []byte("hello"))
+			s.background()
+			project := func() {
+				t.Helper()
+				r := start(t, s.log, s.store, projection.Config{})
+				waitFor(t, s.store, ends(t, s.log))
+				if err := r.stop(); err != nil {
+					t.Error(err)
+				}
+			}
+			project()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			o := quietly()
+			o.Progress = func(p postgres.RebuildProgress) {
+				if p.Phase == phase {
+					cancel()
+				}
+			}
+			if _, err := s.store.Rebuild(ctx, s.log, o); !errors.Is(err, context.Canceled) {
+				t.Fatalf("stopped while %s: %v", phase, err)
+			}
+			filled := s.store.At(2)
+			if page, err := filled.Quarantined(t.Context(), postgres.QuarantineQuery{Workflow: &victim}); err != nil || page.Total != 1 {
+				t.Fatalf("quarantined in the tables that are filled: %+v, %v", page, err)
+			}
+			s.void()
+			s.append("", events.AtEnd(), events.Signaled("more"))
+			healed, err := s.store.Heal(t.Context(), s.log, victim)
+			if err != nil || healed.Was == nil || healed.Building == nil || healed.Building.Was == nil || healed.Building.Checkpoint.Generation != 2 {
+				t.Fatalf("healed: %+v, %v", healed, err)
+			}
+			if page, err := filled.Quarantined(t.Context(), postgres.QuarantineQuery{}); err != nil || page.Total != 0 {
+				t.Errorf("quarantined in the tables that are filled, once it was healed: %+v, %v", page, err)
+			}
+			if r := rebuild(t, s.store, s.log, quietly()); !r.Resumed || r.Generation != 2 {
+				t.Errorf("rebuilt: %+v", r)
+			}
+			project()
+			if left := s.entries(); len(left) != 0 {
+				t.Errorf("the swap brought back %+v", left)
+			}
+			s.mustBeAFreshFold()
+		})
+	}
+}

@@ -9,18 +9,9 @@ import (
 	"github.com/annals-io/annals/pkg/projection"
 )
 
-// ErrBehind: the tables did not come as far as was waited for.
-var ErrBehind = projection.ErrBehind
-
-// BehindError says what was waited for and how far the tables had come.
-type BehindError = projection.BehindError
-
-// Behind is one partition's part in a BehindError.
-type Behind = projection.Behind
-
 // WaitFor returns once the tables include the vector, so that a query after it
 // sees all that it holds. It waits as long as the context lets it, then fails with
-// ErrBehind (*BehindError, which wraps the context's cause). It fails with
+// projection.ErrBehind (*projection.BehindError, which wraps the context's cause). It fails with
 // events.ErrWrongLog at once if the vector is bound to another log than the tables
 // are made from, and with projection.ErrTooManyWaits if Config.MaxWaits others
 // wait. However many wait on a store, one of them at a time asks the database.
@@ -35,7 +26,7 @@ func (s *Store) WaitFor(ctx context.Context, v events.Vector) error {
 func (s *Store) waitError(ctx context.Context, err error) error {
 	const doing = "wait for the tables"
 	switch {
-	case err == nil || errors.Is(err, ErrBehind):
+	case err == nil || errors.Is(err, projection.ErrBehind):
 		return err
 	case errors.Is(err, events.ErrWrongLog), errors.Is(err, projection.ErrTooManyWaits):
 		return fmt.Errorf("%s: %w", doing, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
@@ -77,11 +78,11 @@ func TestWaitForWhatDoesNotCome(t *testing.T) {
 	err := s.WaitFor(ctx, events.VectorOf(
 		events.Position{Partition: 2, Sequence: 1}, events.Position{Partition: 1, Sequence: 9}, events.Position{Partition: 0, Sequence: 5}, events.Position{Partition: 1, Sequence: 6},
 	))
-	var behind *pgstore.BehindError
-	if !errors.As(err, &behind) || !errors.Is(err, pgstore.ErrBehind) || !errors.Is(err, context.DeadlineExceeded) {
+	var behind *projection.BehindError
+	if !errors.As(err, &behind) || !errors.Is(err, projection.ErrBehind) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want a *BehindError of the deadline", err)
 	}
-	want := []pgstore.Behind{
+	want := []projection.Behind{
 		{Wanted: events.Position{Partition: 1, Sequence: 9}, Checkpoint: 4},
 		{Wanted: events.Position{Partition: 2, Sequence: 1}, Checkpoint: 0},
 	}
@@ -99,7 +100,7 @@ func TestWaitForWithoutDatabase(t *testing.T) {
 	s, pool := newQueries(t)
 	pool.Close()
 	err := s.WaitFor(t.Context(), events.VectorOf(events.Position{Partition: 0, Sequence: 1}))
-	if err == nil || errors.Is(err, pgstore.ErrBehind) {
+	if err == nil || errors.Is(err, projection.ErrBehind) {
 		t.Errorf("got %v, want the database's error", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // dropTries is how often dropping is tried while others hold the tables.
@@ -30,14 +29,6 @@ func (p *Projection) Drop(ctx context.Context, generation int, lockTimeout time.
 		}
 		return nil
 	})
-}
-
-// Drop is Projection.Drop for a projection of which only the name is known.
-func Drop(ctx context.Context, pool *pgxpool.Pool, name string, generation int, lockTimeout time.Duration) error {
-	if !projectionName.MatchString(name) {
-		return fmt.Errorf("%w: %d of %q", ErrNoGeneration, generation, name)
-	}
-	return (&Projection{pool: pool, definition: Definition{Name: name}}).Drop(ctx, generation, lockTimeout)
 }
 
 // CancelRebuild drops the generation that a rebuild was filling, whether that

@@ -89,8 +89,8 @@ func Example() {
 		}
 	}
 
-	if err := p.WaitFor(ctx, written); err != nil { // read your own writes
-		log.Fatal(err)
+	if lacking, err := p.WaitFor(ctx, written); err != nil || len(lacking) > 0 { // read your own writes
+		log.Fatal(err, lacking)
 	}
 	rows, err := pool.Query(ctx, `SELECT customer || ' ' || cents FROM shop.paid ORDER BY customer`)
 	if err != nil {

@@ -216,6 +216,7 @@ func TestWhatAHandlerCannotApplyWaitsAlone(t *testing.T) {
 			if err != nil || len(page.Entries) != 1 || page.Entries[0].Workflow != w || page.Entries[0].Kind != projection.KindRefused || !strings.Contains(page.Entries[0].Reason, tt.reason) {
 				t.Fatalf("quarantined: %+v, %v", page.Entries, err)
 			}
+			checkLacking(t, log, p, w)
 			target, err := postgres.NewTarget(p, h)
 			if err != nil {
 				t.Fatal(err)
@@ -232,6 +233,86 @@ func TestWhatAHandlerCannotApplyWaitsAlone(t *testing.T) {
 				t.Errorf("healed: %s, want %s", got, want)
 			}
 		})
+	}
+}
+
+// checkLacking checks that who waits for what the log holds of a quarantined workflow
+// is told, and who waits for something before that is not.
+func checkLacking(t *testing.T, log *memlog.Log, p *postgres.Projection, w events.Workflow) {
+	t.Helper()
+	tail, err := log.Tail(t.Context(), w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lacking, err := p.WaitFor(t.Context(), events.VectorOf(tail.Position()))
+	var which *projection.QuarantinedError
+	if err != nil || !errors.As(lacking.Of(w), &which) || which.First != tail.Position().Sequence {
+		t.Errorf("waiting for what %s has: %+v, %v", w, lacking, err)
+	}
+	if err := lacking.Of(events.Workflow{Namespace: "default", ID: "w0"}); err != nil {
+		t.Errorf("the tables lack w0: %v", err)
+	}
+	lacking, err = p.WaitFor(t.Context(), events.VectorOf(events.Position{Sequence: tail.Position().Sequence - 1}))
+	if err != nil || len(lacking) > 0 {
+		t.Errorf("waiting for what was before it: %+v, %v", lacking, err)
+	}
+}
+
+// The next version's program heals in the tables that it fills, beside live ones that are
+// not its own.
+func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
+	t.Parallel()
+	pool, h := newPool(t), &spoilt{}
+	p := openNotes(t, pool, payments)
+	if err := p.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	log, w := paid(t, 3), events.Workflow{Namespace: "default", ID: "w1"}
+	refuses := func(_ context.Context, _ pgx.Tx, c projection.Commit) error {
+		return postgres.Refuse(c, errors.New("not yet"))
+	}
+	h.broken.Store(&refuses)
+	if err := project(t, log, p, h); err != nil {
+		t.Fatal(err)
+	}
+	second := payments
+	second.Version = 2
+	next := openNotes(t, pool, second)
+	target := func(n int) *postgres.Target {
+		target, err := postgres.NewTarget(next.At(n), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return target
+	}
+	fill := func(ctx context.Context, o postgres.RebuildOptions) (postgres.Rebuilt, error) {
+		o.Logger = slog.New(slog.DiscardHandler)
+		o.Projector.Logger = o.Logger
+		return next.Rebuild(ctx, log, func(n int) projection.Target { return target(n) }, o)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := fill(ctx, postgres.RebuildOptions{Progress: func(p postgres.RebuildProgress) {
+		if p.Phase == postgres.RebuildIndexing {
+			cancel()
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("stopped: %v", err)
+	}
+	h.broken.Store(nil)
+	healed, err := target(0).Heal(t.Context(), log, w)
+	if err != nil || healed.Was == nil || healed.Checkpoint.Generation != 2 || healed.Building != nil {
+		t.Fatalf("healed: %+v, %v", healed, err)
+	}
+	if got, want := rowsOf(t, pool), "w0 1, w2 3"; got != want {
+		t.Errorf("the live tables: %s, want %s", got, want)
+	}
+	if _, err := fill(t.Context(), postgres.RebuildOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := rowsOf(t, pool), "w0 1, w1 2, w2 3"; got != want {
+		t.Errorf("after the swap: %s, want %s", got, want)
 	}
 }
 
@@ -294,11 +375,17 @@ func TestWaitingForOnesOwnProjection(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := p.WaitFor(short, r.Vector()); err == nil {
+	if _, err := p.WaitFor(short, r.Vector()); err == nil {
 		t.Error("it waited for nothing, and nobody projects")
 	}
 	waited := make(chan error, 1)
-	go func() { waited <- p.WaitFor(t.Context(), r.Vector()) }()
+	go func() {
+		lacking, err := p.WaitFor(t.Context(), r.Vector())
+		if len(lacking) > 0 {
+			err = lacking.Of(lacking[0].Workflow)
+		}
+		waited <- err
+	}()
 	if err := project(t, log, p, postgres.HandlerFunc(countPayments)); err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +395,7 @@ func TestWaitingForOnesOwnProjection(t *testing.T) {
 	if got, want := rowsOf(t, pool), "w0 1, w1 2, w9 1"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if err := p.WaitFor(t.Context(), paidElsewhere(t)); !errors.Is(err, events.ErrWrongLog) {
+	if _, err := p.WaitFor(t.Context(), paidElsewhere(t)); !errors.Is(err, events.ErrWrongLog) {
 		t.Errorf("of another log: %v", err)
 	}
 }

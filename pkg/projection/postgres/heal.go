@@ -39,6 +39,9 @@ type Healed struct {
 	// Commits are those that the rows were made of, up to the checkpoint.
 	Commits    int
 	Checkpoint projection.Checkpoint // as it is since
+	// Building is the same in the tables that a rebuild was filling; nil: none was, or
+	// it had not come to the workflow's partition.
+	Building *Healed
 }
 
 const (
@@ -52,8 +55,12 @@ const (
 	lockedRead = 10 * time.Second
 )
 
-// errAgain: what was read is not what the checkpoint asks for.
-var errAgain = errors.New("the log or the checkpoint changed meanwhile")
+var (
+	// errAgain: what was read is not what the checkpoint asks for.
+	errAgain = errors.New("the log or the checkpoint changed meanwhile")
+	// errNoCheckpoint: nothing of the workflow's partition was projected yet.
+	errNoCheckpoint = errors.New("has no checkpoint")
+)
 
 // Heal makes the rows of a workflow anew from the log, up to the checkpoint, and
 // ends its quarantine if it has one. It may run beside projectors, and for a
@@ -64,6 +71,10 @@ var errAgain = errors.New("the log or the checkpoint changed meanwhile")
 // only what came since is. In the same transaction the epoch is raised: a
 // projector that has folded further drops its batch and what it has cached.
 //
+// Where a rebuild fills other tables, of this program's version, the same is done in
+// these, so that the workflow is not quarantined anew by the swap. Where the live ones
+// are of another version, those alone are healed.
+//
 // It fails with projection.ErrNotHealed (*projection.NotHealedError) if the cause
 // is not gone, with projection.ErrWrongCheckpoint if the tables are not of this
 // log. Then nothing was changed. After any other error it may have been: repeat
@@ -72,6 +83,34 @@ func (p *Projection) Heal(ctx context.Context, log events.Log, w events.Workflow
 	if err := w.Validate(); err != nil {
 		return Healed{}, err
 	}
+	if p.generation != 0 {
+		return p.heal(ctx, log, w, begin)
+	}
+	// Looked for first: where it becomes live meanwhile, it is healed all the same.
+	building, err := p.inState(ctx, p.pool, "building")
+	if err != nil && !IsMissing(err) { // that is said better below
+		return Healed{}, fmt.Errorf("heal %s: %w", w, err)
+	}
+	h, err := p.heal(ctx, log, w, begin)
+	if building.Generation == 0 || building.Version != p.definition.Version || err != nil && !errors.Is(err, projection.ErrVersion) {
+		return h, err
+	}
+	b, unhealed := p.At(building.Generation).heal(ctx, log, w, begin)
+	switch {
+	case unhealed == nil && err == nil:
+		h.Building = &b
+	case unhealed == nil:
+		return Healed{Workflow: w, Was: b.Was, Commits: b.Commits, Checkpoint: b.Checkpoint}, nil
+	case errors.Is(unhealed, errNoCheckpoint): // the rebuild comes to it yet
+	case errors.Is(unhealed, projection.ErrVersion), errors.Is(unhealed, errAgain): // it was dropped
+	default:
+		return h, fmt.Errorf("in the tables that are being filled (generation %d): %w", building.Generation, unhealed)
+	}
+	return h, err
+}
+
+// heal is Heal in one generation.
+func (p *Projection) heal(ctx context.Context, log events.Log, w events.Workflow, begin func(projection.Checkpoint) Mending) (Healed, error) {
 	var err error
 	for range healAttempts {
 		h := &healing{p: p, log: log, w: w}
@@ -129,7 +168,7 @@ func (h *healing) checkpoint(ctx context.Context) (projection.Checkpoint, error)
 			return c, nil
 		}
 	}
-	return projection.Checkpoint{}, &projection.NotHealedError{Workflow: h.w, Cause: fmt.Errorf("partition %d has no checkpoint", want), Advice: "nothing of it was projected yet, start the projector"}
+	return projection.Checkpoint{}, &projection.NotHealedError{Workflow: h.w, Cause: fmt.Errorf("partition %d %w", want, errNoCheckpoint), Advice: "nothing of it was projected yet, start the projector"}
 }
 
 // fits holds the checkpoint against the log. The message at the checkpoint may be

@@ -362,8 +362,7 @@ func (l *Leases) Holds(ctx context.Context, name string) error {
 // Leave is projection.Leases'.
 func (l *Leases) Leave(ctx context.Context) error {
 	var q pgx.Batch
-	q.Queue(leaseReleaseSQL, l.projection, l.member.ID, nil)
-	q.Queue(membersForgetSQL, l.projection, l.member.ID)
+	queueLeaving(&q, l.projection, l.member.ID)
 	if err := l.pool.SendBatch(ctx, &q).Close(); err != nil {
 		return fmt.Errorf("leave: %w", err)
 	}

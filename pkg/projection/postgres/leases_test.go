@@ -38,6 +38,39 @@ func TestLeases(t *testing.T) {
 	})
 }
 
+// TestTheDeadAreBuried: what a member holds that is dead is free at once, and who holds
+// the rest keeps it. The epoch of the partition is raised when it is taken, so that one
+// that was buried alive is fenced.
+func TestTheDeadAreBuried(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, postgres.LeaseConfig{TTL: time.Hour})
+	alive := openLeases(t, s.pool, postgres.LeaseConfig{TTL: time.Hour})
+	for _, l := range []*postgres.Leases{alive, s.holder} {
+		if _, err := l.Renew(t.Context(), []string{"partition"}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := projection.PartitionLease(4)
+	if taken, err := alive.Claim(t.Context(), []string{other}); err != nil || len(taken) != 1 {
+		t.Fatalf("claimed %v, %v", taken, err)
+	}
+	n, err := postgres.Bury(t.Context(), s.pool, func(m projection.Member) bool { return m.ID == s.holder.Member().ID })
+	if err != nil || n != 1 {
+		t.Fatalf("buried %d, %v", n, err)
+	}
+	taken, err := s.taker.Claim(t.Context(), []string{partition, other})
+	if err != nil || len(taken) != 1 || taken[0].Name != partition {
+		t.Errorf("taken: %v, %v; want %s alone", taken, err, partition)
+	}
+	if after := s.checkpoint(t); after.Epoch <= s.before.Epoch {
+		t.Errorf("the epoch was %d and is %d", s.before.Epoch, after.Epoch)
+	}
+	sharing, err := s.Sharing(t.Context())
+	if err != nil || len(sharing.Members) != 1 || sharing.Members[0].ID != alive.Member().ID {
+		t.Errorf("members are %+v, %v; want the one that lives", sharing.Members, err)
+	}
+}
+
 // scene is a partition whose holder has a transaction open that has the checkpoint.
 type scene struct {
 	*postgres.Projection

@@ -14,9 +14,14 @@ import (
 // projection.ErrBehind when the context ends, and at once with
 // events.ErrWrongLog if the tables are made from another log.
 //
-// The checkpoint passes a workflow that is quarantined, whose rows do not follow:
-// QuarantinedIn tells whether one is.
-func (p *Projection) WaitFor(ctx context.Context, v events.Vector) error { return p.waits.For(ctx, v) }
+// The checkpoint passes a workflow that is quarantined, whose rows do not follow. Those
+// of which the vector may hold commits are what it returns: Lacking.Of tells of one.
+func (p *Projection) WaitFor(ctx context.Context, v events.Vector) (Lacking, error) {
+	if err := p.waits.For(ctx, v); err != nil {
+		return nil, err
+	}
+	return p.LackingIn(ctx, p.pool, v)
+}
 
 // newWaits are waits on a projection's checkpoints.
 func newWaits(p *Projection) *projection.Waits {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -20,9 +21,23 @@ func (p *proof) again() error {
 	return p.same(tables, "at another time on other tables: does the handler read a clock, or anything else that is not in the log?")
 }
 
-func (p *proof) batches() error {
+// rounds writes the log on other tables as often as is asked for, and holds the rows
+// against those that are wanted.
+func (p *proof) rounds(hint string, write func(round int, r *rand.Rand, tables Tables) error) error {
 	for round := range p.Rounds {
-		r, tables := p.rand(round), p.open()
+		tables := p.open()
+		if err := write(round, p.rand(round), tables); err != nil {
+			return err
+		}
+		if err := p.same(tables, hint); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *proof) batches() error {
+	return p.rounds("in other batches: does the handler look at a batch as a whole?", func(round int, r *rand.Rand, tables Tables) error {
 		for n := range p.parts {
 			size := func(left int) int { return 1 + r.IntN(left) }
 			if round == 0 {
@@ -32,16 +47,12 @@ func (p *proof) batches() error {
 				return err
 			}
 		}
-		if err := p.same(tables, "in other batches: does the handler look at a batch as a whole?"); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (p *proof) order() error {
-	for round := range p.Rounds {
-		r, tables := p.rand(round), p.open()
+	return p.rounds("with the partitions mixed: does a row depend on workflows of several partitions?", func(round int, r *rand.Rand, tables Tables) error {
 		var fs []*feeder
 		for n := range p.parts {
 			f, err := p.feeder(tables, partitions-1-n)
@@ -63,16 +74,12 @@ func (p *proof) order() error {
 				return err
 			}
 		}
-		if err := p.same(tables, "with the partitions mixed: does a row depend on workflows of several partitions?"); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (p *proof) redelivered() error {
-	for round := range p.Rounds {
-		r, tables := p.rand(round), p.open()
+	return p.rounds("although each batch came again", func(_ int, r *rand.Rand, tables Tables) error {
 		for n := range p.parts {
 			f, err := p.feeder(tables, n)
 			if err != nil {
@@ -96,22 +103,18 @@ func (p *proof) redelivered() error {
 				p.count.refused += 2
 			}
 		}
-		if err := p.same(tables, "although each batch came again"); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // rolledBack has each batch be rolled back once its rows are written, and written
 // again.
 func (p *proof) rolledBack() error {
-	for round := range p.Rounds {
-		r, tables := p.rand(round), p.open()
-		if tables.Fail == nil {
-			p.t.Log("no batch can be made to fail")
-			return nil
-		}
+	if p.open().Fail == nil {
+		p.t.Log("no batch can be made to fail")
+		return nil
+	}
+	return p.rounds("each batch rolled back before: are rows written past the transaction, or does the handler keep something in memory?", func(_ int, r *rand.Rand, tables Tables) error {
 		for n := range p.parts {
 			f, err := p.feeder(tables, n)
 			if err != nil {
@@ -137,16 +140,12 @@ func (p *proof) rolledBack() error {
 				}
 			}
 		}
-		if err := p.same(tables, "each batch rolled back before: are rows written past the transaction, or does the handler keep something in memory?"); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (p *proof) interrupted() error {
-	for round := range p.Rounds {
-		r, tables := p.rand(round), p.open()
+	return p.rounds("interrupted: are rows written past the transaction, or does the handler keep something in memory?", func(_ int, r *rand.Rand, tables Tables) error {
 		for n := range p.parts {
 			f, err := p.feeder(tables, n)
 			if err != nil {
@@ -165,11 +164,8 @@ func (p *proof) interrupted() error {
 				}
 			}
 		}
-		if err := p.same(tables, "interrupted: are rows written past the transaction, or does the handler keep something in memory?"); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // shortInterruption is about what a batch takes on an idle machine.
@@ -205,8 +201,7 @@ func (p *proof) interrupt(f *feeder, size int, after time.Duration) error {
 }
 
 func (p *proof) two() error {
-	for round := range p.Rounds {
-		r, tables := p.rand(round), p.open()
+	return p.rounds("by two projectors in turns: does the handler keep something in memory?", func(_ int, r *rand.Rand, tables Tables) error {
 		for n := range p.parts {
 			a, err := p.feeder(tables, n)
 			if err != nil {
@@ -232,11 +227,8 @@ func (p *proof) two() error {
 				}
 			}
 		}
-		if err := p.same(tables, "by two projectors in turns: does the handler keep something in memory?"); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (p *proof) projector() error {

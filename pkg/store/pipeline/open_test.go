@@ -143,7 +143,7 @@ func TestBehind(t *testing.T) {
 	}
 	_, err = s.Query(t.Context(), store.Query{Namespace: "n"})
 	var behind *store.BehindError
-	if !errors.Is(err, store.ErrBehind) || !errors.Is(err, pgstore.ErrBehind) || !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &behind) {
+	if !errors.Is(err, store.ErrBehind) || !errors.Is(err, projection.ErrBehind) || !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &behind) {
 		t.Fatalf("without a projector: %v", err)
 	}
 	if len(behind.Behind) != 1 || behind.Behind[0] != (store.Behind{Wanted: res.Position}) {

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/api/temporalproto"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 	"github.com/annals-io/annals/pkg/store"
 	"github.com/annals-io/annals/pkg/store/internal/logstore"
@@ -42,7 +43,7 @@ func (s *Store) Query(ctx context.Context, q store.Query) ([]store.Execution, er
 		include = pgstore.Include{}
 	}
 	page, err := s.tables.List(ctx, pgstore.ListQuery{Namespace: q.Namespace, Query: filterOf(q), Limit: q.Limit, Offset: q.Offset, Include: include})
-	var behind *pgstore.BehindError
+	var behind *projection.BehindError
 	switch {
 	case errors.As(err, &behind):
 		return nil, behindOf(behind)
@@ -63,7 +64,7 @@ func (s *Store) Query(ctx context.Context, q store.Query) ([]store.Execution, er
 }
 
 // behindOf is what the tables say as the store says it.
-func behindOf(behind *pgstore.BehindError) error {
+func behindOf(behind *projection.BehindError) error {
 	e := &store.BehindError{Cause: behind.Cause}
 	for _, b := range behind.Behind {
 		e.Behind = append(e.Behind, store.Behind{Wanted: b.Wanted, Reached: b.Checkpoint})

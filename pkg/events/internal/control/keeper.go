@@ -21,6 +21,7 @@ type Store interface {
 	Publish(ctx context.Context, m subjectlog.Outgoing) (uint64, error)
 	Last(ctx context.Context, p events.Partition, subject string) (events.Message, error)
 	Next(ctx context.Context, p events.Partition, subject string, from uint64) (events.Message, error)
+	OldLeader(ctx context.Context, p events.Partition) (time.Duration, error)
 }
 
 // Config is how decisions are made. All fields must be set.
@@ -80,6 +81,7 @@ type deciding struct {
 	// unsettled: an attempt may be stored, or may yet be: one of an earlier call, where
 	// the commit id was given.
 	unsettled bool
+	doubt     subjectlog.Doubt
 }
 
 // find looks for the commit id among all decisions of the topic.
@@ -124,7 +126,10 @@ func (w *deciding) settle(ctx context.Context) (events.StoredDecision, bool, err
 		case err == nil:
 			return events.StoredDecision{Decision: w.d, Sequence: seq, Previous: w.after}, false, nil
 		case errors.Is(err, subjectlog.ErrMoved):
-			return w.moved(ctx)
+			s, existed, look := w.moved(ctx)
+			if !errors.Is(look, errNotMoved) {
+				return s, existed, look
+			}
 		case errors.As(err, &rejected), errors.Is(err, events.ErrWrongLog), errors.Is(err, subjectlog.ErrClosed):
 			return events.StoredDecision{}, false, w.failed(err)
 		case errors.Is(err, subjectlog.ErrBusy), errors.Is(err, subjectlog.ErrNotSent):
@@ -137,11 +142,16 @@ func (w *deciding) settle(ctx context.Context) (events.StoredDecision, bool, err
 	}
 }
 
+// errNotMoved: the topic ends with what the decision expects, so who refused it was
+// another than who was asked then, and one of them does not know all that is stored.
+var errNotMoved = errors.New("the topic has not moved")
+
 // moved looks at what follows directly on the expectation: this decision, which an
 // earlier attempt stored, or another one, with which this can no longer be.
 func (w *deciding) moved(ctx context.Context) (events.StoredDecision, bool, error) {
 	wait := subjectlog.Delays()
 	for {
+		asked := time.Now()
 		m, err := w.store.Next(ctx, w.config.Partition, w.subject, w.after+1)
 		if err == nil {
 			s, bad := events.DecodeDecision(m)
@@ -150,19 +160,41 @@ func (w *deciding) moved(ctx context.Context) (events.StoredDecision, bool, erro
 			}
 			return events.StoredDecision{}, false, &events.DecidedError{Topic: w.d.Topic, Expected: w.after, Actual: s}
 		}
-		// The leader has just said that there is a message: it is another one that
-		// does not see it yet, or the expectation is beyond the end.
 		if errors.Is(err, subjectlog.ErrNone) {
-			last, lastErr := w.store.Last(ctx, w.config.Partition, w.subject)
-			if w.after > 0 && (errors.Is(lastErr, subjectlog.ErrNone) || lastErr == nil && last.Position.Sequence < w.after) {
-				return events.StoredDecision{}, false, &events.WrongLogError{
-					What: "control stream", Want: fmt.Sprintf("to have the message of %s at %d", w.d.Topic, w.after), Got: "without it: it was cut short, made anew or restored",
-				}
+			var done bool
+			if done, err = w.endsAtExpected(ctx, asked); done {
+				return events.StoredDecision{}, false, err
 			}
 		}
 		if stop := subjectlog.Sleep(ctx, wait.NextBackOff()); stop != nil {
 			return events.StoredDecision{}, false, w.failed(fmt.Errorf("%w (last answer: %w)", stop, err))
 		}
+	}
+}
+
+// endsAtExpected looks whether the topic ends with what the decision expects, behind
+// which there was nothing when that was asked for. It is done with errNotMoved if so,
+// or with the error that says that it is gone; else an error says why that is not known.
+func (w *deciding) endsAtExpected(ctx context.Context, asked time.Time) (done bool, err error) {
+	last, err := w.store.Last(ctx, w.config.Partition, w.subject)
+	switch {
+	case err != nil && !errors.Is(err, subjectlog.ErrNone):
+		return false, err
+	case last.Position.Sequence > w.after:
+		return false, subjectlog.ErrNone
+	case last.Position.Sequence == w.after:
+		w.doubt.Dispel()
+		return true, errNotMoved
+	}
+	old, err := w.store.OldLeader(ctx, w.config.Partition)
+	switch {
+	case err != nil:
+		return false, err
+	case w.doubt.Justified(asked, old):
+		return false, fmt.Errorf("the message at %d is not there, as a server says that may be the leader no more", w.after)
+	}
+	return true, &events.WrongLogError{
+		What: "control stream", Want: fmt.Sprintf("to have the message of %s at %d", w.d.Topic, w.after), Got: "without it: it was cut short, made anew or restored",
 	}
 }
 

@@ -50,7 +50,14 @@ type appending struct {
 	// the context has a deadline.
 	until time.Time
 	stop  []context.CancelFunc
+	// known is the sequence of the newest message of the subject that this append
+	// has learned of: no answer without it is taken for the end while it is in doubt.
+	known uint64
+	doubt Doubt
 }
+
+// learn takes down that the subject has a message.
+func (a *appending) learn(seq uint64) { a.known = max(a.known, seq) }
 
 // bounded is the context with the append's deadline. A timer of its own is what
 // an append that goes through at the first attempt does without: what asks the
@@ -371,6 +378,7 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 		CommitID: a.p.CommitID, Partition: a.Partition(a.p.Workflow), Subject: a.p.subject,
 		Header: events.EncodeHeader(c), Body: c.Body, Expected: tail.Position().Sequence, Until: a.until,
 	}
+	a.learn(out.Expected)
 	generation := a.store.Generation()
 	var wait backoff.BackOff
 	// unsettled: an attempt with this expectation may be stored, or may yet be.
@@ -397,19 +405,23 @@ func (a *appending) settle(ctx context.Context, tail events.Cursor) (res events.
 		var rejected *RejectedError
 		switch {
 		case errors.Is(err, ErrMoved):
-			next, err := a.standingAfter(ctx, out, tail)
+			next, looked := a.standingAfter(ctx, out, tail)
 			switch {
-			case errors.Is(err, events.ErrCorrupt):
-				return events.Result{}, nil, err
-			case err != nil && (unsettled || a.p.given):
-				return events.Result{}, nil, a.unknown(tail, err)
-			case err != nil:
-				return events.Result{}, nil, err
-			case next.ID != a.p.CommitID:
+			case errors.Is(looked, events.ErrCorrupt):
+				return events.Result{}, nil, looked
+			case looked != nil && (unsettled || a.p.given):
+				return events.Result{}, nil, a.unknown(tail, looked)
+			case looked != nil:
+				return events.Result{}, nil, looked
+			case next != nil && next.ID != a.p.CommitID:
+				a.learn(next.Position.Sequence)
 				return events.Result{}, next, nil
+			case next != nil:
+				res, err := a.existing(next, nil)
+				return res, nil, err
 			}
-			res, err := a.existing(next, nil)
-			return res, nil, err
+			// Nothing stands there: who refused it was another than who was asked
+			// then, and one of them does not know all that is stored.
 		case errors.As(err, &rejected) && !unsettled:
 			return events.Result{}, nil, &events.LimitError{
 				Workflow: a.p.Workflow, What: "bytes of events in one commit", Got: int64(len(c.Body)), Remedy: "the server " + rejected.Error(),
@@ -479,10 +491,11 @@ func (a *appending) checkRunIDs(ctx context.Context, tail events.Cursor) error {
 }
 
 // standingAfter is the commit that stands directly after the expectation, which
-// is tail.
+// is tail; nil if there is none, and tail is the end.
 func (a *appending) standingAfter(ctx context.Context, out Outgoing, tail events.Cursor) (*events.Commit, error) {
 	wait := Delays()
 	for {
+		asked := time.Now()
 		m, err := a.store.Next(ctx, out.Partition, out.Subject, out.Expected+1)
 		if err == nil {
 			c, bad := decode(a.p.Workflow, m)
@@ -498,20 +511,43 @@ func (a *appending) standingAfter(ctx context.Context, out Outgoing, tail events
 			}
 			return c, err
 		}
-		// The leader has just said that there is a message: it is another one
-		// that does not see it yet, or the expectation is beyond the end.
 		if errors.Is(err, ErrNone) {
-			if m, lastErr := a.store.Last(ctx, out.Partition, out.Subject); errors.Is(lastErr, ErrNone) || lastErr == nil && m.Position.Sequence < out.Expected {
-				return nil, &events.CorruptError{
-					Workflow: a.p.Workflow, Position: events.Position{Partition: out.Partition, Sequence: out.Expected},
-					Reason: "the commit that the append expects is no longer there: the log was truncated, purged or restored",
-				}
+			var done bool
+			if done, err = a.endsAt(ctx, out, tail, asked); done {
+				return nil, err
 			}
 		}
 		if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
 			return nil, &unavailableError{cause: err}
 		}
 	}
+}
+
+// endsAt looks whether the workflow ends with tail, behind which there was nothing
+// when that was asked for. It is done if it does, or if tail is not there any more;
+// else an error says why that is not known.
+func (a *appending) endsAt(ctx context.Context, out Outgoing, tail events.Cursor, asked time.Time) (done bool, err error) {
+	m, err := a.store.Last(ctx, out.Partition, out.Subject)
+	switch {
+	case err != nil && !errors.Is(err, ErrNone):
+		return false, err
+	case m.Position.Sequence > out.Expected:
+		return false, ErrNone // it has come meanwhile, or who was asked first did not know it
+	case m.Position.Sequence == out.Expected:
+		if c, bad := decode(a.p.Workflow, m); out.Expected > 0 && (bad != nil || c.Hash != tail.Hash()) {
+			return true, a.corruptAt(a.p.Workflow, out.Expected, "the commit that the append expects was exchanged for another one")
+		}
+		a.doubt.Dispel()
+		return true, nil
+	}
+	doubted, err := a.doubted(ctx, &a.doubt, out.Partition, asked)
+	switch {
+	case err != nil:
+		return false, err
+	case doubted:
+		return false, fmt.Errorf("the commit that the append expects, at %s, is not there, as a server says that may be the leader no more", tail.Position())
+	}
+	return true, a.corruptAt(a.p.Workflow, out.Expected, "the commit that the append expects is no longer there: the log was truncated, purged or restored")
 }
 
 // existing is the answer of an append that was stored before.

@@ -162,7 +162,7 @@ func (a *appending) foldBase(ctx context.Context, b *based, s span) (*based, err
 		closed = e
 		return true
 	}}
-	end, err := a.commitAt(ctx, a.p.Workflow, b.Sequence)
+	end, err := a.commitThere(ctx, a.p.Workflow, b.Sequence)
 	if err == nil && end == nil {
 		err = a.corruptAt(a.p.Workflow, b.Sequence, "the commit was there and is gone")
 	}

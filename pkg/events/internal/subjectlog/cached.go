@@ -3,6 +3,7 @@ package subjectlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -43,16 +44,34 @@ func (a *appending) fromCache(ctx context.Context, c events.Cursor) (res events.
 }
 
 // last is the workflow's last commit as the store knows it, a void where it has
-// no run. It is remembered.
+// no run, and none before what this append knows to be there. It is remembered.
 func (a *appending) last(ctx context.Context) (*events.Commit, error) {
-	generation := a.store.Generation()
-	c, err := a.Log.last(ctx, a.p.Workflow)
-	if err != nil {
-		a.cache.drop(a.p.Workflow)
-		return nil, err
+	wait := Delays()
+	for {
+		asked, generation := time.Now(), a.store.Generation()
+		c, err := a.Log.last(ctx, a.p.Workflow)
+		if errors.Is(err, events.ErrNotFound) && a.known > 0 || err == nil && c.Position.Sequence < a.known {
+			doubted, doubt := a.doubted(ctx, &a.doubt, a.Partition(a.p.Workflow), asked)
+			if doubt == nil && doubted {
+				doubt = fmt.Errorf("%s has a message at sequence %d, which a server does not know that may be the leader no more", a.p.Workflow, a.known)
+			}
+			if doubt != nil {
+				if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
+					return nil, &unavailableError{cause: fmt.Errorf("%w: %w", stop, doubt)}
+				}
+				continue
+			}
+			a.known = 0
+		}
+		if err != nil {
+			a.cache.drop(a.p.Workflow)
+			return nil, err
+		}
+		a.doubt.Dispel()
+		a.learn(c.Position.Sequence)
+		a.cache.see(c, a.identity, generation, time.Now(), true)
+		return c, nil
 	}
-	a.cache.see(c, a.identity, generation, time.Now(), true)
-	return c, nil
 }
 
 // newest is last for an append that needs a run.

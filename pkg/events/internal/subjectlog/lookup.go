@@ -3,6 +3,7 @@ package subjectlog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -101,8 +102,30 @@ func (a *appending) findStart(ctx context.Context, last *events.Commit, beyond u
 	return nil, nil
 }
 
+// commitThere reads a commit that is known to have been stored at a sequence. It is
+// nil if it is not there, and there can be no old leader any more that says so.
+func (l *Log) commitThere(ctx context.Context, w events.Workflow, seq uint64) (*events.Commit, error) {
+	wait := Delays()
+	var doubt Doubt
+	for {
+		asked := time.Now()
+		c, err := l.commitAt(ctx, w, seq)
+		if c != nil || err != nil {
+			return c, err
+		}
+		doubted, err := l.doubted(ctx, &doubt, l.Partition(w), asked)
+		if !doubted || err != nil {
+			return nil, err
+		}
+		if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
+			return nil, &unavailableError{cause: fmt.Errorf("%w: %s has a commit at sequence %d, which a server does not know that may be the leader no more", stop, w, seq)}
+		}
+	}
+}
+
 // commitAt reads a commit of a workflow by a sequence that a header named. It
-// is nil if the hint does not hold: the messages have moved.
+// is nil if the hint does not hold: the messages have moved, or who was asked does
+// not have them.
 func (l *Log) commitAt(ctx context.Context, w events.Workflow, seq uint64) (*events.Commit, error) {
 	m, err := l.store.Get(ctx, events.Position{Partition: l.Partition(w), Sequence: seq})
 	if errors.Is(err, ErrNone) || err == nil && m.Subject != w.Subject() {

@@ -139,7 +139,7 @@ func before(last *events.Commit, seq uint64) uint64 {
 
 func (r *reading) reverse(ctx context.Context, last *events.Commit) error {
 	if last.Position.Sequence != r.span.last {
-		c, err := r.commitAt(ctx, r.w, r.span.last)
+		c, err := r.commitThere(ctx, r.w, r.span.last)
 		if err != nil {
 			return err
 		}

@@ -32,6 +32,10 @@ type Store interface {
 	// Scan yields the messages of a subject in [from, to], both of which the
 	// subject has or had. It yields all of them or an error.
 	Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error]
+	// OldLeader is how long a server may go on answering Publish (by ErrMoved), Last,
+	// Next and Get as the leader of a partition that it was, from when another one
+	// leads; 0 where there is only one server.
+	OldLeader(ctx context.Context, p events.Partition) (time.Duration, error)
 	// Generation changes whenever what was stored may have been exchanged for
 	// something else, e.g. after a reconnect.
 	Generation() uint64
@@ -61,8 +65,9 @@ func (m *Outgoing) Missed(err error) {
 
 var (
 	// ErrMoved: the subject's last message is another one than expected. This
-	// attempt was not stored and never will be, nor will any other with the
-	// same expectation that is still on its way.
+	// attempt was not stored and never will be, nor will any other with the same
+	// expectation that is still on its way, if a message is found behind it: an old
+	// leader refuses what expects a message that it has not got.
 	ErrMoved = errors.New("the subject has moved")
 	// ErrBusy: something is in flight on the subject, perhaps an earlier
 	// attempt. This attempt was not stored.

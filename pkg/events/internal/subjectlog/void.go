@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -33,9 +34,11 @@ func (l *Log) Void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 // never will be stored.
 func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult, error) {
 	wait := Delays()
-	unsettled := false // an attempt may be stored, or may yet be
-	moved := false     // none will be any more: the next look says what is stored
-	unanswered := 0    // attempts
+	unsettled := false  // an attempt may be stored, or may yet be
+	unanswered := 0     // attempts
+	var expected uint64 // the end that the last attempt expects, and that was seen
+	var moved uint64    // the one that was expected when the subject had moved
+	var doubt Doubt
 	fail := func(err error) (events.VoidResult, error) {
 		switch {
 		case unsettled:
@@ -46,7 +49,21 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 		return events.VoidResult{}, err
 	}
 	for {
+		asked := time.Now()
 		s, err := l.survey(ctx, r)
+		if lacks := expected > 0 && (errors.Is(err, events.ErrNotFound) || err == nil && s.stored == nil && s.last < expected); lacks {
+			doubted, why := l.doubted(ctx, &doubt, l.Partition(r.Workflow), asked)
+			if why == nil && doubted {
+				why = fmt.Errorf("the message at sequence %d is not there, as a server says that may be the leader no more", expected)
+			}
+			if why != nil {
+				if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
+					return fail(&unavailableError{cause: fmt.Errorf("void of %s: %w: %w", r.Workflow, stop, why)})
+				}
+				continue
+			}
+			expected, unsettled = 0, false // it was cut back
+		}
 		if err != nil {
 			if errors.Is(err, events.ErrUnavailable) && ctx.Err() == nil && unsettled {
 				if Sleep(ctx, wait.NextBackOff()) == nil {
@@ -58,8 +75,9 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 		if s.stored != nil {
 			return s.result(l, s.stored, true), nil
 		}
-		if moved {
-			unsettled, moved = false, false
+		doubt.Dispel()
+		if s.last > expected {
+			unsettled = false // the attempt expects another end
 		}
 		c, err := s.commit(l)
 		if err != nil {
@@ -70,6 +88,7 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 			Header: events.EncodeHeader(c), Body: c.Body, Expected: c.Void.Last,
 			Unanswered: unanswered,
 		}
+		expected = out.Expected
 		seq, err := l.store.Publish(ctx, out)
 		var rejected *RejectedError
 		switch {
@@ -77,8 +96,8 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 			c.Position = events.Position{Partition: out.Partition, Sequence: seq}
 			return s.result(l, c, false), nil
 		case errors.Is(err, ErrMoved):
-			moved = true
-			if ctx.Err() == nil {
+			if ctx.Err() == nil && moved != expected {
+				moved = expected // somebody else was quicker: no reason to wait
 				continue
 			}
 		case errors.As(err, &rejected) && !unsettled:
@@ -109,6 +128,7 @@ type survey struct {
 	voided []events.VoidedMessage // the suspects, at most events.MaxVoided
 	count  uint64                 // of them
 	end    uint64                 // sequence of the last
+	last   uint64                 // sequence of the subject's last message
 	// before is the last suspect as the commit that it would be, nil if it
 	// would be none; followed is the first suspect that was appended behind
 	// another message than the last commit.
@@ -128,6 +148,7 @@ func (l *Log) survey(ctx context.Context, r events.VoidRequest) (*survey, error)
 		if err != nil {
 			return nil, Unavailable(err)
 		}
+		s.last = m.Position.Sequence
 		c := s.next(m)
 		if c == nil {
 			continue

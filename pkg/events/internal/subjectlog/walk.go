@@ -82,7 +82,7 @@ func (l *Log) backwardsByScan(ctx context.Context, c *events.Commit, first uint6
 	}
 	before := func(i int) int { return i - 1 - int(min(voids[i], uint64(i))) }
 	for i := before(len(sequences) - 1); i >= 0; i = before(i) {
-		b, err := l.commitAt(ctx, c.Workflow, sequences[i])
+		b, err := l.commitThere(ctx, c.Workflow, sequences[i])
 		if err == nil && b == nil {
 			err = l.corruptAt(c.Workflow, sequences[i], "the commit was there and is gone")
 		}
@@ -169,7 +169,7 @@ func (l *Log) starts(ctx context.Context, last *events.Commit) iter.Seq2[*events
 func (l *Log) startsFrom(ctx context.Context, w events.Workflow, seq uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
 		for seq != 0 {
-			c, err := l.commitAt(ctx, w, seq)
+			c, err := l.commitThere(ctx, w, seq)
 			if err == nil && (c == nil || !c.Run.Opens()) {
 				err = l.corruptAt(w, seq, "a later commit says that a run began here")
 			}
