@@ -8,7 +8,7 @@ import (
 
 // encodingVersion is the first byte. It changes with any change of what
 // follows; a state of another version is folded anew.
-const encodingVersion = 1
+const encodingVersion = 2
 
 var (
 	_ encoding.BinaryAppender    = (*State)(nil)
@@ -194,6 +194,9 @@ func codeWorker(c *coder, w *Worker) {
 	text(c, &w.Identity)
 	text(c, &w.InheritedBuildID)
 	each(c, &w.BuildIDs, text[string])
+	each(c, &w.BuildIDTags, text[string])
+	each(c, &w.BinaryChecksums, text[string])
+	each(c, &w.UsedVersions, text[string])
 }
 
 func codeActivity(c *coder, a *Activity) {

@@ -81,6 +81,7 @@ func (s *State) workflowStarted(e *events.Event, _ *Changes) {
 	s.VersioningOverride = a.GetVersioningOverride()
 	s.CompletionCallbacks = appendCallbacks(nil, a.GetCompletionCallbacks())
 	s.Worker.inherit(a)
+	s.resumeVersioning()
 }
 
 func (s *State) workflowCompleted(e *events.Event, _ *Changes) {

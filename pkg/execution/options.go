@@ -16,6 +16,9 @@ func (s *State) optionsUpdated(e *events.Event, _ *Changes) {
 	case a.GetVersioningOverride() != nil:
 		s.VersioningOverride = a.GetVersioningOverride()
 	}
+	if a.GetUnsetVersioningOverride() || a.GetVersioningOverride() != nil {
+		s.tagBuildIDs(nil)
+	}
 	if p := a.GetPriority(); p != nil {
 		s.Priority = p
 	}

@@ -22,6 +22,7 @@ func optionCases() []foldCase {
 			}),
 			want: func(s *State) {
 				s.VersioningOverride = override
+				s.Worker.BuildIDTags = []string{"unversioned"} // the override names no behavior
 				s.AttachedRequestIDs = []string{"q"}
 				s.CompletionCallbacks = []*commonpb.Callback{callback}
 				s.Priority = &commonpb.Priority{PriorityKey: 3}

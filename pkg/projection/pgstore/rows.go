@@ -19,30 +19,35 @@ func key(w events.Workflow, rest ...any) row {
 	return append(row{int16(w.Slot()), w.Namespace, w.ID}, rest...)
 }
 
-// executionRow is the row of a run.
-func executionRow(r *run) (row, error) {
+// executionRow is the row of a run, and the search attributes that it has without a
+// type.
+func executionRow(r *run, types typesOf) (values row, untyped []string, err error) {
 	s := r.state
 	retryPolicy, err := message(s.RetryPolicy)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	priority, err := message(s.Priority)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	memo, err := payloads(s.Memo)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	attributes, err := payloads(s.SearchAttributes)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	typed, untyped, err := searchValues(s, types)
+	if err != nil {
+		return nil, nil, err
 	}
 	var pause any
 	if s.Pause != nil {
 		b, err := json.Marshal(s.Pause)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		pause = withoutNUL(b)
 	}
@@ -66,15 +71,15 @@ func executionRow(r *run) (row, error) {
 	if s.IsOpen() {
 		b, err := s.AppendBinary(nil)
 		if err != nil {
-			return nil, fmt.Errorf("encode the state: %w", err)
+			return nil, nil, fmt.Errorf("encode the state: %w", err)
 		}
 		state = b
 	}
 	return key(s.Workflow, string(s.RunID),
 		s.Status.String(), text(s.Type), text(s.TaskQueue), text(s.Identity),
-		moment(s.StartTime), moment(s.ExecutionTime), moment(s.CloseTime()), moment(s.UpdatedAt),
+		moment(s.StartTime), moment(s.ExecutionTime), moment(s.CloseTime()), durationOf(s), moment(s.UpdatedAt),
 		span(s.ExecutionTimeout), span(s.RunTimeout), span(s.TaskTimeout),
-		retryPolicy, text(s.CronSchedule), priority, s.Attempt, memo, attributes,
+		retryPolicy, text(s.CronSchedule), priority, s.Attempt, memo, attributes, typed, texts(untyped),
 		parentNamespace, parentWorkflow, parentRun, text(root.WorkflowID), text(root.RunID),
 		own(s.FirstRunID, s.RunID), own(s.OriginalRunID, s.RunID), optional(s.ContinuedFromRunID), optional(s.ContinuedToRunID), resetFrom,
 		s.CancelRequest != nil, pause, lastFailure, causes,
@@ -83,7 +88,7 @@ func executionRow(r *run) (row, error) {
 		s.Counts.Signals, texts(s.ChangeVersions()), texts(s.Worker.BuildIDs),
 		s.EventCount, s.HistorySizeBytes, s.Counts.UnknownEvents, s.Counts.MissingReferences,
 		r.number, int16(r.partition), int64(r.firstSequence), int64(r.lastSequence), state,
-	), nil
+	), untyped, nil
 }
 
 // own is id, or the run's own where the events name none.

@@ -22,6 +22,7 @@ CREATE TABLE executions (
     start_time                 timestamptz,
     execution_time             timestamptz,
     close_time                 timestamptz,
+    execution_duration         bigint,
     updated_at                 timestamptz,
     execution_timeout          interval,
     run_timeout                interval,
@@ -32,6 +33,8 @@ CREATE TABLE executions (
     attempt                    integer     NOT NULL,
     memo                       jsonb,
     search_attributes          jsonb,
+    search_values              jsonb       NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(search_values) = 'object'),
+    untyped_attributes         text[],
     parent_namespace           text COLLATE "C",
     parent_workflow_id         text COLLATE "C",
     parent_run_id              text COLLATE "C",
@@ -67,6 +70,7 @@ CREATE TABLE executions (
     PRIMARY KEY (slot, namespace, workflow_id, run_id),
     CONSTRAINT open_runs_have_a_state      CHECK ((status IN ('Running', 'Paused')) = (state IS NOT NULL)),
     CONSTRAINT open_runs_are_not_closed    CHECK (status NOT IN ('Running', 'Paused') OR close_time IS NULL),
+    CONSTRAINT closed_runs_have_durations  CHECK (execution_duration IS NULL OR close_time IS NOT NULL),
     CONSTRAINT sequences_rise              CHECK (first_sequence <= last_sequence),
     CONSTRAINT parents_are_whole           CHECK ((parent_workflow_id IS NULL) = (parent_run_id IS NULL))
 )
@@ -85,6 +89,7 @@ COMMENT ON COLUMN executions.identity                 IS 'Of the client that sta
 COMMENT ON COLUMN executions.start_time               IS 'Of the start event.';
 COMMENT ON COLUMN executions.execution_time           IS 'start_time and the first workflow task''s backoff.';
 COMMENT ON COLUMN executions.close_time               IS 'Of the closing event; null while the run is open.';
+COMMENT ON COLUMN executions.execution_duration       IS 'Close time minus execution time, in nanoseconds; null while the run is open.';
 COMMENT ON COLUMN executions.updated_at               IS 'Of the last event; may run backwards.';
 COMMENT ON COLUMN executions.execution_timeout        IS 'Of the whole chain of runs; null: none.';
 COMMENT ON COLUMN executions.run_timeout              IS 'Null: none.';
@@ -95,6 +100,8 @@ COMMENT ON COLUMN executions.priority                 IS 'temporal.api.common.v1
 COMMENT ON COLUMN executions.attempt                  IS 'Of the run''s retry policy, from 1, as the start event says.';
 COMMENT ON COLUMN executions.memo                     IS 'A temporal.api.common.v1.Payload as JSON for each key.';
 COMMENT ON COLUMN executions.search_attributes        IS 'A temporal.api.common.v1.Payload as JSON for each key.';
+COMMENT ON COLUMN executions.search_values            IS 'The search attributes as the registry types them: text (Keyword, Text), number (Int, Double), boolean, list of texts (KeywordList), Datetime as YYYY-MM-DDTHH:MM:SS.ffffffZ; with those that Temporal keeps of versions and pauses. What does not fit its type is not in it.';
+COMMENT ON COLUMN executions.untyped_attributes       IS 'Search attributes that have a value here and no type yet; null: none.';
 COMMENT ON COLUMN executions.parent_namespace         IS 'Null: not a child, or the start event named none.';
 COMMENT ON COLUMN executions.parent_workflow_id       IS 'Null: not a child.';
 COMMENT ON COLUMN executions.parent_run_id            IS 'Null: not a child.';
