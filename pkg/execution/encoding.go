@@ -294,6 +294,10 @@ func codeUpdate(c *coder, u *Update) {
 	c.time(&u.AcceptedTime)
 	each(c, &u.AttachedRequestIDs, text[string])
 	each(c, &u.CompletionCallbacks, message)
+	number(c, &u.CloseEventID)
+	c.time(&u.CloseTime)
+	message(c, &u.Result)
+	message(c, &u.Failure)
 }
 
 func codeExternalSignal(c *coder, x *ExternalSignal) {
@@ -304,6 +308,10 @@ func codeExternalSignal(c *coder, x *ExternalSignal) {
 	text(c, &x.RunID)
 	text(c, &x.SignalName)
 	c.flag(&x.ChildWorkflowOnly)
+	number(c, &x.Status)
+	number(c, &x.CloseEventID)
+	c.time(&x.CloseTime)
+	text(c, &x.FailedCause)
 }
 
 func codeExternalCancel(c *coder, x *ExternalCancel) {
@@ -314,6 +322,10 @@ func codeExternalCancel(c *coder, x *ExternalCancel) {
 	text(c, &x.RunID)
 	text(c, &x.Reason)
 	c.flag(&x.ChildWorkflowOnly)
+	number(c, &x.Status)
+	number(c, &x.CloseEventID)
+	c.time(&x.CloseTime)
+	text(c, &x.FailedCause)
 }
 
 func codeCounts(c *coder, n *Counts) {

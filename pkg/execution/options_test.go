@@ -50,6 +50,10 @@ func optionCases() []foldCase {
 				s.Updates[0].CompletionCallbacks = []*commonpb.Callback{callback}
 				s.Counts.MissingReferences = 1
 			},
+			changes: Changes{Updates: []*Update{{
+				EventID: 2, ID: "u", Status: UpdateAccepted, AcceptedEventID: 2, AcceptedTime: at(2),
+				AttachedRequestIDs: []string{"q"}, CompletionCallbacks: []*commonpb.Callback{callback},
+			}}},
 		},
 	}
 }
