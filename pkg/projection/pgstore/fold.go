@@ -340,6 +340,7 @@ func (b *builder) changes(r *run) *execution.Changes {
 // rowSet is the rows of a batch, by table. Those of events are always new.
 type rowSet struct {
 	workflows, executions, activities, timers, children tableRows
+	nexus, updates, signals, external                   tableRows
 	events                                              []eventRow
 	untyped                                             map[attributeKey]bool // search attributes without a type
 }
@@ -389,6 +390,21 @@ func (b *builder) rows() (*rowSet, error) {
 		for _, c := range t.changes.Children {
 			s.children.put(c.InitiatedEventID > t.before, childRow(w, id, c))
 		}
+		for _, o := range t.changes.NexusOperations {
+			s.nexus.put(o.ScheduledEventID > t.before, nexusRow(w, id, o))
+		}
+		for _, u := range t.changes.Updates {
+			s.updates.put(u.EventID > t.before, updateRow(w, id, u))
+		}
+		for _, x := range t.changes.Signals {
+			s.signals.put(true, signalRow(w, id, x))
+		}
+		for _, x := range t.changes.ExternalSignals {
+			s.external.put(x.InitiatedEventID > t.before, externalSignalRow(w, id, x))
+		}
+		for _, x := range t.changes.ExternalCancels {
+			s.external.put(x.InitiatedEventID > t.before, externalCancelRow(w, id, x))
+		}
 	}
 	return s, nil
 }
@@ -408,5 +424,9 @@ func (s *rowSet) byTable() []struct {
 		{activitiesTable, &s.activities},
 		{timersTable, &s.timers},
 		{childrenTable, &s.children},
+		{nexusOperationsTable, &s.nexus},
+		{updatesTable, &s.updates},
+		{signalsTable, &s.signals},
+		{externalRequestsTable, &s.external},
 	}
 }
