@@ -22,7 +22,7 @@ const Name = "executions"
 
 // Version is that of the tables: of their shape and of what the fold makes of
 // an event. Tables of another version must be rebuilt.
-const Version = 2
+const Version = 3
 
 // schema is where readers see the tables.
 const schema = "annals"
