@@ -318,7 +318,8 @@ func TestDescribeWhatElseIsPending(t *testing.T) {
 		d.AsOf.Position, d.Lag == nil,
 	}
 	want := []any{
-		int32(2), int32(5), "refused: no money", []string{"no money"},
+		int32(2), int32(5), "refused: no money",
+		[]string{"no money"},
 		"billing", "invoices", "issue", "Scheduled", true, "u", "add", "Accepted", int64(6), "Signal", "shop", "other", "wake",
 		"0:1", true,
 	}
