@@ -61,7 +61,7 @@ annals state says the same, and more, from the log.`,
 
 // lagPatience is how long the log is asked how far it is beyond an answer: the tables
 // answer without it too.
-const lagPatience = 2 * time.Second
+const lagPatience = time.Second
 
 // askLag tells how much the log has that the answer lacks, where the log can be asked.
 func (a *app) askLag(ctx context.Context, d *pgstore.Description) {
@@ -207,6 +207,17 @@ func searchValueNotes(e pgstore.Execution) (notes [][2]string) {
 	return notes
 }
 
+// withCauses is a failure's message with those of its causes, but for what it says
+// itself, as wrapped errors of Go do.
+func withCauses(message string, causes []string) string {
+	for _, cause := range causes {
+		if !strings.HasSuffix(message, cause) {
+			message += ": " + cause
+		}
+	}
+	return message
+}
+
 // shownDetails is how much of a heartbeat's details a table shows.
 const shownDetails = 60
 
@@ -249,7 +260,7 @@ func (a *app) printDescribedPending(d pgstore.Description) error {
 			note += fmt.Sprint(" of ", x.MaximumAttempts)
 		}
 		if x.LastFailure != nil {
-			note = strings.TrimSpace(note + " " + strings.Join(append([]string{*x.LastFailure}, x.LastFailureCauses...), ": "))
+			note = strings.TrimSpace(note + " " + withCauses(*x.LastFailure, x.LastFailureCauses))
 		}
 		if x.CancelRequested {
 			note = strings.TrimSpace(note + " to be canceled")

@@ -18,7 +18,7 @@ type queryService struct {
 
 // lagPatience is how long the log is asked how far it is beyond an answer: the tables
 // answer without it too.
-const lagPatience = 2 * time.Second
+const lagPatience = 200 * time.Millisecond
 
 // DescribeExecution is QueryService's.
 func (s *queryService) DescribeExecution(ctx context.Context, r *annalsv1.DescribeExecutionRequest) (*annalsv1.DescribeExecutionResponse, error) {

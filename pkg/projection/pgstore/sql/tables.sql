@@ -81,7 +81,7 @@ CREATE TABLE executions (
     CONSTRAINT sequences_rise              CHECK (first_sequence <= last_sequence),
     CONSTRAINT parents_are_whole           CHECK ((parent_workflow_id IS NULL) = (parent_run_id IS NULL))
 )
--- A run is updated until it is closed: room on its page spares the five indexes
+-- A run is updated until it is closed: room on its page spares the indexes
 -- a new entry each time.
 WITH (fillfactor = 70);
 COMMENT ON TABLE  executions IS 'One row a run.';
