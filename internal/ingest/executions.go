@@ -126,7 +126,7 @@ func description(d pgstore.Description) (*annalsv1.DescribeExecutionResponse, er
 	}
 	answer.AsOf = &annalsv1.AsOf{Position: d.AsOf.Position, Time: timestamp(d.AsOf.Time)}
 	if d.Lag != nil {
-		answer.Lag = &annalsv1.AnswerLag{Commits: d.Lag.Commits, Age: durationpb.New(time.Duration(d.Lag.Seconds * float64(time.Second)))}
+		answer.Lag = &annalsv1.AnswerLag{Commits: int64(d.Lag.Commits), Age: durationpb.New(time.Duration(d.Lag.Seconds * float64(time.Second)))}
 	}
 	return answer, nil
 }

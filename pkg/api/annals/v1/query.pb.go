@@ -279,7 +279,7 @@ func (x *AsOf) GetTime() *timestamppb.Timestamp {
 // AnswerLag is what an answer lacks of a partition: commits of other workflows too.
 type AnswerLag struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
-	Commits uint64                 `protobuf:"varint,1,opt,name=commits,proto3" json:"commits,omitempty"`
+	Commits int64                  `protobuf:"varint,1,opt,name=commits,proto3" json:"commits,omitempty"`
 	// Since the oldest of them was stored, by the clock of the log's server.
 	Age           *durationpb.Duration `protobuf:"bytes,2,opt,name=age,proto3" json:"age,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -316,7 +316,7 @@ func (*AnswerLag) Descriptor() ([]byte, []int) {
 	return file_annals_v1_query_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *AnswerLag) GetCommits() uint64 {
+func (x *AnswerLag) GetCommits() int64 {
 	if x != nil {
 		return x.Commits
 	}
@@ -926,7 +926,7 @@ const file_annals_v1_query_proto_rawDesc = "" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"R\n" +
 	"\tAnswerLag\x12\x18\n" +
-	"\acommits\x18\x01 \x01(\x04R\acommits\x12+\n" +
+	"\acommits\x18\x01 \x01(\x03R\acommits\x12+\n" +
 	"\x03age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xce\x01\n" +
 	"\n" +
 	"Quarantine\x12\x12\n" +
