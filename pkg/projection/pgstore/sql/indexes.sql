@@ -4,6 +4,9 @@
 -- An event is there once; the events of a run in their order.
 ALTER TABLE run_events ADD CONSTRAINT run_events_pkey PRIMARY KEY (slot, run_no, event_id);
 
+-- A signal is there once; those of a run, in their order.
+ALTER TABLE signals ADD CONSTRAINT signals_pkey PRIMARY KEY (slot, namespace, workflow_id, run_id, event_id);
+
 -- list without a filter, in its order: open runs first, then the newest; and count.
 -- What belongs to a division of Temporal's own is left out unless it is asked for.
 CREATE INDEX executions_by_close  ON executions (namespace, close_time DESC NULLS FIRST, start_time DESC NULLS LAST, run_id, workflow_id) WHERE NOT search_values ? 'TemporalNamespaceDivision';

@@ -8,7 +8,8 @@
 -- NUL in a text stands as U+FFFD here; the log has it as it was.
 --
 -- The keys here are those by which the projector updates rows and reads them
--- back. Rows of events are written once: their key is made with the indexes.
+-- back. Rows of events and signals are written once: their keys are made with the
+-- indexes.
 
 CREATE TABLE executions (
     slot                       smallint    NOT NULL CHECK (slot BETWEEN 0 AND 1023),
@@ -409,7 +410,6 @@ CREATE TABLE signals (
     request_id         text COLLATE "C",
     sender_workflow_id text COLLATE "C",
     sender_run_id      text COLLATE "C",
-    PRIMARY KEY (slot, namespace, workflow_id, run_id, event_id),
     CONSTRAINT senders_are_whole CHECK ((sender_workflow_id IS NULL) = (sender_run_id IS NULL))
 );
 COMMENT ON TABLE  signals IS 'One row a signal that a run received.';
