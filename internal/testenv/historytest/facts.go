@@ -77,7 +77,7 @@ func Facts(ctx context.Context, log events.Reader, workflows []events.Workflow) 
 			r.Newest, r.Runs = i == len(runs)-1, int64(len(runs))
 			r.PendingActivities, r.PendingTimers, r.PendingChildren = int64(len(r.activities)), int64(len(r.timers)), int64(len(r.children))
 			r.PendingNexus, r.PendingUpdates = int64(len(r.nexus)), int64(len(r.updates))
-			r.PendingExternal = int64(len(r.external))
+			r.PendingExternal = int64(len(r.signals) + len(r.cancels))
 			all = append(all, r.Run)
 		}
 	}
@@ -87,10 +87,10 @@ func Facts(ctx context.Context, log events.Reader, workflows []events.Workflow) 
 // counting is a run and what its events have opened and not ended.
 type counting struct {
 	Run
-	activities, children, nexus, external map[int64]bool
-	timers                                map[int64]string
-	updates                               map[string]bool
-	history                               []*events.Event
+	activities, children, nexus, signals, cancels map[int64]bool
+	timers                                        map[int64]string
+	updates                                       map[string]bool
+	history                                       []*events.Event
 }
 
 // begin counts what a reset begins with.
@@ -144,7 +144,7 @@ func nameOf(e *events.Event) string {
 func newCounting(w events.Workflow, run events.RunID, at events.Position) *counting {
 	return &counting{
 		Run:        Run{Namespace: w.Namespace, WorkflowID: w.ID, RunID: string(run), First: int64(at.Sequence), Types: map[string]int64{}, Names: map[string]int64{}},
-		activities: map[int64]bool{}, children: map[int64]bool{}, nexus: map[int64]bool{}, external: map[int64]bool{}, timers: map[int64]string{}, updates: map[string]bool{},
+		activities: map[int64]bool{}, children: map[int64]bool{}, nexus: map[int64]bool{}, signals: map[int64]bool{}, cancels: map[int64]bool{}, timers: map[int64]string{}, updates: map[string]bool{},
 	}
 }
 
@@ -259,17 +259,20 @@ func (r *counting) count(e *events.Event) {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
 		delete(r.updates, e.GetWorkflowExecutionUpdateCompletedEventAttributes().GetMeta().GetUpdateId())
 
-	case enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED, enumspb.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+	case enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
 		r.External++
-		r.external[e.EventId] = true
+		r.signals[e.EventId] = true
+	case enumspb.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+		r.External++
+		r.cancels[e.EventId] = true
 	case enumspb.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED:
-		delete(r.external, e.GetExternalWorkflowExecutionSignaledEventAttributes().GetInitiatedEventId())
+		delete(r.signals, e.GetExternalWorkflowExecutionSignaledEventAttributes().GetInitiatedEventId())
 	case enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED:
-		delete(r.external, e.GetSignalExternalWorkflowExecutionFailedEventAttributes().GetInitiatedEventId())
+		delete(r.signals, e.GetSignalExternalWorkflowExecutionFailedEventAttributes().GetInitiatedEventId())
 	case enumspb.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
-		delete(r.external, e.GetExternalWorkflowExecutionCancelRequestedEventAttributes().GetInitiatedEventId())
+		delete(r.cancels, e.GetExternalWorkflowExecutionCancelRequestedEventAttributes().GetInitiatedEventId())
 	case enumspb.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED:
-		delete(r.external, e.GetRequestCancelExternalWorkflowExecutionFailedEventAttributes().GetInitiatedEventId())
+		delete(r.cancels, e.GetRequestCancelExternalWorkflowExecutionFailedEventAttributes().GetInitiatedEventId())
 	}
 }
 
