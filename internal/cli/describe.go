@@ -1,8 +1,13 @@
 package cli
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -10,6 +15,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/execution"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
@@ -18,8 +24,10 @@ func describeCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "describe WORKFLOW",
 		Short: "Describe a run from the tables, with what is pending in it",
-		Long: `Prints what the tables have of a run: its execution, pending activities, timers and children, and its last
-failure. The newest run if none is named. Exit code 1 if the tables have no such workflow or run.
+		Long: `Prints what the tables have of a run: its execution with its search attributes, its last failure, and what is
+pending: activities, timers, children, Nexus operations, updates, and requests to other workflows. "tables at" is how far
+the tables are, and what the log has beyond that. The newest run if none is named. Exit code 1 if the tables have no such
+workflow or run.
 
 annals state says the same, and more, from the log.`,
 		Example: `  annals describe order-1
@@ -39,6 +47,7 @@ annals state says the same, and more, from the log.`,
 		if err != nil {
 			return queryFault(err)
 		}
+		a.askLag(c.Context(), &d)
 		switch {
 		case o.is(formatJSON):
 			return printJSON(a.out, d)
@@ -48,6 +57,19 @@ annals state says the same, and more, from the log.`,
 		return a.printDescription(d)
 	}
 	return c
+}
+
+// lagPatience is how long the log is asked how far it is beyond an answer: the tables
+// answer without it too.
+const lagPatience = time.Second
+
+// askLag tells how much the log has that the answer lacks, where the log can be asked.
+func (a *app) askLag(ctx context.Context, d *pgstore.Description) {
+	ctx, cancel := context.WithTimeout(ctx, lagPatience)
+	defer cancel()
+	if log, err := a.open(ctx); err == nil {
+		d.AskLag(ctx, log)
+	}
 }
 
 // printDescription prints what people look for first; -o json has all.
@@ -70,6 +92,7 @@ func (a *app) printDescription(d pgstore.Description) error {
 	t.row("updated", orZero(e.UpdatedAt))
 	t.row("events", fmt.Sprintf("%d, %d bytes", e.HistoryLength, e.HistorySizeBytes))
 	t.row("position", e.Position)
+	t.row("tables at", asOfNote(d))
 	if d.Workflow.NewestRunID != e.RunID {
 		t.row("newest run", d.Workflow.NewestRunID)
 	}
@@ -89,7 +112,17 @@ func (a *app) printDescription(d pgstore.Description) error {
 	optional("attempt", fmt.Sprint(e.Attempt), e.Attempt > 1)
 	optional("cron", e.CronSchedule, e.CronSchedule != "")
 	optional("cancel requested", "yes", e.CancelRequested)
-	optional("paused", string(e.Pause), e.Pause != nil)
+	if e.Pause != nil {
+		t.row("paused", pauseNote(e.Pause))
+	}
+	optional("terminated because", e.CloseReason, e.CloseReason != "")
+	optional("worker", workerNote(e), e.BuildID != "" || e.Deployment != "" || e.SDKName != "")
+	for i, v := range searchValueNotes(e) {
+		if i == 0 {
+			t.row("search attributes", "")
+		}
+		t.row("  "+v[0], v[1])
+	}
 	if e.LastFailure != nil {
 		t.row("last failure", *e.LastFailure)
 		for _, cause := range e.LastFailureCauses {
@@ -98,14 +131,91 @@ func (a *app) printDescription(d pgstore.Description) error {
 	}
 	optional("failed workflow tasks", fmt.Sprint(e.WorkflowTaskFailures), e.WorkflowTaskFailures > 0)
 	optional("signals", fmt.Sprint(e.Signals), e.Signals > 0)
-	optional("pending nexus operations", fmt.Sprint(e.PendingNexusOperations), e.PendingNexusOperations > 0)
-	optional("pending updates", fmt.Sprint(e.PendingUpdates), e.PendingUpdates > 0)
 	optional("unknown events", fmt.Sprint(e.UnknownEvents), e.UnknownEvents > 0)
 	optional("missing references", fmt.Sprint(e.MissingReferences), e.MissingReferences > 0)
 	if err := t.flush(); err != nil {
 		return err
 	}
 	return a.printDescribedPending(d)
+}
+
+// asOfNote is how far the tables were, and what the log had beyond.
+func asOfNote(d pgstore.Description) string {
+	if d.AsOf.Position == "" {
+		return ""
+	}
+	note := d.AsOf.Position
+	if d.AsOf.Time != nil {
+		note += " of " + cell(*d.AsOf.Time)
+	}
+	switch {
+	case d.Lag == nil:
+		note += ", the log was not asked"
+	case d.Lag.Commits == 0:
+		note += ", no lag"
+	default:
+		note += fmt.Sprintf(", lag %s, %.1f s", plural(int64(d.Lag.Commits), "commit"), d.Lag.Seconds)
+	}
+	return note
+}
+
+// pauseNote says who paused a run, since when and why.
+func pauseNote(stored json.RawMessage) string {
+	var p execution.Pause
+	if json.Unmarshal(stored, &p) != nil {
+		return string(stored)
+	}
+	note := "since " + cell(p.Time)
+	if p.Identity != "" {
+		note += " by " + p.Identity
+	}
+	if p.Reason != "" {
+		note += ": " + p.Reason
+	}
+	return note
+}
+
+// workerNote says which code ran the newest workflow task.
+func workerNote(e pgstore.Execution) string {
+	var parts []string
+	for _, s := range []string{e.Deployment, e.BuildID, e.VersioningBehavior, strings.TrimSpace(e.SDKName + " " + e.SDKVersion)} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// searchValueNotes are the search attributes by name, under a heading; those without
+// a type say so.
+func searchValueNotes(e pgstore.Execution) (notes [][2]string) {
+	var values map[string]json.RawMessage
+	if json.Unmarshal(e.SearchValues, &values) != nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		text := string(values[name])
+		var s string
+		if json.Unmarshal(values[name], &s) == nil {
+			text = s
+		}
+		notes = append(notes, [2]string{name, text})
+	}
+	for _, name := range e.UntypedAttributes {
+		notes = append(notes, [2]string{name, "(no type yet: annals search-attribute add)"})
+	}
+	return notes
+}
+
+// withCauses is a failure's message with those of its causes, but for what it says
+// itself, as wrapped errors of Go do.
+func withCauses(message string, causes []string) string {
+	for _, cause := range causes {
+		if !strings.HasSuffix(message, cause) {
+			message += ": " + cause
+		}
+	}
+	return message
 }
 
 // shownDetails is how much of a heartbeat's details a table shows.
@@ -134,7 +244,7 @@ func heartbeatNote(h *pgstore.ActivityHeartbeat) string {
 
 // printDescribedPending prints what the run waits for.
 func (a *app) printDescribedPending(d pgstore.Description) error {
-	if len(d.PendingActivities)+len(d.PendingTimers)+len(d.PendingChildren) == 0 {
+	if len(d.PendingActivities)+len(d.PendingTimers)+len(d.PendingChildren)+len(d.PendingNexusOperations)+len(d.PendingUpdates)+len(d.PendingExternalRequests) == 0 {
 		return nil
 	}
 	fmt.Fprintln(a.out)
@@ -146,8 +256,14 @@ func (a *app) printDescribedPending(d pgstore.Description) error {
 			attempts = max(attempts, h.Attempt)
 		}
 		note := attempt(attempts)
+		if x.MaximumAttempts > 0 && note != "" {
+			note += fmt.Sprint(" of ", x.MaximumAttempts)
+		}
 		if x.LastFailure != nil {
-			note = strings.TrimSpace(note + " " + *x.LastFailure)
+			note = strings.TrimSpace(note + " " + withCauses(*x.LastFailure, x.LastFailureCauses))
+		}
+		if x.CancelRequested {
+			note = strings.TrimSpace(note + " to be canceled")
 		}
 		if h := x.LastHeartbeat; h != nil {
 			note = strings.TrimSpace(note + " " + heartbeatNote(h))
@@ -159,6 +275,30 @@ func (a *app) printDescribedPending(d pgstore.Description) error {
 	}
 	for _, x := range d.PendingChildren {
 		t.row("child", x.InitiatedEventID, x.WorkflowID, x.WorkflowType, x.Status, orZero(x.InitiatedTime), x.RunID)
+	}
+	for _, x := range d.PendingNexusOperations {
+		note := "at " + x.Endpoint
+		switch {
+		case x.CancelFailure != nil:
+			note += " not canceled: " + *x.CancelFailure
+		case x.CancelRequested:
+			note += " to be canceled"
+		}
+		t.row("nexus operation", x.ScheduledEventID, x.OperationToken, x.Service+"/"+x.Operation, x.Status, orZero(x.ScheduledTime), note)
+	}
+	for _, x := range d.PendingUpdates {
+		since := orZero(x.AcceptedTime)
+		if since.IsZero() {
+			since = orZero(x.AdmittedTime)
+		}
+		t.row("update", x.EventID, x.UpdateID, x.UpdateName, x.Status, since, x.Identity)
+	}
+	for _, x := range d.PendingExternalRequests {
+		what := x.SignalName
+		if x.Kind == "Cancel" {
+			what = x.Reason
+		}
+		t.row(strings.ToLower(x.Kind), x.InitiatedEventID, x.WorkflowID, what, "Initiated", orZero(x.InitiatedTime), "to "+x.Namespace)
 	}
 	return t.flush()
 }

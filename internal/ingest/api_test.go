@@ -186,9 +186,14 @@ func TestJSON(t *testing.T) {
 
 	described := service.post(t, "QueryService/DescribeExecution", `{"workflow": {"workflowId": "order-7"}}`).ok(t)
 	delete(described, "execution")
+	if asOf, _ := described["asOf"].(map[string]any); asOf["position"] == "" || asOf["time"] == nil {
+		t.Errorf("describe: as of %v", described["asOf"])
+	}
+	delete(described, "asOf")
 	same(t, "describe", described, map[string]any{
 		"workflow":          map[string]any{"newestRunId": "r1", "runs": "1"},
 		"pendingActivities": []any{}, "pendingChildren": []any{}, "quarantine": nil,
+		"pendingNexusOperations": []any{}, "pendingUpdates": []any{}, "pendingExternalRequests": []any{}, "lag": map[string]any{"commits": "0", "age": "0s"},
 		"pendingTimers": []any{map[string]any{
 			"startedEventId": "2", "timerId": "t", "startedTime": "2026-01-02T03:04:06Z", "fireTime": "2026-01-02T03:05:06Z",
 		}},

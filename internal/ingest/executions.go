@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	annalsv1 "github.com/annals-io/annals/pkg/api/annals/v1"
@@ -50,6 +51,14 @@ func execution(e pgstore.Execution) (*annalsv1.Execution, error) {
 	if x.SearchAttributes, err = payloads(e.SearchAttributes); err != nil {
 		return nil, fmt.Errorf("search attributes of %s/%s: %w", e.Namespace, e.WorkflowID, err)
 	}
+	x.UntypedAttributes, x.ExpirationTime, x.CloseReason = e.UntypedAttributes, timestamp(e.ExpirationTime), e.CloseReason
+	x.BuildId, x.Deployment, x.VersioningBehavior, x.SdkName, x.SdkVersion = e.BuildID, e.Deployment, e.VersioningBehavior, e.SDKName, e.SDKVersion
+	if e.ExecutionDuration != nil {
+		x.ExecutionDuration = durationpb.New(time.Duration(*e.ExecutionDuration))
+	}
+	if x.SearchValues, err = message[structpb.Struct](e.SearchValues); err != nil {
+		return nil, fmt.Errorf("search values of %s/%s: %w", e.Namespace, e.WorkflowID, err)
+	}
 	if x.Pause, err = pause(e.Pause); err != nil {
 		return nil, fmt.Errorf("pause of %s/%s: %w", e.Namespace, e.WorkflowID, err)
 	}
@@ -77,7 +86,7 @@ func description(d pgstore.Description) (*annalsv1.DescribeExecutionResponse, er
 			Attempt: a.Attempt, CancelRequested: a.CancelRequested, WorkerIdentity: a.WorkerIdentity,
 			ScheduleToCloseTimeout: duration(a.ScheduleToCloseTimeout), ScheduleToStartTimeout: duration(a.ScheduleToStartTimeout),
 			StartToCloseTimeout: duration(a.StartToCloseTimeout), HeartbeatTimeout: duration(a.HeartbeatTimeout),
-			LastFailure: optional(a.LastFailure), LastHeartbeat: beat,
+			LastFailure: optional(a.LastFailure), LastFailureCauses: a.LastFailureCauses, MaximumAttempts: a.MaximumAttempts, LastHeartbeat: beat,
 		})
 	}
 	for _, t := range d.PendingTimers {
@@ -91,6 +100,33 @@ func description(d pgstore.Description) (*annalsv1.DescribeExecutionResponse, er
 			WorkflowType: c.WorkflowType, TaskQueue: c.TaskQueue, ParentClosePolicy: c.ParentClosePolicy, Status: c.Status,
 			InitiatedTime: timestamp(c.InitiatedTime), StartedEventId: c.StartedEventID, StartedTime: timestamp(c.StartedTime),
 		})
+	}
+	for _, o := range d.PendingNexusOperations {
+		answer.PendingNexusOperations = append(answer.PendingNexusOperations, &annalsv1.PendingNexusOperation{
+			ScheduledEventId: o.ScheduledEventID, Endpoint: o.Endpoint, Service: o.Service, Operation: o.Operation, RequestId: o.RequestID,
+			OperationToken: o.OperationToken, Status: o.Status, ScheduledTime: timestamp(o.ScheduledTime),
+			StartedEventId: o.StartedEventID, StartedTime: timestamp(o.StartedTime),
+			ScheduleToCloseTimeout: duration(o.ScheduleToCloseTimeout), ScheduleToStartTimeout: duration(o.ScheduleToStartTimeout),
+			StartToCloseTimeout: duration(o.StartToCloseTimeout),
+			CancelRequested:     o.CancelRequested, CancelRequestedTime: timestamp(o.CancelRequestedTime),
+			CancelDelivered: o.CancelDelivered, CancelFailure: optional(o.CancelFailure),
+		})
+	}
+	for _, u := range d.PendingUpdates {
+		answer.PendingUpdates = append(answer.PendingUpdates, &annalsv1.PendingUpdate{
+			EventId: u.EventID, UpdateId: u.UpdateID, UpdateName: u.UpdateName, Status: u.Status, Identity: u.Identity,
+			AdmittedTime: timestamp(u.AdmittedTime), AcceptedEventId: u.AcceptedEventID, AcceptedTime: timestamp(u.AcceptedTime), RequestIds: u.RequestIDs,
+		})
+	}
+	for _, r := range d.PendingExternalRequests {
+		answer.PendingExternalRequests = append(answer.PendingExternalRequests, &annalsv1.PendingExternalRequest{
+			InitiatedEventId: r.InitiatedEventID, Kind: r.Kind, Namespace: r.Namespace, WorkflowId: r.WorkflowID, RunId: r.RunID,
+			SignalName: r.SignalName, Reason: r.Reason, ChildWorkflowOnly: r.ChildWorkflowOnly, InitiatedTime: timestamp(r.InitiatedTime),
+		})
+	}
+	answer.AsOf = &annalsv1.AsOf{Position: d.AsOf.Position, Time: timestamp(d.AsOf.Time)}
+	if d.Lag != nil {
+		answer.Lag = &annalsv1.AnswerLag{Commits: int64(d.Lag.Commits), Age: durationpb.New(time.Duration(d.Lag.Seconds * float64(time.Second)))}
 	}
 	return answer, nil
 }

@@ -16,6 +16,10 @@ type queryService struct {
 	waitTimeout time.Duration
 }
 
+// lagPatience is how long the log is asked how far it is beyond an answer: the tables
+// answer without it too.
+const lagPatience = 200 * time.Millisecond
+
 // DescribeExecution is QueryService's.
 func (s *queryService) DescribeExecution(ctx context.Context, r *annalsv1.DescribeExecutionRequest) (*annalsv1.DescribeExecutionResponse, error) {
 	w, err := workflow(r.Workflow)
@@ -30,6 +34,9 @@ func (s *queryService) DescribeExecution(ctx context.Context, r *annalsv1.Descri
 	if err != nil {
 		return nil, err
 	}
+	asking, cancel := context.WithTimeout(ctx, lagPatience)
+	defer cancel()
+	d.AskLag(asking, s.log)
 	return description(d)
 }
 

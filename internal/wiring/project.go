@@ -73,7 +73,7 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 	c := projection.Config{Logger: o.Logger, Membership: m}
 	o.Health.follow(m.Status)
 	if o.Telemetry == nil {
-		return project(ctx, log, store, store, work, c, o.Telemetry)
+		return project(ctx, log, store, store, c, o.Telemetry)
 	}
 	target, err := telemetry.Target(store, o.Telemetry.Providers)
 	if err != nil {
@@ -87,24 +87,24 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 	if err != nil {
 		return errors.Join(err, stop())
 	}
-	return errors.Join(project(ctx, log, target, store, work, c, o.Telemetry), stop(), stopLeases())
+	return errors.Join(project(ctx, log, target, store, c, o.Telemetry), stop(), stopLeases())
 }
 
 // registrar is who registers search attributes by the values that it projects.
 const registrar = "projector"
 
-func project(ctx context.Context, log events.Log, target projection.Target, heartbeats projection.HeartbeatTarget, pool *pgxpool.Pool, config projection.Config, t *exporters.Exporters) error {
+func project(ctx context.Context, log events.Log, target projection.Target, store *pgstore.Store, config projection.Config, t *exporters.Exporters) error {
 	attributes := searchattribute.NewRegistrar(log, registrar, config.Logger)
 	config.Attributes = attributes
 	p, err := projection.New(log, target, config)
 	if err != nil {
 		return err
 	}
-	k, err := projection.NewHeartbeatKeeper(log, heartbeats, config)
+	k, err := projection.NewHeartbeatKeeper(log, store, config)
 	if err != nil {
 		return err
 	}
-	c, err := projection.NewControlKeeper(log, postgres.NewRegistry(pool), config)
+	c, err := projection.NewControlKeeper(log, store.Registry(), config)
 	if err != nil {
 		return err
 	}

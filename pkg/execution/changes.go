@@ -13,11 +13,16 @@ type Changes struct {
 	Timers          []*Timer
 	Children        []*Child
 	NexusOperations []*NexusOperation
+	Updates         []*Update
+	ExternalSignals []*ExternalSignal
+	ExternalCancels []*ExternalCancel
+	Signals         []*Signal // received
 }
 
 // IsEmpty reports whether nothing was collected.
 func (c *Changes) IsEmpty() bool {
-	return len(c.Activities) == 0 && len(c.Timers) == 0 && len(c.Children) == 0 && len(c.NexusOperations) == 0
+	return len(c.Activities) == 0 && len(c.Timers) == 0 && len(c.Children) == 0 && len(c.NexusOperations) == 0 &&
+		len(c.Updates) == 0 && len(c.ExternalSignals) == 0 && len(c.ExternalCancels) == 0 && len(c.Signals) == 0
 }
 
 func (c *Changes) activities() *[]*Activity {
@@ -46,4 +51,25 @@ func (c *Changes) nexusOperations() *[]*NexusOperation {
 		return nil
 	}
 	return &c.NexusOperations
+}
+
+func (c *Changes) updates() *[]*Update {
+	if c == nil {
+		return nil
+	}
+	return &c.Updates
+}
+
+func (c *Changes) externalSignals() *[]*ExternalSignal {
+	if c == nil {
+		return nil
+	}
+	return &c.ExternalSignals
+}
+
+func (c *Changes) externalCancels() *[]*ExternalCancel {
+	if c == nil {
+		return nil
+	}
+	return &c.ExternalCancels
 }

@@ -17,6 +17,10 @@ type tables struct {
 	timers     map[events.EventID]Timer
 	children   map[events.EventID]Child
 	nexus      map[events.EventID]NexusOperation
+	updates    map[events.EventID]Update
+	extSignals map[events.EventID]ExternalSignal
+	extCancels map[events.EventID]ExternalCancel
+	signals    map[events.EventID]Signal
 }
 
 func (r *tables) write(ch *Changes) {
@@ -24,6 +28,10 @@ func (r *tables) write(ch *Changes) {
 	r.timers = upsert(r.timers, ch.Timers)
 	r.children = upsert(r.children, ch.Children)
 	r.nexus = upsert(r.nexus, ch.NexusOperations)
+	r.updates = upsert(r.updates, ch.Updates)
+	r.extSignals = upsert(r.extSignals, ch.ExternalSignals)
+	r.extCancels = upsert(r.extCancels, ch.ExternalCancels)
+	r.signals = upsert(r.signals, ch.Signals)
 }
 
 func upsert[T any, P entity[T]](rows map[events.EventID]T, list []P) map[events.EventID]T {
@@ -71,6 +79,10 @@ func TestChangesAreRows(t *testing.T) {
 			checkSorted(t, b.ch.Timers)
 			checkSorted(t, b.ch.Children)
 			checkSorted(t, b.ch.NexusOperations)
+			checkSorted(t, b.ch.Updates)
+			checkSorted(t, b.ch.ExternalSignals)
+			checkSorted(t, b.ch.ExternalCancels)
+			checkSorted(t, b.ch.Signals)
 		}
 		all := append(cmp.Options{cmp.AllowUnexported(tables{})}, same...)
 		if diff := cmp.Diff(once, split, all); diff != "" {
@@ -87,6 +99,10 @@ func TestChangesAreRows(t *testing.T) {
 		checkRows(t, s.Counts.Timers, split.timers, s.Timers, func(x Timer) bool { return x.Status > TimerStarted })
 		checkRows(t, s.Counts.Children, split.children, s.Children, func(c Child) bool { return c.Status > ChildStarted })
 		checkRows(t, s.Counts.NexusOperations, split.nexus, s.NexusOperations, func(o NexusOperation) bool { return o.Status > NexusStarted })
+		checkRows(t, s.Counts.ExternalSignals, split.extSignals, s.ExternalSignals, func(x ExternalSignal) bool { return x.Status > ExternalInitiated })
+		checkRows(t, s.Counts.ExternalCancels, split.extCancels, s.ExternalCancels, func(x ExternalCancel) bool { return x.Status > ExternalInitiated })
+		checkRows(t, s.Counts.Signals, split.signals, nil, func(Signal) bool { return true })
+		checkRows(t, int64(len(split.updates)), split.updates, s.Updates, func(u Update) bool { return u.Status > UpdateAccepted })
 	})
 }
 
@@ -109,9 +125,9 @@ func checkRows[T any, P entity[T]](t *rapid.T, opened int64, rows map[events.Eve
 func TestChangesIsEmpty(t *testing.T) {
 	var ch Changes
 	s := fold(order()[:4]...)
-	s.ApplyTo(event(5, &historypb.WorkflowExecutionSignaledEventAttributes{}), &ch)
+	s.ApplyTo(event(5, &historypb.MarkerRecordedEventAttributes{}), &ch)
 	if !ch.IsEmpty() {
-		t.Errorf("a signal changed %+v", ch)
+		t.Errorf("a marker changed %+v", ch)
 	}
 	s.ApplyTo(activityScheduled(6, 4), &ch)
 	if ch.IsEmpty() {

@@ -27,7 +27,8 @@
 //     that write no workflow tasks leave those references at zero, which counts
 //     as no reference.
 //   - No payload is read, but to see whether an upsert of a memo or of a search
-//     attribute deletes its key, and for [State.ChangeVersions]. A codec
+//     attribute deletes its key, for [State.ChangeVersions], and for what Temporal itself
+//     keeps of builds in search attributes. A codec
 //     (encryption, compression) therefore never disturbs the fold.
 //   - State stays bounded by what is pending: an activity, timer, child, Nexus
 //     operation, update, external signal or external cancel leaves it with its

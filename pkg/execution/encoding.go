@@ -8,7 +8,7 @@ import (
 
 // encodingVersion is the first byte. It changes with any change of what
 // follows; a state of another version is folded anew.
-const encodingVersion = 1
+const encodingVersion = 2
 
 var (
 	_ encoding.BinaryAppender    = (*State)(nil)
@@ -194,6 +194,9 @@ func codeWorker(c *coder, w *Worker) {
 	text(c, &w.Identity)
 	text(c, &w.InheritedBuildID)
 	each(c, &w.BuildIDs, text[string])
+	each(c, &w.BuildIDTags, text[string])
+	each(c, &w.BinaryChecksums, text[string])
+	each(c, &w.UsedVersions, text[string])
 }
 
 func codeActivity(c *coder, a *Activity) {
@@ -291,6 +294,10 @@ func codeUpdate(c *coder, u *Update) {
 	c.time(&u.AcceptedTime)
 	each(c, &u.AttachedRequestIDs, text[string])
 	each(c, &u.CompletionCallbacks, message)
+	number(c, &u.CloseEventID)
+	c.time(&u.CloseTime)
+	message(c, &u.Result)
+	message(c, &u.Failure)
 }
 
 func codeExternalSignal(c *coder, x *ExternalSignal) {
@@ -301,6 +308,10 @@ func codeExternalSignal(c *coder, x *ExternalSignal) {
 	text(c, &x.RunID)
 	text(c, &x.SignalName)
 	c.flag(&x.ChildWorkflowOnly)
+	number(c, &x.Status)
+	number(c, &x.CloseEventID)
+	c.time(&x.CloseTime)
+	text(c, &x.FailedCause)
 }
 
 func codeExternalCancel(c *coder, x *ExternalCancel) {
@@ -311,6 +322,10 @@ func codeExternalCancel(c *coder, x *ExternalCancel) {
 	text(c, &x.RunID)
 	text(c, &x.Reason)
 	c.flag(&x.ChildWorkflowOnly)
+	number(c, &x.Status)
+	number(c, &x.CloseEventID)
+	c.time(&x.CloseTime)
+	text(c, &x.FailedCause)
 }
 
 func codeCounts(c *coder, n *Counts) {

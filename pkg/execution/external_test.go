@@ -2,6 +2,7 @@ package execution
 
 import (
 	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -13,6 +14,20 @@ func externalCases() []foldCase {
 	canceling := []*events.Event{order()[0], event(2, &historypb.RequestCancelExternalWorkflowExecutionInitiatedEventAttributes{Namespace: "shop", WorkflowExecution: other, Reason: "late", ChildWorkflowOnly: true})}
 	delivered := func(s *State) { s.ExternalSignals, s.ExternalCancels = nil, nil }
 	missing := func(s *State) { s.Counts.MissingReferences = 1 }
+	signal := func(change func(*ExternalSignal)) []*ExternalSignal {
+		x := &ExternalSignal{InitiatedEventID: 2, InitiatedTime: at(2), Namespace: "shop", WorkflowID: "cart", RunID: "r", SignalName: "paid", ChildWorkflowOnly: true}
+		if change != nil {
+			change(x)
+		}
+		return []*ExternalSignal{x}
+	}
+	cancel := func(change func(*ExternalCancel)) []*ExternalCancel {
+		x := &ExternalCancel{InitiatedEventID: 2, InitiatedTime: at(2), Namespace: "shop", WorkflowID: "cart", RunID: "r", Reason: "late", ChildWorkflowOnly: true}
+		if change != nil {
+			change(x)
+		}
+		return []*ExternalCancel{x}
+	}
 	return []foldCase{
 		{
 			name:   "pending from now",
@@ -20,12 +35,17 @@ func externalCases() []foldCase {
 			event:  signaling[1],
 			want: func(s *State) {
 				s.Counts.ExternalSignals = 1
-				s.ExternalSignals = []*ExternalSignal{{InitiatedEventID: 2, InitiatedTime: at(2), Namespace: "shop", WorkflowID: "cart", RunID: "r", SignalName: "paid", ChildWorkflowOnly: true}}
+				s.ExternalSignals = signal(nil)
 			},
+			changes: Changes{ExternalSignals: signal(nil)},
 		},
-		{name: "a pending one", before: signaling, event: event(3, &historypb.SignalExternalWorkflowExecutionFailedEventAttributes{InitiatedEventId: 2}), want: delivered},
+		{name: "a pending one", before: signaling, event: event(3, &historypb.SignalExternalWorkflowExecutionFailedEventAttributes{InitiatedEventId: 2, Cause: enumspb.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND}), want: delivered, changes: Changes{ExternalSignals: signal(func(x *ExternalSignal) {
+			x.Status, x.CloseEventID, x.CloseTime, x.FailedCause = ExternalFailed, 3, at(3), "NamespaceNotFound"
+		})}},
 		{name: "one that is not pending", before: signaling, event: event(3, &historypb.SignalExternalWorkflowExecutionFailedEventAttributes{InitiatedEventId: 1}), want: missing},
-		{name: "a pending one", before: signaling, event: event(3, &historypb.ExternalWorkflowExecutionSignaledEventAttributes{InitiatedEventId: 2}), want: delivered},
+		{name: "a pending one", before: signaling, event: event(3, &historypb.ExternalWorkflowExecutionSignaledEventAttributes{InitiatedEventId: 2}), want: delivered, changes: Changes{ExternalSignals: signal(func(x *ExternalSignal) {
+			x.Status, x.CloseEventID, x.CloseTime = ExternalDelivered, 3, at(3)
+		})}},
 		{name: "one that is not pending", before: canceling, event: event(3, &historypb.ExternalWorkflowExecutionSignaledEventAttributes{InitiatedEventId: 2}), want: missing},
 		{
 			name:   "pending from now",
@@ -33,12 +53,17 @@ func externalCases() []foldCase {
 			event:  canceling[1],
 			want: func(s *State) {
 				s.Counts.ExternalCancels = 1
-				s.ExternalCancels = []*ExternalCancel{{InitiatedEventID: 2, InitiatedTime: at(2), Namespace: "shop", WorkflowID: "cart", RunID: "r", Reason: "late", ChildWorkflowOnly: true}}
+				s.ExternalCancels = cancel(nil)
 			},
+			changes: Changes{ExternalCancels: cancel(nil)},
 		},
-		{name: "a pending one", before: canceling, event: event(3, &historypb.RequestCancelExternalWorkflowExecutionFailedEventAttributes{InitiatedEventId: 2}), want: delivered},
+		{name: "a pending one", before: canceling, event: event(3, &historypb.RequestCancelExternalWorkflowExecutionFailedEventAttributes{InitiatedEventId: 2, Cause: enumspb.CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_NAMESPACE_NOT_FOUND}), want: delivered, changes: Changes{ExternalCancels: cancel(func(x *ExternalCancel) {
+			x.Status, x.CloseEventID, x.CloseTime, x.FailedCause = ExternalFailed, 3, at(3), "NamespaceNotFound"
+		})}},
 		{name: "one that is not pending", before: signaling, event: event(3, &historypb.RequestCancelExternalWorkflowExecutionFailedEventAttributes{InitiatedEventId: 2}), want: missing},
-		{name: "a pending one", before: canceling, event: event(3, &historypb.ExternalWorkflowExecutionCancelRequestedEventAttributes{InitiatedEventId: 2}), want: delivered},
+		{name: "a pending one", before: canceling, event: event(3, &historypb.ExternalWorkflowExecutionCancelRequestedEventAttributes{InitiatedEventId: 2}), want: delivered, changes: Changes{ExternalCancels: cancel(func(x *ExternalCancel) {
+			x.Status, x.CloseEventID, x.CloseTime = ExternalDelivered, 3, at(3)
+		})}},
 		{name: "one that is not pending", before: canceling, event: event(3, &historypb.ExternalWorkflowExecutionCancelRequestedEventAttributes{InitiatedEventId: 9}), want: missing},
 	}
 }

@@ -215,6 +215,7 @@ func TestReset(t *testing.T) {
 	}
 	want.Reset = &Reset{EventID: 4, Time: at(4), BaseRunID: "run-0", NewRunID: testRun, Reason: "try again", Identity: "history-service"}
 	want.WorkflowTasks = WorkflowTasks{LastCompletedEventID: 9, LastStartedEventID: 8}
+	want.Worker.BuildIDTags = []string{"unversioned"}
 	if diff := cmp.Diff(want, got, same); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

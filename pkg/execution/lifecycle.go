@@ -81,6 +81,7 @@ func (s *State) workflowStarted(e *events.Event, _ *Changes) {
 	s.VersioningOverride = a.GetVersioningOverride()
 	s.CompletionCallbacks = appendCallbacks(nil, a.GetCompletionCallbacks())
 	s.Worker.inherit(a)
+	s.resumeVersioning()
 }
 
 func (s *State) workflowCompleted(e *events.Event, _ *Changes) {
@@ -139,7 +140,34 @@ func (s *State) workflowCancelRequested(e *events.Event, _ *Changes) {
 	}
 }
 
-func (s *State) workflowSignaled(*events.Event, *Changes) { s.Counts.Signals++ }
+// Signal is a signal that the run received. It is a change, and leaves nothing but a
+// count behind in the State.
+type Signal struct {
+	EventID   events.EventID
+	Name      string
+	Time      time.Time
+	Identity  string     // of the client that sent it
+	RequestID string     // of the request that sent it
+	External  *Execution // the run that sent it; nil if a client did
+}
+
+func (x *Signal) key() events.EventID { return x.EventID }
+
+func (s *State) workflowSignaled(e *events.Event, ch *Changes) {
+	s.Counts.Signals++
+	if ch == nil {
+		return
+	}
+	a := e.GetWorkflowExecutionSignaledEventAttributes()
+	ch.Signals = put(ch.Signals, &Signal{
+		EventID:   events.EventID(e.EventId),
+		Name:      a.GetSignalName(),
+		Time:      timeOf(e.EventTime),
+		Identity:  a.GetIdentity(),
+		RequestID: a.GetRequestId(),
+		External:  executionOf(a.GetExternalWorkflowExecution()),
+	})
+}
 
 func (s *State) workflowPaused(e *events.Event, _ *Changes) {
 	a := e.GetWorkflowExecutionPausedEventAttributes()

@@ -188,10 +188,11 @@ func lifecycleCases() []foldCase {
 			},
 		},
 		{
-			name:   "counted",
-			before: running,
-			event:  event(2, &historypb.WorkflowExecutionSignaledEventAttributes{SignalName: "paid"}),
-			want:   func(s *State) { s.Counts.Signals = 1 },
+			name:    "counted",
+			before:  running,
+			event:   event(2, &historypb.WorkflowExecutionSignaledEventAttributes{SignalName: "paid", Identity: "ann", RequestId: "q", ExternalWorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: "cart", RunId: "r"}}),
+			changes: Changes{Signals: []*Signal{{EventID: 2, Name: "paid", Time: at(2), Identity: "ann", RequestID: "q", External: &Execution{WorkflowID: "cart", RunID: "r"}}}},
+			want:    func(s *State) { s.Counts.Signals = 1 },
 		},
 		{
 			name:   "by whom and why",

@@ -8,7 +8,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-func (s *State) optionsUpdated(e *events.Event, _ *Changes) {
+func (s *State) optionsUpdated(e *events.Event, ch *Changes) {
 	a := e.GetWorkflowExecutionOptionsUpdatedEventAttributes()
 	switch {
 	case a.GetUnsetVersioningOverride():
@@ -16,18 +16,21 @@ func (s *State) optionsUpdated(e *events.Event, _ *Changes) {
 	case a.GetVersioningOverride() != nil:
 		s.VersioningOverride = a.GetVersioningOverride()
 	}
+	if a.GetUnsetVersioningOverride() || a.GetVersioningOverride() != nil {
+		s.tagBuildIDs(nil)
+	}
 	if p := a.GetPriority(); p != nil {
 		s.Priority = p
 	}
 	s.AttachedRequestIDs = appendNew(s.AttachedRequestIDs, a.GetAttachedRequestId())
 	s.CompletionCallbacks = appendCallbacks(s.CompletionCallbacks, a.GetAttachedCompletionCallbacks())
 	for _, o := range a.GetWorkflowUpdateOptions() {
-		s.updateOptionsUpdated(o.GetUpdateId(), o.GetAttachedRequestId(), o.GetAttachedCompletionCallbacks())
+		s.updateOptionsUpdated(o.GetUpdateId(), o.GetAttachedRequestId(), o.GetAttachedCompletionCallbacks(), ch)
 	}
 }
 
 // updateOptionsUpdated attaches a further caller to an update that is pending.
-func (s *State) updateOptionsUpdated(id, request string, callbacks []*commonpb.Callback) {
+func (s *State) updateOptionsUpdated(id, request string, callbacks []*commonpb.Callback, ch *Changes) {
 	u := s.pendingUpdate(id, UpdateAccepted)
 	if u == nil {
 		u = s.pendingUpdate(id, UpdateAdmitted)
@@ -36,6 +39,7 @@ func (s *State) updateOptionsUpdated(id, request string, callbacks []*commonpb.C
 		s.missing()
 		return
 	}
+	u = s.changeUpdate(u, ch)
 	u.AttachedRequestIDs = appendNew(u.AttachedRequestIDs, request)
 	u.CompletionCallbacks = appendCallbacks(u.CompletionCallbacks, callbacks)
 }

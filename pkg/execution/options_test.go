@@ -22,6 +22,7 @@ func optionCases() []foldCase {
 			}),
 			want: func(s *State) {
 				s.VersioningOverride = override
+				s.Worker.BuildIDTags = []string{"unversioned"} // the override names no behavior
 				s.AttachedRequestIDs = []string{"q"}
 				s.CompletionCallbacks = []*commonpb.Callback{callback}
 				s.Priority = &commonpb.Priority{PriorityKey: 3}
@@ -49,6 +50,10 @@ func optionCases() []foldCase {
 				s.Updates[0].CompletionCallbacks = []*commonpb.Callback{callback}
 				s.Counts.MissingReferences = 1
 			},
+			changes: Changes{Updates: []*Update{{
+				EventID: 2, ID: "u", Status: UpdateAccepted, AcceptedEventID: 2, AcceptedTime: at(2),
+				AttachedRequestIDs: []string{"q"}, CompletionCallbacks: []*commonpb.Callback{callback},
+			}}},
 		},
 	}
 }

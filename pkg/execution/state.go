@@ -174,6 +174,9 @@ func (s *State) Clone() *State {
 	c.AttachedRequestIDs = slices.Clone(s.AttachedRequestIDs)
 	c.CompletionCallbacks = slices.Clone(s.CompletionCallbacks)
 	c.Worker.BuildIDs = slices.Clone(s.Worker.BuildIDs)
+	c.Worker.BuildIDTags = slices.Clone(s.Worker.BuildIDTags)
+	c.Worker.BinaryChecksums = slices.Clone(s.Worker.BinaryChecksums)
+	c.Worker.UsedVersions = slices.Clone(s.Worker.UsedVersions)
 	if p := s.WorkflowTasks.Pending; p != nil {
 		task := *p
 		c.WorkflowTasks.Pending = &task

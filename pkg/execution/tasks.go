@@ -62,6 +62,13 @@ type Worker struct {
 	// BuildIDs are all that completed workflow tasks, each once, in the order
 	// of their newest use; at most the newest 20.
 	BuildIDs []string `json:"buildIds"`
+	// BuildIDTags, BinaryChecksums and UsedVersions are what Temporal keeps in
+	// the search attributes BuildIds ("unversioned", "versioned:b", "pinned:d:b", …),
+	// BinaryChecksums and TemporalUsedWorkerDeploymentVersions ("deployment:build"),
+	// those of the run that was continued included; at most the newest 20 of each.
+	BuildIDTags     []string `json:"buildIdTags"`
+	BinaryChecksums []string `json:"binaryChecksums"`
+	UsedVersions    []string `json:"usedVersions"`
 }
 
 // maxBuildIDs bounds Worker.BuildIDs.
@@ -98,6 +105,7 @@ func (s *State) workflowTaskCompleted(e *events.Event, _ *Changes) {
 	s.WorkflowTasks.LastCompletedEventID = events.EventID(e.EventId)
 	s.WorkflowTasks.LastStartedEventID = events.EventID(a.GetStartedEventId())
 	s.Worker.completed(a)
+	s.versioned(a)
 }
 
 func (s *State) workflowTaskTimedOut(e *events.Event, _ *Changes) {

@@ -56,6 +56,7 @@ func taskCases() []foldCase {
 				s.Worker = Worker{
 					BuildID: "b2", BuildIDs: []string{"b2"}, DeploymentName: "orders", Identity: "worker-1",
 					VersioningBehavior: enumspb.VERSIONING_BEHAVIOR_PINNED, SDKName: "temporal-go", SDKVersion: "1.30",
+					BuildIDTags: []string{"pinned:orders:b2", "unversioned:older name of the same"}, UsedVersions: []string{"orders:b2"},
 				}
 			},
 		},
@@ -68,7 +69,7 @@ func taskCases() []foldCase {
 			want: func(s *State) {
 				s.WorkflowTasks = WorkflowTasks{LastCompletedEventID: 4, LastStartedEventID: 3}
 				s.Counts.WorkflowTasksCompleted = 1
-				s.Worker = Worker{BuildID: "b2", BuildIDs: []string{"b2"}, DeploymentName: "shop.orders"}
+				s.Worker = Worker{BuildID: "b2", BuildIDs: []string{"b2"}, DeploymentName: "shop.orders", BuildIDTags: []string{"unversioned"}, UsedVersions: []string{"shop.orders:b2"}}
 			},
 		},
 		{
@@ -78,7 +79,7 @@ func taskCases() []foldCase {
 			want: func(s *State) {
 				s.WorkflowTasks = WorkflowTasks{LastCompletedEventID: 7, LastStartedEventID: 6, LastFailure: failure("panic")}
 				s.Counts.WorkflowTasksCompleted = 1
-				s.Worker = Worker{BuildID: "sum", BuildIDs: []string{"sum"}}
+				s.Worker = Worker{BuildID: "sum", BuildIDs: []string{"sum"}, BuildIDTags: []string{"unversioned"}, BinaryChecksums: []string{"sum"}}
 			},
 		},
 		{
@@ -87,6 +88,7 @@ func taskCases() []foldCase {
 			event:  event(2, &historypb.WorkflowTaskCompletedEventAttributes{ScheduledEventId: 7, StartedEventId: 8}),
 			want: func(s *State) {
 				s.WorkflowTasks = WorkflowTasks{LastCompletedEventID: 2, LastStartedEventID: 8}
+				s.Worker.BuildIDTags = []string{"unversioned"}
 				s.Counts.WorkflowTasksCompleted = 1
 				s.Counts.MissingReferences = 2
 			},

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	historypb "go.temporal.io/api/history/v1"
 	updatepb "go.temporal.io/api/update/v1"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -14,20 +16,26 @@ import (
 // state's encoding.
 type UpdateStatus uint8
 
-// Both are pending.
+// Only the first two are pending.
 const (
 	UpdateAdmitted UpdateStatus = iota
 	UpdateAccepted
+	UpdateCompleted
+	UpdateFailed // completed with a failure
+	UpdateRejected
 )
 
-// String is the status as JSON shows it.
-func (s UpdateStatus) String() string { return nameOf(s, "Admitted", "Accepted") }
+// String is the status as tables and JSON show it.
+func (s UpdateStatus) String() string {
+	return nameOf(s, "Admitted", "Accepted", "Completed", "Failed", "Rejected")
+}
 
-// Update is an update of the run that has neither completed nor been rejected.
-// One that a worker rejects usually leaves no event, and one that is not yet
-// accepted only after a reset.
+// Update is an update of the run. One that a worker rejects usually leaves no
+// event, and one that is not yet accepted only after a reset. The fields from
+// CloseEventID on are set by the event that closes it, which also takes it out of
+// the State.
 type Update struct {
-	EventID         events.EventID `json:"eventId"` // that made it pending: admitted, or accepted without
+	EventID         events.EventID `json:"eventId"` // that made it known: admitted, accepted without, or rejected without
 	ID              string         `json:"updateId"`
 	Name            string         `json:"name"`
 	Identity        string         `json:"identity"`
@@ -38,30 +46,35 @@ type Update struct {
 
 	AttachedRequestIDs  []string             `json:"attachedRequestIds"`
 	CompletionCallbacks []*commonpb.Callback `json:"completionCallbacks"`
+
+	CloseEventID events.EventID     `json:"closeEventId"`
+	CloseTime    time.Time          `json:"closeTime"`
+	Result       *commonpb.Payloads `json:"result"`  // Completed
+	Failure      *failurepb.Failure `json:"failure"` // Failed, Rejected
 }
 
 func (u *Update) key() events.EventID { return u.EventID }
 
-func (s *State) updateAdmitted(e *events.Event, _ *Changes) {
+func (s *State) updateAdmitted(e *events.Event, ch *Changes) {
 	s.Counts.UpdatesAdmitted++
 	u := &Update{EventID: events.EventID(e.EventId), AdmittedTime: timeOf(e.EventTime)}
 	u.requested(e.GetWorkflowExecutionUpdateAdmittedEventAttributes().GetRequest())
-	open(&s.Updates, nil, u)
+	open(&s.Updates, ch.updates(), u)
 }
 
 // updateAccepted carries the request unless an admitted event did.
-func (s *State) updateAccepted(e *events.Event, _ *Changes) {
+func (s *State) updateAccepted(e *events.Event, ch *Changes) {
 	a := e.GetWorkflowExecutionUpdateAcceptedEventAttributes()
 	s.refer(a.GetAcceptedRequestSequencingEventId(), e)
 	s.Counts.UpdatesAccepted++
 	id := firstOf(a.GetAcceptedRequest().GetMeta().GetUpdateId(), a.GetProtocolInstanceId())
-	u := s.pendingUpdate(id, UpdateAdmitted)
+	u := s.changeUpdate(s.pendingUpdate(id, UpdateAdmitted), ch)
 	if u == nil {
 		if a.GetAcceptedRequest() == nil {
 			s.missing()
 		}
 		u = &Update{EventID: events.EventID(e.EventId), ID: id}
-		open(&s.Updates, nil, u)
+		open(&s.Updates, ch.updates(), u)
 	}
 	if r := a.GetAcceptedRequest(); r != nil {
 		u.requested(r)
@@ -72,19 +85,27 @@ func (s *State) updateAccepted(e *events.Event, _ *Changes) {
 	u.AcceptedTime = timeOf(e.EventTime)
 }
 
-// updateRejected ends an update that was admitted; one that was not leaves
-// nothing behind.
-func (s *State) updateRejected(e *events.Event, _ *Changes) {
+// updateRejected ends an update that was admitted; one that was not is a change,
+// and leaves nothing behind in the State.
+func (s *State) updateRejected(e *events.Event, ch *Changes) {
 	a := e.GetWorkflowExecutionUpdateRejectedEventAttributes()
 	s.refer(a.GetRejectedRequestSequencingEventId(), e)
 	s.Counts.UpdatesRejected++
 	id := firstOf(a.GetRejectedRequest().GetMeta().GetUpdateId(), a.GetProtocolInstanceId())
 	if u := s.pendingUpdate(id, UpdateAdmitted); u != nil {
-		s.endUpdate(u)
+		s.endUpdate(u, UpdateRejected, e, ch).rejected(a)
+		return
+	}
+	if ch != nil {
+		u := &Update{EventID: events.EventID(e.EventId), Status: UpdateRejected, CloseEventID: events.EventID(e.EventId), CloseTime: timeOf(e.EventTime)}
+		u.requested(a.GetRejectedRequest())
+		u.ID = id
+		u.rejected(a)
+		ch.Updates = put(ch.Updates, u)
 	}
 }
 
-func (s *State) updateCompleted(e *events.Event, _ *Changes) {
+func (s *State) updateCompleted(e *events.Event, ch *Changes) {
 	a := e.GetWorkflowExecutionUpdateCompletedEventAttributes()
 	s.Counts.UpdatesCompleted++
 	u := s.acceptedUpdate(a.GetAcceptedEventId(), a.GetMeta().GetUpdateId())
@@ -92,7 +113,20 @@ func (s *State) updateCompleted(e *events.Event, _ *Changes) {
 		s.missing()
 		return
 	}
-	s.endUpdate(u)
+	status := UpdateCompleted
+	if a.GetOutcome().GetFailure() != nil {
+		status = UpdateFailed
+	}
+	if u := s.endUpdate(u, status, e, ch); u != nil {
+		u.Result, u.Failure = a.GetOutcome().GetSuccess(), a.GetOutcome().GetFailure()
+	}
+}
+
+// rejected takes why; u may be nil.
+func (u *Update) rejected(a *historypb.WorkflowExecutionUpdateRejectedEventAttributes) {
+	if u != nil {
+		u.Failure = a.GetFailure()
+	}
 }
 
 // requested takes what the request says.
@@ -130,8 +164,28 @@ func (s *State) acceptedUpdate(accepted int64, id string) *Update {
 	return nil
 }
 
-func (s *State) endUpdate(u *Update) {
-	if i, found := search(s.Updates, u.key()); found {
-		s.Updates = slices.Delete(s.Updates, i, i+1)
+// changeUpdate is a pending update, for changing; nil of nil.
+func (s *State) changeUpdate(u *Update, ch *Changes) *Update {
+	if u == nil {
+		return nil
 	}
+	i, found := search(s.Updates, u.key())
+	if !found {
+		return u
+	}
+	return change(s.Updates, ch.updates(), i)
+}
+
+// endUpdate lets go of a pending update, and returns it for its last change, or nil
+// if nobody collects changes.
+func (s *State) endUpdate(u *Update, status UpdateStatus, e *events.Event, ch *Changes) *Update {
+	i, found := search(s.Updates, u.key())
+	if !found {
+		return nil
+	}
+	last := take(&s.Updates, ch.updates(), i)
+	if last != nil {
+		last.Status, last.CloseEventID, last.CloseTime = status, events.EventID(e.EventId), timeOf(e.EventTime)
+	}
+	return last
 }

@@ -30,6 +30,7 @@ func updateCases() []foldCase {
 				s.Updates = one(func(u *Update) { u.AdmittedTime = at(2) })
 				s.Counts.UpdatesAdmitted = 1
 			},
+			changes: Changes{Updates: one(func(u *Update) { u.AdmittedTime = at(2) })},
 		},
 		{
 			name:   "one that was admitted",
@@ -41,6 +42,9 @@ func updateCases() []foldCase {
 				})
 				s.Counts.UpdatesAccepted = 1
 			},
+			changes: Changes{Updates: one(func(u *Update) {
+				u.Status, u.AdmittedTime, u.AcceptedEventID, u.AcceptedTime = UpdateAccepted, at(2), 3, at(3)
+			})},
 		},
 		{
 			name:   "one that was not, as usual",
@@ -50,6 +54,7 @@ func updateCases() []foldCase {
 				s.Updates = one(func(u *Update) { u.Status, u.AcceptedEventID, u.AcceptedTime = UpdateAccepted, 2, at(2) })
 				s.Counts.UpdatesAccepted = 1
 			},
+			changes: Changes{Updates: one(func(u *Update) { u.Status, u.AcceptedEventID, u.AcceptedTime = UpdateAccepted, 2, at(2) })},
 		},
 		{
 			name:   "whose request is nowhere",
@@ -60,30 +65,41 @@ func updateCases() []foldCase {
 				s.Counts.UpdatesAccepted = 1
 				s.Counts.MissingReferences = 2
 			},
+			changes: Changes{Updates: []*Update{{EventID: 2, ID: "u", Status: UpdateAccepted, AcceptedEventID: 2, AcceptedTime: at(2)}}},
 		},
 		{
 			name:   "one that was admitted",
 			before: admitted,
 			event:  event(3, &historypb.WorkflowExecutionUpdateRejectedEventAttributes{ProtocolInstanceId: "u", Failure: failure("no")}),
 			want:   func(s *State) { s.Updates = nil; s.Counts.UpdatesRejected = 1 },
+			changes: Changes{Updates: one(func(u *Update) {
+				u.Status, u.AdmittedTime, u.CloseEventID, u.CloseTime, u.Failure = UpdateRejected, at(2), 3, at(3), failure("no")
+			})},
 		},
 		{
-			name:   "one that was not leaves nothing",
-			before: accepted,
-			event:  event(3, &historypb.WorkflowExecutionUpdateRejectedEventAttributes{ProtocolInstanceId: "other"}),
-			want:   func(s *State) { s.Counts.UpdatesRejected = 1 },
+			name:    "one that was not is a change only",
+			before:  accepted,
+			event:   event(3, &historypb.WorkflowExecutionUpdateRejectedEventAttributes{ProtocolInstanceId: "other", Failure: failure("no")}),
+			want:    func(s *State) { s.Counts.UpdatesRejected = 1 },
+			changes: Changes{Updates: []*Update{{EventID: 3, ID: "other", Status: UpdateRejected, CloseEventID: 3, CloseTime: at(3), Failure: failure("no")}}},
 		},
 		{
 			name:   "by the event that accepted it",
 			before: accepted,
-			event:  event(3, &historypb.WorkflowExecutionUpdateCompletedEventAttributes{AcceptedEventId: 2}),
+			event:  event(3, &historypb.WorkflowExecutionUpdateCompletedEventAttributes{AcceptedEventId: 2, Outcome: &updatepb.Outcome{Value: &updatepb.Outcome_Success{Success: &commonpb.Payloads{}}}}),
 			want:   func(s *State) { s.Updates = nil; s.Counts.UpdatesCompleted = 1 },
+			changes: Changes{Updates: one(func(u *Update) {
+				u.Status, u.AcceptedEventID, u.AcceptedTime, u.CloseEventID, u.CloseTime, u.Result = UpdateCompleted, 2, at(2), 3, at(3), &commonpb.Payloads{}
+			})},
 		},
 		{
 			name:   "by its id, as older servers have it",
 			before: accepted,
-			event:  event(3, &historypb.WorkflowExecutionUpdateCompletedEventAttributes{Meta: &updatepb.Meta{UpdateId: "u"}}),
+			event:  event(3, &historypb.WorkflowExecutionUpdateCompletedEventAttributes{Meta: &updatepb.Meta{UpdateId: "u"}, Outcome: &updatepb.Outcome{Value: &updatepb.Outcome_Failure{Failure: failure("no")}}}),
 			want:   func(s *State) { s.Updates = nil; s.Counts.UpdatesCompleted = 1 },
+			changes: Changes{Updates: one(func(u *Update) {
+				u.Status, u.AcceptedEventID, u.AcceptedTime, u.CloseEventID, u.CloseTime, u.Failure = UpdateFailed, 2, at(2), 3, at(3), failure("no")
+			})},
 		},
 		{
 			name:   "one that is only admitted",

@@ -7,7 +7,7 @@ import (
 )
 
 // meet has the registrar, if there is one, take note of the search attributes that
-// commits set. The events of a base were met in the run that they were written in.
+// commits set, and gives the commits what is registered then. The events of a base were met in the run that they were written in.
 func meet(ctx context.Context, r *searchattribute.Registrar, commits []Commit) error {
 	if r == nil {
 		return nil
@@ -21,6 +21,10 @@ func meet(ctx context.Context, r *searchattribute.Registrar, commits []Commit) e
 				}
 			}
 		}
+	}
+	registry := r.Registry()
+	for i := range commits {
+		commits[i].Attributes = registry
 	}
 	return nil
 }

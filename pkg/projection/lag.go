@@ -76,13 +76,7 @@ func LagOf(ctx context.Context, source events.Source, checkpoints func(context.C
 		return nil, fmt.Errorf("lag: %w", events.ErrUnavailable)
 	}
 	bounds := make([]events.Bounds, len(lags))
-	each(lags, func(l *Lag) {
-		b, err := source.Bounds(ctx, l.Partition)
-		if err != nil {
-			l.Err = fmt.Errorf("lag of partition %d: %w", l.Partition, err)
-		}
-		bounds[l.Partition], l.End = b, b.Last
-	})
+	each(lags, func(l *Lag) { bounds[l.Partition] = l.ends(ctx, source) })
 	stored, err := checkpoints(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("lag: %w", err)
@@ -91,27 +85,52 @@ func LagOf(ctx context.Context, source events.Source, checkpoints func(context.C
 		if int(c.Partition) >= len(lags) {
 			continue
 		}
-		l := &lags[c.Partition]
-		l.Checkpoint = c.Sequence
-		if err := c.of(id); err != nil {
-			l.Checkpoint, l.Err = 0, err
-		}
+		lags[c.Partition].from(id, c)
 	}
-	each(lags, func(l *Lag) {
-		if l.Err != nil || l.End <= l.Checkpoint {
-			return
-		}
-		l.Commits = l.End - l.Checkpoint
-		b := bounds[l.Partition]
-		next := events.Position{Partition: l.Partition, Sequence: max(l.Checkpoint+1, b.First)}
-		m, err := source.Message(ctx, next)
-		if err != nil {
-			l.Err = fmt.Errorf("lag of partition %d: the commit that comes next, at %s: %w", l.Partition, next, err)
-			return
-		}
-		l.Oldest, l.Age = m.Time, max(0, b.Time.Sub(m.Time))
-	})
+	each(lags, func(l *Lag) { l.behind(ctx, source, bounds[l.Partition]) })
 	return lags, nil
+}
+
+// LagAt is the lag of tables that are at a checkpoint, in its partition.
+func LagAt(ctx context.Context, source events.Source, c Checkpoint) Lag {
+	l := Lag{Partition: c.Partition}
+	b := l.ends(ctx, source)
+	l.from(source.Identity(), c)
+	l.behind(ctx, source, b)
+	return l
+}
+
+// ends looks up where the partition ends.
+func (l *Lag) ends(ctx context.Context, source events.Source) events.Bounds {
+	b, err := source.Bounds(ctx, l.Partition)
+	if err != nil {
+		l.Err = fmt.Errorf("lag of partition %d: %w", l.Partition, err)
+	}
+	l.End = b.Last
+	return b
+}
+
+// from takes the checkpoint, which must be of this log.
+func (l *Lag) from(id events.Identity, c Checkpoint) {
+	l.Checkpoint = c.Sequence
+	if err := c.of(id); err != nil {
+		l.Checkpoint, l.Err = 0, err
+	}
+}
+
+// behind tells what lies between the two.
+func (l *Lag) behind(ctx context.Context, source events.Source, b events.Bounds) {
+	if l.Err != nil || l.End <= l.Checkpoint {
+		return
+	}
+	l.Commits = l.End - l.Checkpoint
+	next := events.Position{Partition: l.Partition, Sequence: max(l.Checkpoint+1, b.First)}
+	m, err := source.Message(ctx, next)
+	if err != nil {
+		l.Err = fmt.Errorf("lag of partition %d: the commit that comes next, at %s: %w", l.Partition, next, err)
+		return
+	}
+	l.Oldest, l.Age = m.Time, max(0, b.Time.Sub(m.Time))
 }
 
 // each does something for all partitions, some at a time.

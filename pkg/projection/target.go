@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // Target is where a projection's rows and checkpoints lie. It is safe for
@@ -59,6 +60,10 @@ type Commit struct {
 	// BaseEvents are those that the commit's run begins with, if it is a reset:
 	// events of another run, which come before those of its segment.
 	BaseEvents []*events.Event
+	// Attributes is the registry of search attributes as it was known when the
+	// commit was met: a type that a value of the commit says is in it. Nil: nobody
+	// registers what is met.
+	Attributes *searchattribute.Registry
 }
 
 // Decode makes a commit of a message, or fails with ErrCannotApply.

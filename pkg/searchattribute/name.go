@@ -38,6 +38,8 @@ var predefined = map[string]Type{
 	"TemporalWorkerDeploymentVersion":      Keyword,
 	"TemporalWorkflowVersioningBehavior":   Keyword,
 	"TemporalUsedWorkerDeploymentVersions": KeywordList,
+	"TemporalExternalPayloadCount":         Int,
+	"TemporalExternalPayloadSizeBytes":     Int,
 }
 
 // Predefined is the type of an attribute that needs no registration.

@@ -107,6 +107,16 @@ func (r *Registrar) meet(ctx context.Context, w events.Workflow, at events.Posit
 	return r.keep(ctx, k, t, at)
 }
 
+// Fitting is a value as its attribute's type has it, see Value; false where it is a
+// conflict with the type, or deletes.
+func Fitting(t Type, p *commonpb.Payload) (any, bool) {
+	if said, ok := TypeOf(p); ok && said != t {
+		return nil, false
+	}
+	v, err := Value(t, p)
+	return v, err == nil
+}
+
 // judge holds a value against its attribute's type.
 func judge(t Type, p *commonpb.Payload) (sort Sort, found string, bad bool) {
 	if said, ok := TypeOf(p); ok && said != t {

@@ -22,11 +22,13 @@ type Run struct {
 	Signals, Unknown             int64
 	Bytes                        int64
 	Activities, Timers, Children int64 // rows: whatever was opened
+	Nexus, Updates, External     int64 // rows
 	PendingActivities            int64
 	PendingTimers                int64
 	PendingChildren              int64
 	PendingNexus                 int64
 	PendingUpdates               int64
+	PendingExternal              int64
 	First, Last                  int64 // sequences
 	Newest                       bool  // of its workflow
 	Runs                         int64 // of its workflow
@@ -75,6 +77,7 @@ func Facts(ctx context.Context, log events.Reader, workflows []events.Workflow) 
 			r.Newest, r.Runs = i == len(runs)-1, int64(len(runs))
 			r.PendingActivities, r.PendingTimers, r.PendingChildren = int64(len(r.activities)), int64(len(r.timers)), int64(len(r.children))
 			r.PendingNexus, r.PendingUpdates = int64(len(r.nexus)), int64(len(r.updates))
+			r.PendingExternal = int64(len(r.signals) + len(r.cancels))
 			all = append(all, r.Run)
 		}
 	}
@@ -84,10 +87,10 @@ func Facts(ctx context.Context, log events.Reader, workflows []events.Workflow) 
 // counting is a run and what its events have opened and not ended.
 type counting struct {
 	Run
-	activities, children, nexus map[int64]bool
-	timers                      map[int64]string
-	updates                     map[string]bool
-	history                     []*events.Event
+	activities, children, nexus, signals, cancels map[int64]bool
+	timers                                        map[int64]string
+	updates                                       map[string]bool
+	history                                       []*events.Event
 }
 
 // begin counts what a reset begins with.
@@ -141,7 +144,7 @@ func nameOf(e *events.Event) string {
 func newCounting(w events.Workflow, run events.RunID, at events.Position) *counting {
 	return &counting{
 		Run:        Run{Namespace: w.Namespace, WorkflowID: w.ID, RunID: string(run), First: int64(at.Sequence), Types: map[string]int64{}, Names: map[string]int64{}},
-		activities: map[int64]bool{}, children: map[int64]bool{}, nexus: map[int64]bool{}, timers: map[int64]string{}, updates: map[string]bool{},
+		activities: map[int64]bool{}, children: map[int64]bool{}, nexus: map[int64]bool{}, signals: map[int64]bool{}, cancels: map[int64]bool{}, timers: map[int64]string{}, updates: map[string]bool{},
 	}
 }
 
@@ -227,6 +230,7 @@ func (r *counting) count(e *events.Event) {
 		delete(r.children, e.GetChildWorkflowExecutionTerminatedEventAttributes().GetInitiatedEventId())
 
 	case enumspb.EVENT_TYPE_NEXUS_OPERATION_SCHEDULED:
+		r.Nexus++
 		r.nexus[e.EventId] = true
 	case enumspb.EVENT_TYPE_NEXUS_OPERATION_COMPLETED:
 		delete(r.nexus, e.GetNexusOperationCompletedEventAttributes().GetScheduledEventId())
@@ -238,13 +242,37 @@ func (r *counting) count(e *events.Event) {
 		delete(r.nexus, e.GetNexusOperationTimedOutEventAttributes().GetScheduledEventId())
 
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
+		r.Updates++
 		r.updates[e.GetWorkflowExecutionUpdateAdmittedEventAttributes().GetRequest().GetMeta().GetUpdateId()] = true
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_REJECTED:
-		delete(r.updates, e.GetWorkflowExecutionUpdateRejectedEventAttributes().GetProtocolInstanceId())
+		id := e.GetWorkflowExecutionUpdateRejectedEventAttributes().GetProtocolInstanceId()
+		if !r.updates[id] {
+			r.Updates++
+		}
+		delete(r.updates, id)
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
-		r.updates[e.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetProtocolInstanceId()] = true
+		id := e.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetProtocolInstanceId()
+		if !r.updates[id] {
+			r.Updates++
+		}
+		r.updates[id] = true
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
 		delete(r.updates, e.GetWorkflowExecutionUpdateCompletedEventAttributes().GetMeta().GetUpdateId())
+
+	case enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+		r.External++
+		r.signals[e.EventId] = true
+	case enumspb.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED:
+		r.External++
+		r.cancels[e.EventId] = true
+	case enumspb.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED:
+		delete(r.signals, e.GetExternalWorkflowExecutionSignaledEventAttributes().GetInitiatedEventId())
+	case enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED:
+		delete(r.signals, e.GetSignalExternalWorkflowExecutionFailedEventAttributes().GetInitiatedEventId())
+	case enumspb.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED:
+		delete(r.cancels, e.GetExternalWorkflowExecutionCancelRequestedEventAttributes().GetInitiatedEventId())
+	case enumspb.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_FAILED:
+		delete(r.cancels, e.GetRequestCancelExternalWorkflowExecutionFailedEventAttributes().GetInitiatedEventId())
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
+	deploymentpb "go.temporal.io/api/deployment/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
+	sdkpb "go.temporal.io/api/sdk/v1"
 	updatepb "go.temporal.io/api/update/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -163,6 +165,7 @@ func (f *flow) start() {
 		a.WorkflowExecutionTimeout, a.WorkflowRunTimeout, a.WorkflowTaskTimeout = durationpb.New(time.Hour), durationpb.New(time.Minute), durationpb.New(10*time.Second)
 		a.FirstWorkflowTaskBackoff = durationpb.New(time.Duration(f.IntN(1e9)))
 		a.RetryPolicy = &commonpb.RetryPolicy{InitialInterval: durationpb.New(time.Second), BackoffCoefficient: 1.5, MaximumAttempts: 3, NonRetryableErrorTypes: []string{f.text("Fatal")}}
+		a.WorkflowExecutionExpirationTime = timestamppb.New(epoch.Add(f.clock + time.Hour))
 		a.CronSchedule = f.text("*/5 * * * *")
 		a.Priority = &commonpb.Priority{PriorityKey: 2, FairnessKey: f.text("gold"), FairnessWeight: 0.3}
 	}
@@ -237,8 +240,18 @@ func (f *flow) workflowTask() {
 		e := events.WorkflowTaskCompleted(events.EventID(s), events.EventID(st), "worker-1")
 		//nolint:staticcheck // one of the places where workers have said which code they run.
 		e.GetWorkflowTaskCompletedEventAttributes().BinaryChecksum = f.text(fmt.Sprint("build-", f.IntN(25)))
+		if f.IntN(2) == 0 {
+			f.versioned(e.GetWorkflowTaskCompletedEventAttributes())
+		}
 		f.task = f.add(e)
 	}
+}
+
+// versioned has a worker say which code it is.
+func (f *flow) versioned(a *historypb.WorkflowTaskCompletedEventAttributes) {
+	a.DeploymentVersion = &deploymentpb.WorkerDeploymentVersion{DeploymentName: f.text("orders"), BuildId: fmt.Sprint("b", f.IntN(3))}
+	a.VersioningBehavior = enumspb.VersioningBehavior(f.IntN(3))
+	a.SdkMetadata = &sdkpb.WorkflowTaskCompletedMetadata{SdkName: f.text("temporal-go"), SdkVersion: "1.47.0"}
 }
 
 // errText is an error of nothing but a text.
@@ -258,6 +271,7 @@ func (f *flow) scheduleActivity() {
 	a.TaskQueue = nil
 	a.StartToCloseTimeout, a.ScheduleToCloseTimeout = durationpb.New(time.Minute), durationpb.New(time.Hour+time.Nanosecond)
 	if f.IntN(2) == 0 {
+		a.RetryPolicy = &commonpb.RetryPolicy{MaximumAttempts: int32(1 + f.IntN(5))}
 		a.HeartbeatTimeout, a.ScheduleToStartTimeout = durationpb.New(time.Second), durationpb.New(-time.Second)
 	}
 	f.activities = append(f.activities, pending{opened: f.decided(e), name: name})
@@ -294,7 +308,9 @@ func (f *flow) activity() {
 		f.decided(events.ActivityCancelRequested(scheduled))
 		return
 	case 1:
-		f.add(events.ActivityFailed(scheduled, started, fmt.Errorf("card refused: %w", errText(f.text("no money")))))
+		e := events.ActivityFailed(scheduled, started, fmt.Errorf("card refused: %w", errText(f.text("no money"))))
+		e.GetActivityTaskFailedEventAttributes().RetryState = enumspb.RetryState(f.IntN(4))
+		f.add(e)
 	case 2:
 		f.add(events.ActivityTimedOut(scheduled, started, enumspb.TIMEOUT_TYPE_HEARTBEAT))
 	case 3:
@@ -384,7 +400,17 @@ func (f *flow) child() {
 	remove(&f.children, i)
 }
 
-func (f *flow) signal() { f.add(events.Signaled(f.text("payment-received"), f.IntN(100))) }
+func (f *flow) signal() {
+	e := events.Signaled(f.text("payment-received"), f.IntN(100))
+	a := e.GetWorkflowExecutionSignaledEventAttributes()
+	switch f.IntN(3) {
+	case 0:
+		a.Identity, a.RequestId = f.text("till"), fmt.Sprint("request-", f.next)
+	case 1:
+		a.ExternalWorkflowExecution = &commonpb.WorkflowExecution{WorkflowId: f.text("cart"), RunId: "cart-run"}
+	}
+	f.add(e)
+}
 
 func (f *flow) marker() {
 	e := events.Custom(f.text("OrderPaid"), map[string]any{"amount": f.IntN(100)})
@@ -402,7 +428,9 @@ func (f *flow) update() {
 			p.opened = f.add(&events.Event{
 				EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED,
 				Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateAdmittedEventAttributes{WorkflowExecutionUpdateAdmittedEventAttributes: &historypb.WorkflowExecutionUpdateAdmittedEventAttributes{
-					Request: &updatepb.Request{Meta: &updatepb.Meta{UpdateId: p.name}, Input: &updatepb.Input{Name: f.text("addItem")}},
+					Request: &updatepb.Request{
+						Meta: &updatepb.Meta{UpdateId: p.name, Identity: f.text("shop")}, Input: &updatepb.Input{Name: f.text("addItem")}, RequestId: f.text("request"),
+					},
 				}},
 			})
 		} else {
@@ -420,7 +448,7 @@ func (f *flow) update() {
 		f.add(&events.Event{
 			EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_REJECTED,
 			Attributes: &historypb.HistoryEvent_WorkflowExecutionUpdateRejectedEventAttributes{WorkflowExecutionUpdateRejectedEventAttributes: &historypb.WorkflowExecutionUpdateRejectedEventAttributes{
-				ProtocolInstanceId: p.name, Failure: events.Failure(errText(f.text("refused"))),
+				ProtocolInstanceId: p.name, Failure: events.Failure(fmt.Errorf("not that: %w", errText(f.text("refused")))),
 			}},
 		})
 	case f.IntN(2) == 0:
@@ -437,12 +465,17 @@ func (f *flow) nexusOperation() {
 		f.nexus = append(f.nexus, pending{opened: f.add(&events.Event{
 			EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_SCHEDULED,
 			Attributes: &historypb.HistoryEvent_NexusOperationScheduledEventAttributes{NexusOperationScheduledEventAttributes: &historypb.NexusOperationScheduledEventAttributes{
-				Endpoint: "billing", Service: "invoices", Operation: f.text("issue"), WorkflowTaskCompletedEventId: f.task,
+				Endpoint: "billing", Service: "invoices", Operation: f.text("issue"), WorkflowTaskCompletedEventId: f.task, RequestId: f.text("request"),
+				ScheduleToCloseTimeout: durationpb.New(time.Hour), ScheduleToStartTimeout: durationpb.New(time.Minute), StartToCloseTimeout: durationpb.New(time.Second),
 			}},
 		})})
 		return
 	}
 	p := &f.nexus[i]
+	if f.IntN(4) == 0 {
+		f.cancelNexus(p.opened)
+		return
+	}
 	if p.started == 0 && f.IntN(2) == 0 {
 		p.started = f.add(&events.Event{
 			EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_STARTED,
@@ -463,15 +496,54 @@ func (f *flow) nexusOperation() {
 		f.add(&events.Event{
 			EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_FAILED,
 			Attributes: &historypb.HistoryEvent_NexusOperationFailedEventAttributes{NexusOperationFailedEventAttributes: &historypb.NexusOperationFailedEventAttributes{
-				ScheduledEventId: p.opened, Failure: events.Failure(errText(f.text("handler"))),
+				ScheduledEventId: p.opened, Failure: events.Failure(fmt.Errorf("no invoice: %w", errText(f.text("handler")))),
 			}},
 		})
 	}
 	remove(&f.nexus, i)
 }
 
+// cancelNexus asks for an operation to be canceled, and the handler takes the request
+// or does not.
+func (f *flow) cancelNexus(scheduled int64) {
+	requested := f.add(&events.Event{
+		EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_CANCEL_REQUESTED,
+		Attributes: &historypb.HistoryEvent_NexusOperationCancelRequestedEventAttributes{NexusOperationCancelRequestedEventAttributes: &historypb.NexusOperationCancelRequestedEventAttributes{
+			ScheduledEventId: scheduled, WorkflowTaskCompletedEventId: f.task,
+		}},
+	})
+	if f.IntN(2) == 0 {
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_CANCEL_REQUEST_COMPLETED,
+			Attributes: &historypb.HistoryEvent_NexusOperationCancelRequestCompletedEventAttributes{NexusOperationCancelRequestCompletedEventAttributes: &historypb.NexusOperationCancelRequestCompletedEventAttributes{
+				ScheduledEventId: scheduled, RequestedEventId: requested,
+			}},
+		})
+		return
+	}
+	f.add(&events.Event{
+		EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_CANCEL_REQUEST_FAILED,
+		Attributes: &historypb.HistoryEvent_NexusOperationCancelRequestFailedEventAttributes{NexusOperationCancelRequestFailedEventAttributes: &historypb.NexusOperationCancelRequestFailedEventAttributes{
+			ScheduledEventId: scheduled, RequestedEventId: requested, Failure: events.Failure(errText(f.text("gone"))),
+		}},
+	})
+}
+
 func (f *flow) external() {
-	if i, ok := f.pick(f.signals); ok {
+	if f.IntN(3) == 0 {
+		f.externalCancel()
+		return
+	}
+	if i, ok := f.pick(f.signals); ok && f.IntN(3) == 0 {
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED,
+			Attributes: &historypb.HistoryEvent_SignalExternalWorkflowExecutionFailedEventAttributes{SignalExternalWorkflowExecutionFailedEventAttributes: &historypb.SignalExternalWorkflowExecutionFailedEventAttributes{
+				InitiatedEventId: f.signals[i].opened, Cause: enumspb.SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_FAILED_CAUSE_EXTERNAL_WORKFLOW_EXECUTION_NOT_FOUND,
+			}},
+		})
+		remove(&f.signals, i)
+		return
+	} else if ok {
 		f.add(&events.Event{
 			EventType: enumspb.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_SIGNALED,
 			Attributes: &historypb.HistoryEvent_ExternalWorkflowExecutionSignaledEventAttributes{ExternalWorkflowExecutionSignaledEventAttributes: &historypb.ExternalWorkflowExecutionSignaledEventAttributes{
@@ -485,6 +557,25 @@ func (f *flow) external() {
 		EventType: enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
 		Attributes: &historypb.HistoryEvent_SignalExternalWorkflowExecutionInitiatedEventAttributes{SignalExternalWorkflowExecutionInitiatedEventAttributes: &historypb.SignalExternalWorkflowExecutionInitiatedEventAttributes{
 			WorkflowTaskCompletedEventId: f.task, SignalName: f.text("wake"), WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: "other"},
+		}},
+	})})
+}
+
+func (f *flow) externalCancel() {
+	if i, ok := f.pick(f.cancels); ok {
+		f.add(&events.Event{
+			EventType: enumspb.EVENT_TYPE_EXTERNAL_WORKFLOW_EXECUTION_CANCEL_REQUESTED,
+			Attributes: &historypb.HistoryEvent_ExternalWorkflowExecutionCancelRequestedEventAttributes{ExternalWorkflowExecutionCancelRequestedEventAttributes: &historypb.ExternalWorkflowExecutionCancelRequestedEventAttributes{
+				InitiatedEventId: f.cancels[i].opened,
+			}},
+		})
+		remove(&f.cancels, i)
+		return
+	}
+	f.cancels = append(f.cancels, pending{opened: f.add(&events.Event{
+		EventType: enumspb.EVENT_TYPE_REQUEST_CANCEL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED,
+		Attributes: &historypb.HistoryEvent_RequestCancelExternalWorkflowExecutionInitiatedEventAttributes{RequestCancelExternalWorkflowExecutionInitiatedEventAttributes: &historypb.RequestCancelExternalWorkflowExecutionInitiatedEventAttributes{
+			WorkflowTaskCompletedEventId: f.task, Reason: f.text("late"), WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: "other", RunId: "other-run"},
 		}},
 	})})
 }

@@ -42,7 +42,7 @@ func commits(t *testing.T, log *memlog.Log, workflows []events.Workflow) (out []
 
 // What the properties of other packages rest on: that all of this comes up.
 func TestHistoriesHoldWhatTheyPromise(t *testing.T) {
-	log, workflows := write(t, Options{Workflows: 30}, Seeded(1, 3000))
+	log, workflows := write(t, Options{Workflows: 30}, Seeded(2, 3500))
 	seen := map[enumspb.EventType]int{}
 	var unknown, runs, continued, begunTwice, nul, backwards, paused int
 	for _, c := range commits(t, log, workflows) {

@@ -32,8 +32,9 @@ func Stored(ctx context.Context, q Querier) ([]Run, error) {
 		SELECT e.namespace, e.workflow_id, e.run_id, e.workflow_type AS type, e.task_queue, e.status,
 		       e.start_time AS start, e.close_time AS close, e.history_length AS events, e.signals, e.unknown_events AS unknown, e.history_size_bytes AS bytes,
 		       a.all AS activities, ti.all AS timers, c.all AS children,
+		       ne.all AS nexus, up.all AS updates, ex.all AS external,
 		       a.pending AS pending_activities, ti.pending AS pending_timers, c.pending AS pending_children,
-		       e.pending_nexus_operations::bigint AS pending_nexus, e.pending_updates::bigint AS pending_updates,
+		       ne.pending AS pending_nexus, up.pending AS pending_updates, ex.pending AS pending_external,
 		       ev.first, ev.last, w.run_id = e.run_id AS newest, w.runs,
 		       ev.n AS stored, types.types, coalesce(names.names, '{}') AS names
 		FROM annals.executions AS e
@@ -47,10 +48,19 @@ func Stored(ctx context.Context, q Querier) ([]Run, error) {
 			WHERE (x.slot, x.namespace, x.workflow_id, x.run_id) = (e.slot, e.namespace, e.workflow_id, e.run_id)) AS ti
 		CROSS JOIN LATERAL (SELECT count(*) AS all, count(*) FILTER (WHERE status IN ('Initiated', 'Started')) AS pending FROM annals.children AS x
 			WHERE (x.slot, x.namespace, x.workflow_id, x.run_id) = (e.slot, e.namespace, e.workflow_id, e.run_id)) AS c
+		CROSS JOIN LATERAL (SELECT count(*) AS all, count(*) FILTER (WHERE closed_event_id IS NULL) AS pending FROM annals.nexus_operations AS x
+			WHERE (x.slot, x.namespace, x.workflow_id, x.run_id) = (e.slot, e.namespace, e.workflow_id, e.run_id)) AS ne
+		CROSS JOIN LATERAL (SELECT count(*) AS all, count(*) FILTER (WHERE closed_event_id IS NULL) AS pending FROM annals.updates AS x
+			WHERE (x.slot, x.namespace, x.workflow_id, x.run_id) = (e.slot, e.namespace, e.workflow_id, e.run_id)) AS up
+		CROSS JOIN LATERAL (SELECT count(*) AS all, count(*) FILTER (WHERE closed_event_id IS NULL) AS pending FROM annals.external_requests AS x
+			WHERE (x.slot, x.namespace, x.workflow_id, x.run_id) = (e.slot, e.namespace, e.workflow_id, e.run_id)) AS ex
+		CROSS JOIN LATERAL (SELECT count(*) AS all FROM annals.signals AS x
+			WHERE (x.slot, x.namespace, x.workflow_id, x.run_id) = (e.slot, e.namespace, e.workflow_id, e.run_id)) AS si
 		WHERE (e.history_length, ev.n, e.first_sequence, e.last_sequence, 1)
 		    = (ev.highest, ev.highest - ev.lowest + 1, ev.first, ev.last, ev.partitions)
 		  AND CASE WHEN ev.lowest = 1 THEN e.signals = ev.signals ELSE e.signals >= ev.signals END -- where it is no reset
 		  AND (e.pending_activities, e.pending_timers, e.pending_children) = (a.pending, ti.pending, c.pending)
+		  AND (e.pending_nexus_operations, e.pending_updates, e.signals) = (ne.pending, up.pending, si.all)
 		  AND w.last_sequence >= e.last_sequence AND w.first_sequence <= e.first_sequence`)
 	if err != nil {
 		return nil, err

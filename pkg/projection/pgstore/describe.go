@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 var (
@@ -21,6 +23,14 @@ var (
 	pendingTimersSQL string
 	//go:embed sql/pending_children.sql
 	pendingChildrenSQL string
+	//go:embed sql/pending_nexus_operations.sql
+	pendingNexusSQL string
+	//go:embed sql/pending_updates.sql
+	pendingUpdatesSQL string
+	//go:embed sql/pending_requests.sql
+	pendingRequestsSQL string
+	//go:embed sql/as_of.sql
+	asOfSQL string
 )
 
 // Description is a run with what is pending in it, all of one moment. Lists are
@@ -31,6 +41,16 @@ type Description struct {
 	PendingActivities []PendingActivity `json:"pendingActivities"`
 	PendingTimers     []PendingTimer    `json:"pendingTimers"`
 	PendingChildren   []PendingChild    `json:"pendingChildren"`
+	// What else is pending: Nexus operations, updates, and signals and cancel
+	// requests that the run sent to other workflows.
+	PendingNexusOperations  []PendingNexusOperation  `json:"pendingNexusOperations"`
+	PendingUpdates          []PendingUpdate          `json:"pendingUpdates"`
+	PendingExternalRequests []PendingExternalRequest `json:"pendingExternalRequests"`
+	// AsOf is how far the tables were in the workflow's partition when this was read.
+	AsOf AsOf `json:"asOf"`
+	// Lag is what the partition's log had beyond that, once it was asked (AskLag); nil:
+	// it was not, or could not be.
+	Lag *AnswerLag `json:"lag"`
 	// Quarantine says that the tables lack commits of the workflow, and why: the
 	// rest is as it was before the first of them. Nil: it is not quarantined.
 	Quarantine *Quarantine `json:"quarantine"`
@@ -60,6 +80,8 @@ type PendingActivity struct {
 	StartToCloseTimeout    Timeout    `db:"start_to_close_timeout" json:"startToCloseTimeout"`
 	HeartbeatTimeout       Timeout    `db:"heartbeat_timeout" json:"heartbeatTimeout"`
 	LastFailure            *string    `db:"last_failure" json:"lastFailure"` // of its last attempt
+	LastFailureCauses      []string   `db:"last_failure_causes" json:"lastFailureCauses"`
+	MaximumAttempts        int32      `db:"maximum_attempts" json:"maximumAttempts"` // 0: no limit
 	// LastHeartbeat is the newest of its heartbeats, or of those of an earlier
 	// activity of the run that had the same id; nil: there was none.
 	LastHeartbeat *ActivityHeartbeat `db:"-" json:"lastHeartbeat"`
@@ -118,6 +140,80 @@ type PendingChild struct {
 	InitiatedTime     *time.Time `db:"initiated_time" json:"initiatedTime"`
 	StartedEventID    int64      `db:"started_event_id" json:"startedEventId"` // 0: none
 	StartedTime       *time.Time `db:"started_time" json:"startedTime"`
+}
+
+// PendingNexusOperation is a Nexus operation that was scheduled and is not over.
+type PendingNexusOperation struct {
+	ScheduledEventID       int64      `db:"scheduled_event_id" json:"scheduledEventId"`
+	Endpoint               string     `db:"endpoint" json:"endpoint"`
+	Service                string     `db:"service" json:"service"`
+	Operation              string     `db:"operation" json:"operation"`
+	RequestID              string     `db:"request_id" json:"requestId"`
+	OperationToken         string     `db:"operation_token" json:"operationToken"` // empty: the handler has given none
+	Status                 string     `db:"status" json:"status"`                  // "Scheduled" or "Started"
+	ScheduledTime          *time.Time `db:"scheduled_time" json:"scheduledTime"`
+	StartedEventID         int64      `db:"started_event_id" json:"startedEventId"` // 0: none
+	StartedTime            *time.Time `db:"started_time" json:"startedTime"`
+	ScheduleToCloseTimeout Timeout    `db:"schedule_to_close_timeout" json:"scheduleToCloseTimeout"`
+	ScheduleToStartTimeout Timeout    `db:"schedule_to_start_timeout" json:"scheduleToStartTimeout"`
+	StartToCloseTimeout    Timeout    `db:"start_to_close_timeout" json:"startToCloseTimeout"`
+	CancelRequested        bool       `db:"cancel_requested" json:"cancelRequested"`
+	CancelRequestedTime    *time.Time `db:"cancel_requested_time" json:"cancelRequestedTime"`
+	CancelDelivered        bool       `db:"cancel_delivered" json:"cancelDelivered"` // the handler took the request
+	CancelFailure          *string    `db:"cancel_failure" json:"cancelFailure"`     // why it did not
+}
+
+// PendingUpdate is an update that has neither completed nor been rejected.
+type PendingUpdate struct {
+	EventID         int64      `db:"event_id" json:"eventId"` // that made it known
+	UpdateID        string     `db:"update_id" json:"updateId"`
+	UpdateName      string     `db:"update_name" json:"updateName"`
+	Status          string     `db:"status" json:"status"` // "Admitted" or "Accepted"
+	Identity        string     `db:"identity" json:"identity"`
+	AdmittedTime    *time.Time `db:"admitted_time" json:"admittedTime"`
+	AcceptedEventID int64      `db:"accepted_event_id" json:"acceptedEventId"` // 0: none
+	AcceptedTime    *time.Time `db:"accepted_time" json:"acceptedTime"`
+	RequestIDs      []string   `db:"request_ids" json:"requestIds"` // that wait for it
+}
+
+// PendingExternalRequest is a signal or a cancel request that the run sent to another
+// workflow, and of which it does not know yet whether it arrived.
+type PendingExternalRequest struct {
+	InitiatedEventID  int64      `db:"initiated_event_id" json:"initiatedEventId"`
+	Kind              string     `db:"kind" json:"kind"` // "Signal" or "Cancel"
+	Namespace         string     `db:"target_namespace" json:"namespace"`
+	WorkflowID        string     `db:"target_workflow_id" json:"workflowId"`
+	RunID             string     `db:"target_run_id" json:"runId"` // empty: whichever is open
+	SignalName        string     `db:"signal_name" json:"signalName"`
+	Reason            string     `db:"reason" json:"reason"`
+	ChildWorkflowOnly bool       `db:"child_workflow_only" json:"childWorkflowOnly"`
+	InitiatedTime     *time.Time `db:"initiated_time" json:"initiatedTime"`
+}
+
+// AsOf is how far tables are in a partition.
+type AsOf struct {
+	// Position is the last commit that is in them, "partition:sequence".
+	Position string     `json:"position"`
+	Time     *time.Time `json:"time"` // when the log stored it
+	// Checkpoint is the same, for who asks the log how much it has since.
+	Checkpoint projection.Checkpoint `json:"-"`
+}
+
+// AnswerLag is what an answer lacks of a partition: commits of other workflows too.
+type AnswerLag struct {
+	Commits uint64  `json:"commits"`
+	Seconds float64 `json:"seconds"` // since the oldest of them was stored, by the clock of the log's server
+}
+
+// AskLag asks the log how far it was beyond the answer. Where it cannot tell, Lag
+// stays nil.
+func (d *Description) AskLag(ctx context.Context, source events.Source) {
+	if d.AsOf.Position == "" || source.Identity().LogID == "" {
+		return
+	}
+	if l := projection.LagAt(ctx, source, d.AsOf.Checkpoint); l.Err == nil {
+		d.Lag = &AnswerLag{Commits: l.Commits, Seconds: l.Age.Seconds()}
+	}
 }
 
 // DescribeQuery says which run.
@@ -206,7 +302,25 @@ func (d *Description) readRun(ctx context.Context, tx pgx.Tx, w events.Workflow,
 	})
 	b.Queue(pendingTimersSQL, key...).Query(collect(&d.PendingTimers))
 	b.Queue(pendingChildrenSQL, key...).Query(collect(&d.PendingChildren))
+	b.Queue(pendingNexusSQL, key...).Query(collect(&d.PendingNexusOperations))
+	b.Queue(pendingUpdatesSQL, key...).Query(collect(&d.PendingUpdates))
+	b.Queue(pendingRequestsSQL, key...).Query(collect(&d.PendingExternalRequests))
+	b.Queue(asOfSQL, key[:3]...).Query(func(rows pgx.Rows) error {
+		c, err := pgx.CollectRows(rows, postgres.ScanCheckpoint)
+		if err == nil && len(c) == 1 {
+			d.AsOf = asOf(c[0])
+		}
+		return err
+	})
 	return tx.SendBatch(ctx, &b).Close()
+}
+
+func asOf(c projection.Checkpoint) AsOf {
+	a := AsOf{Position: c.Position().String(), Checkpoint: c}
+	if !c.Time.IsZero() {
+		a.Time = &c.Time
+	}
+	return a
 }
 
 func collect[T any](to *[]T) func(pgx.Rows) error {
@@ -223,6 +337,16 @@ func (d *Description) normalize() {
 	}
 	for i := range d.PendingTimers {
 		inUTC(&d.PendingTimers[i].StartedTime, &d.PendingTimers[i].FireTime)
+	}
+	for i := range d.PendingNexusOperations {
+		o := &d.PendingNexusOperations[i]
+		inUTC(&o.ScheduledTime, &o.StartedTime, &o.CancelRequestedTime)
+	}
+	for i := range d.PendingUpdates {
+		inUTC(&d.PendingUpdates[i].AdmittedTime, &d.PendingUpdates[i].AcceptedTime)
+	}
+	for i := range d.PendingExternalRequests {
+		inUTC(&d.PendingExternalRequests[i].InitiatedTime)
 	}
 	for i := range d.PendingChildren {
 		inUTC(&d.PendingChildren[i].InitiatedTime, &d.PendingChildren[i].StartedTime)

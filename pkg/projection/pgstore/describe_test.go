@@ -3,6 +3,7 @@ package pgstore_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
+	historypb "go.temporal.io/api/history/v1"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
@@ -115,6 +118,8 @@ const descriptionJSON = `{
       "startToCloseTimeout": "300s",
       "heartbeatTimeout": "10s",
       "lastFailure": "no funds",
+      "lastFailureCauses": [],
+      "maximumAttempts": 0,
       "lastHeartbeat": {
         "attempt": 4,
         "time": "2026-01-31T12:00:04.000001Z",
@@ -155,6 +160,8 @@ const descriptionJSON = `{
       "startToCloseTimeout": "0s",
       "heartbeatTimeout": "0s",
       "lastFailure": null,
+      "lastFailureCauses": [],
+      "maximumAttempts": 0,
       "lastHeartbeat": null
     }
   ],
@@ -234,7 +241,7 @@ func TestDescribeNothingPending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `"workflow":{"newestRunId":"r2","runs":2},"pendingActivities":[],"pendingTimers":[],"pendingChildren":[],"quarantine":null}`; !strings.HasSuffix(string(b), want) {
+	if want := `"workflow":{"newestRunId":"r2","runs":2},"pendingActivities":[],"pendingTimers":[],"pendingChildren":[],"pendingNexusOperations":[],"pendingUpdates":[],"pendingExternalRequests":[],"asOf":{"position":"","time":null},"lag":null,"quarantine":null}`; !strings.HasSuffix(string(b), want) {
 		t.Errorf("%s\ndoes not end in %s", b, want)
 	}
 }
@@ -262,5 +269,70 @@ func TestDescribeFails(t *testing.T) {
 				t.Errorf("got %v, want %v with %q", err, tc.is, tc.want)
 			}
 		})
+	}
+}
+
+// What is pending beyond activities, timers and children is described too, with how
+// far the tables are and what the log has since.
+func TestDescribeWhatElseIsPending(t *testing.T) {
+	t.Parallel()
+	pool, log := newTables(t), newLog(t, 1)
+	store := storeOn(t, pool, pgstore.Config{})
+	w := events.Workflow{Namespace: "shop", ID: "w"}
+	charge := events.ActivityScheduled("a", "Charge")
+	charge.GetActivityTaskScheduledEventAttributes().RetryPolicy = &commonpb.RetryPolicy{MaximumAttempts: 5}
+	again := events.ActivityStarted(2, 2, "worker")
+	again.GetActivityTaskStartedEventAttributes().LastFailure = events.Failure(fmt.Errorf("refused: %w", errors.New("no money")))
+	if _, err := log.Append(t.Context(), events.Request{Workflow: w, Events: []*events.Event{
+		events.WorkflowStarted("Order", "orders"), charge, again,
+		{EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_SCHEDULED, Attributes: &historypb.HistoryEvent_NexusOperationScheduledEventAttributes{
+			NexusOperationScheduledEventAttributes: &historypb.NexusOperationScheduledEventAttributes{Endpoint: "billing", Service: "invoices", Operation: "issue"},
+		}},
+		{EventType: enumspb.EVENT_TYPE_NEXUS_OPERATION_CANCEL_REQUESTED, Attributes: &historypb.HistoryEvent_NexusOperationCancelRequestedEventAttributes{
+			NexusOperationCancelRequestedEventAttributes: &historypb.NexusOperationCancelRequestedEventAttributes{ScheduledEventId: 4},
+		}},
+		events.UpdateAccepted("u", "add", 1),
+		{EventType: enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED, Attributes: &historypb.HistoryEvent_SignalExternalWorkflowExecutionInitiatedEventAttributes{
+			SignalExternalWorkflowExecutionInitiatedEventAttributes: &historypb.SignalExternalWorkflowExecutionInitiatedEventAttributes{
+				SignalName: "wake", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: "other"},
+			},
+		}},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	projectAll(t, log, store, 0)
+	if _, err := log.Append(t.Context(), events.Request{Workflow: events.Workflow{Namespace: "shop", ID: "later"}, Events: []*events.Event{events.WorkflowStarted("Order", "orders")}}); err != nil {
+		t.Fatal(err)
+	}
+	d, err := store.Describe(t.Context(), pgstore.DescribeQuery{Workflow: w})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.PendingActivities) != 1 || len(d.PendingNexusOperations) != 1 || len(d.PendingUpdates) != 1 || len(d.PendingExternalRequests) != 1 {
+		t.Fatalf("%+v", d)
+	}
+	a, o, u, r := d.PendingActivities[0], d.PendingNexusOperations[0], d.PendingUpdates[0], d.PendingExternalRequests[0]
+	got := []any{
+		a.Attempt, a.MaximumAttempts, *a.LastFailure, a.LastFailureCauses,
+		o.Endpoint, o.Service, o.Operation, o.Status, o.CancelRequested, u.UpdateID, u.UpdateName, u.Status, u.AcceptedEventID, r.Kind, r.Namespace, r.WorkflowID, r.SignalName,
+		d.AsOf.Position, d.Lag == nil,
+	}
+	want := []any{
+		int32(2), int32(5), "refused: no money",
+		[]string{"no money"},
+		"billing", "invoices", "issue", "Scheduled", true, "u", "add", "Accepted", int64(6), "Signal", "shop", "other", "wake",
+		"0:1", true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	d.AskLag(t.Context(), log)
+	if d.Lag == nil || d.Lag.Commits != 1 {
+		t.Errorf("the lag is %+v", d.Lag)
+	}
+	d.Lag = nil
+	d.AskLag(t.Context(), newLog(t, 1)) // another log cannot tell
+	if d.Lag != nil {
+		t.Errorf("by another log the lag is %+v", d.Lag)
 	}
 }

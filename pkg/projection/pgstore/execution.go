@@ -81,6 +81,24 @@ type Execution struct {
 	// Quarantined says that the tables lack commits of the workflow: what is here
 	// is as it was before the first of them. Describe says why.
 	Quarantined bool `db:"quarantined" json:"quarantined"`
+
+	// SearchValues are the search attributes as the registry types them, with those
+	// that Temporal keeps of versions and pauses: an object of texts, numbers,
+	// booleans and lists of texts; a Datetime is YYYY-MM-DDTHH:MM:SS.ffffffZ.
+	// UntypedAttributes have a value and no type yet.
+	SearchValues      json.RawMessage `db:"search_values" json:"searchValues"`
+	UntypedAttributes []string        `db:"untyped_attributes" json:"untypedAttributes"`
+	// ExecutionDuration is CloseTime minus ExecutionTime, in nanoseconds; nil while
+	// the run is open.
+	ExecutionDuration *int64     `db:"execution_duration" json:"executionDuration"`
+	ExpirationTime    *time.Time `db:"expiration_time" json:"expirationTime"` // when the chain of runs times out
+	CloseReason       string     `db:"close_reason" json:"closeReason"`       // why it was terminated
+	// Of the worker that completed the newest workflow task, or of what overrides it.
+	BuildID            string `db:"build_id" json:"buildId"`
+	Deployment         string `db:"deployment" json:"deployment"`
+	VersioningBehavior string `db:"versioning_behavior" json:"versioningBehavior"` // "Pinned" or "AutoUpgrade"
+	SDKName            string `db:"sdk_name" json:"sdkName"`
+	SDKVersion         string `db:"sdk_version" json:"sdkVersion"`
 }
 
 // inUTC sets times to UTC: pgx gives them in the zone of this machine.
@@ -94,5 +112,5 @@ func inUTC(times ...**time.Time) {
 }
 
 func (e *Execution) normalize() {
-	inUTC(&e.StartTime, &e.ExecutionTime, &e.CloseTime, &e.UpdatedAt)
+	inUTC(&e.StartTime, &e.ExecutionTime, &e.CloseTime, &e.UpdatedAt, &e.ExpirationTime)
 }

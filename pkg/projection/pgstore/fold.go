@@ -8,6 +8,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/execution"
 	"github.com/annals-io/annals/pkg/projection"
+	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // folder folds one partition's commits into rows.
@@ -24,6 +25,8 @@ type folder struct {
 	// load reads back what the cache does not have, as it was at last or before;
 	// Verify has nothing to read back from.
 	load func(ctx context.Context, last projection.Checkpoint, written uint64, missing []events.Workflow) ([]*entry, error)
+	// types are those that search attributes have, as the commits were met.
+	types typesOf
 }
 
 // entry is where the fold of one workflow stands.
@@ -61,7 +64,7 @@ func (s *Store) Folder(c projection.Checkpoint) projection.Folder {
 }
 
 func newFolder(c projection.Checkpoint) *folder {
-	return &folder{last: c, written: c.Sequence, cache: map[events.Workflow]*entry{}}
+	return &folder{last: c, written: c.Sequence, cache: map[events.Workflow]*entry{}, types: predefined}
 }
 
 // Fold is projection.Folder's.
@@ -84,6 +87,7 @@ func (f *folder) FoldPast(ctx context.Context, commits []projection.Commit, pass
 	if err != nil {
 		return nil, err
 	}
+	b.untyped = rows.untyped
 	b.waiting = passed.Waiting
 	if len(commits) == 1 {
 		b.only = commits[0].Workflow
@@ -96,6 +100,9 @@ func (f *folder) fold(ctx context.Context, commits []projection.Commit) (*rowSet
 	f.round++
 	if err := f.fetch(ctx, commits); err != nil {
 		return nil, err
+	}
+	if n := len(commits); n > 0 && f.store != nil {
+		f.types = f.store.typesFor(f.last, commits[n-1].Attributes)
 	}
 	b := f.builder()
 	for _, c := range commits {
@@ -306,11 +313,12 @@ type builder struct {
 	workflows []*entry
 	runs      []*run
 	events    []eventRow
+	types     typesOf
 }
 
 func (f *folder) builder() *builder {
 	f.builders++
-	return &builder{number: f.builders}
+	return &builder{number: f.builders, types: f.types}
 }
 
 // touched is what a batch changes in a run.
@@ -332,7 +340,9 @@ func (b *builder) changes(r *run) *execution.Changes {
 // rowSet is the rows of a batch, by table. Those of events are always new.
 type rowSet struct {
 	workflows, executions, activities, timers, children tableRows
+	nexus, updates, signals, external                   tableRows
 	events                                              []eventRow
+	untyped                                             map[attributeKey]bool // search attributes without a type
 }
 
 // tableRows are rows that must not be there yet, and rows that must.
@@ -354,13 +364,22 @@ func (b *builder) rows() (*rowSet, error) {
 	for _, r := range b.runs {
 		t := r.changes
 		r.changes = nil
-		values, err := executionRow(r)
+		values, untyped, err := executionRow(r, b.types)
 		if err != nil {
 			return nil, &projection.CannotApplyError{
 				Position: events.Position{Partition: r.partition, Sequence: r.lastSequence}, Workflow: r.state.Workflow, Cause: err,
 			}
 		}
 		s.executions.put(t.before == 0, values)
+		for _, name := range untyped {
+			if searchattribute.CheckName(name) != nil {
+				continue // it will never have a type
+			}
+			if s.untyped == nil {
+				s.untyped = map[attributeKey]bool{}
+			}
+			s.untyped[attributeKey{r.state.Workflow.Namespace, name}] = true
+		}
 		w, id := r.state.Workflow, r.state.RunID
 		for _, a := range t.changes.Activities {
 			s.activities.put(a.ScheduledEventID > t.before, activityRow(w, id, a))
@@ -370,6 +389,21 @@ func (b *builder) rows() (*rowSet, error) {
 		}
 		for _, c := range t.changes.Children {
 			s.children.put(c.InitiatedEventID > t.before, childRow(w, id, c))
+		}
+		for _, o := range t.changes.NexusOperations {
+			s.nexus.put(o.ScheduledEventID > t.before, nexusRow(w, id, o))
+		}
+		for _, u := range t.changes.Updates {
+			s.updates.put(u.EventID > t.before, updateRow(w, id, u))
+		}
+		for _, x := range t.changes.Signals {
+			s.signals.put(true, signalRow(w, id, x))
+		}
+		for _, x := range t.changes.ExternalSignals {
+			s.external.put(x.InitiatedEventID > t.before, externalSignalRow(w, id, x))
+		}
+		for _, x := range t.changes.ExternalCancels {
+			s.external.put(x.InitiatedEventID > t.before, externalCancelRow(w, id, x))
 		}
 	}
 	return s, nil
@@ -390,5 +424,9 @@ func (s *rowSet) byTable() []struct {
 		{activitiesTable, &s.activities},
 		{timersTable, &s.timers},
 		{childrenTable, &s.children},
+		{nexusOperationsTable, &s.nexus},
+		{updatesTable, &s.updates},
+		{signalsTable, &s.signals},
+		{externalRequestsTable, &s.external},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/postgres"
+	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // Heal makes the rows of a workflow anew from the log, up to the checkpoint, and
@@ -17,7 +18,11 @@ import (
 // right. See postgres.Projection.Heal for how it fails. All rows of the
 // workflow are made before they are written: about 200 bytes of memory an event.
 func (s *Store) Heal(ctx context.Context, log events.Log, w events.Workflow) (postgres.Healed, error) {
-	return s.projection.Heal(ctx, log, w, func(c projection.Checkpoint) postgres.Mending { return s.mend(w, c) })
+	registry, err := searchattribute.Load(ctx, log, 0)
+	if err != nil {
+		return postgres.Healed{}, err
+	}
+	return s.projection.Heal(ctx, log, w, func(c projection.Checkpoint) postgres.Mending { return s.mend(w, c, registry) })
 }
 
 // Acknowledge deletes the entry of what is no workflow's. See
@@ -35,12 +40,13 @@ type mending struct {
 	// events are the rows of events so far, in the form in which they are sent:
 	// there may be many.
 	events     []copied
-	generation int
+	checkpoint projection.Checkpoint
 }
 
-func (s *Store) mend(w events.Workflow, c projection.Checkpoint) *mending {
+func (s *Store) mend(w events.Workflow, c projection.Checkpoint, r *searchattribute.Registry) *mending {
 	f := newFolder(c)
-	return &mending{store: s, workflow: w, folder: f, builder: f.builder(), generation: c.Generation}
+	f.types = s.typesFor(c, r)
+	return &mending{store: s, workflow: w, folder: f, builder: f.builder(), checkpoint: c}
 }
 
 // Add is postgres.Mending's.
@@ -59,7 +65,7 @@ func (m *mending) pack() {
 	if len(m.builder.events) == 0 {
 		return
 	}
-	m.events = append(m.events, copiedEvents(m.store.statementsOf(m.generation).writes[runEventsTable].copy, m.builder.events))
+	m.events = append(m.events, copiedEvents(m.store.statementsOf(m.checkpoint.Generation).writes[runEventsTable].copy, m.builder.events))
 	m.builder.events = nil
 }
 
@@ -69,10 +75,17 @@ func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	statements := m.store.statementsOf(m.generation)
 	numbers := make([]int64, len(m.builder.runs))
 	for i, r := range m.builder.runs {
 		numbers[i] = r.number
+	}
+	statements := m.store.statementsOf(m.checkpoint.Generation)
+	if len(rows.untyped) > 0 {
+		var q pgx.Batch
+		queueTypingLock(&q)
+		if err := tx.SendBatch(ctx, &q).Close(); err != nil {
+			return err
+		}
 	}
 	for _, t := range tables {
 		of := []any{int16(m.workflow.Slot()), m.workflow.Namespace, m.workflow.ID}
@@ -101,5 +114,5 @@ func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	return nil
+	return m.store.settle(ctx, tx, m.checkpoint, rows.untyped)
 }

@@ -386,7 +386,17 @@ const pageJSON = `{
       "unknownEvents": 0,
       "missingReferences": 0,
       "position": "3:9",
-      "quarantined": false
+      "quarantined": false,
+      "searchValues": {},
+      "untypedAttributes": [],
+      "executionDuration": null,
+      "expirationTime": null,
+      "closeReason": "",
+      "buildId": "",
+      "deployment": "",
+      "versioningBehavior": "",
+      "sdkName": "",
+      "sdkVersion": ""
     },
     {
       "namespace": "default",
@@ -437,7 +447,17 @@ const pageJSON = `{
       "unknownEvents": 0,
       "missingReferences": 0,
       "position": "3:9",
-      "quarantined": false
+      "quarantined": false,
+      "searchValues": {},
+      "untypedAttributes": [],
+      "executionDuration": null,
+      "expirationTime": null,
+      "closeReason": "",
+      "buildId": "",
+      "deployment": "",
+      "versioningBehavior": "",
+      "sdkName": "",
+      "sdkVersion": ""
     }
   ],
   "nextPageToken": ""

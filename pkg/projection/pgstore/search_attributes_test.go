@@ -16,14 +16,13 @@ import (
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
-	"github.com/annals-io/annals/pkg/projection/postgres"
 	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // keepRegistry keeps the registry of search attributes until stop is called.
 func keepRegistry(t *testing.T, log events.Log, pool *pgxpool.Pool) (stop func() error) {
 	t.Helper()
-	k, err := projection.NewControlKeeper(log, postgres.NewRegistry(pool), projection.Config{Logger: quiet})
+	k, err := projection.NewControlKeeper(log, storeOn(t, pool, pgstore.Config{}).Registry(), projection.Config{Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ const Name = "executions"
 
 // Version is that of the tables: of their shape and of what the fold makes of
 // an event. Tables of another version must be rebuilt.
-const Version = 2
+const Version = 3
 
 // schema is where readers see the tables.
 const schema = "annals"
@@ -82,6 +82,7 @@ type Store struct {
 	waits      *projection.Waits
 	statements sync.Map               // *statements by generation
 	current    atomic.Bool            // the live tables were found to be of this program's version
+	known      *sync.Map              // searchattribute.Type by knownKey: types that the tables were found to have
 	many       int                    // manyRows, but in tests
 	fault      func(crashPoint) error // set by tests
 }
@@ -110,13 +111,13 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: MaxWaits: %w", err)
 	}
-	return &Store{pool: pool, projection: p, config: c.withDefaults(), waits: w, many: manyRows}, nil
+	return &Store{pool: pool, projection: p, config: c.withDefaults(), waits: w, known: new(sync.Map), many: manyRows}, nil
 }
 
 // At is the store of one generation of the tables, whatever state that is in: for
 // a projector that fills it. Queries read the live one all the same.
 func (s *Store) At(generation int) *Store {
-	return &Store{pool: s.pool, projection: s.projection.At(generation), config: s.config, waits: s.waits, many: s.many, fault: s.fault}
+	return &Store{pool: s.pool, projection: s.projection.At(generation), config: s.config, waits: s.waits, known: s.known, many: s.many, fault: s.fault}
 }
 
 // Rebuild makes the tables anew beside the live ones; see postgres.Projection.Rebuild.

@@ -54,6 +54,7 @@ var executionsTable = &table{
 		{"start_time", "timestamptz"},
 		{"execution_time", "timestamptz"},
 		{"close_time", "timestamptz"},
+		{"execution_duration", "bigint"},
 		{"updated_at", "timestamptz"},
 		{"execution_timeout", "interval"},
 		{"run_timeout", "interval"},
@@ -64,6 +65,8 @@ var executionsTable = &table{
 		{"attempt", "integer"},
 		{"memo", "jsonb"},
 		{"search_attributes", "jsonb"},
+		{"search_values", "jsonb"},
+		{"untyped_attributes", "text[]"},
 		{"parent_namespace", "text"},
 		{"parent_workflow_id", "text"},
 		{"parent_run_id", "text"},
@@ -78,6 +81,8 @@ var executionsTable = &table{
 		{"pause", "jsonb"},
 		{"last_failure", "text"},
 		{"last_failure_causes", "text[]"},
+		{"close_reason", "text"},
+		{"expiration_time", "timestamptz"},
 		{"workflow_task_failures", "bigint"},
 		{"pending_activities", "integer"},
 		{"pending_timers", "integer"},
@@ -87,6 +92,11 @@ var executionsTable = &table{
 		{"signals", "bigint"},
 		{"change_versions", "text[]"},
 		{"build_ids", "text[]"},
+		{"build_id", "text"},
+		{"deployment", "text"},
+		{"versioning_behavior", "text"},
+		{"sdk_name", "text"},
+		{"sdk_version", "text"},
 		{"history_length", "bigint"},
 		{"history_size_bytes", "bigint"},
 		{"unknown_events", "bigint"},
@@ -133,6 +143,9 @@ var activitiesTable = &table{
 		{"closed_event_id", "bigint"},
 		{"close_time", "timestamptz"},
 		{"last_failure", "text"},
+		{"last_failure_causes", "text[]"},
+		{"maximum_attempts", "integer"},
+		{"retry_state", "text"},
 	},
 }
 
@@ -169,6 +182,84 @@ var childrenTable = &table{
 	},
 }
 
+var nexusOperationsTable = &table{
+	name: "nexus_operations",
+	key:  runKey(column{"scheduled_event_id", "bigint"}),
+	columns: []column{
+		{"endpoint", "text"},
+		{"service", "text"},
+		{"operation", "text"},
+		{"request_id", "text"},
+		{"operation_token", "text"},
+		{"status", "text"},
+		{"scheduled_time", "timestamptz"},
+		{"started_event_id", "bigint"},
+		{"started_time", "timestamptz"},
+		{"schedule_to_close_timeout", "interval"},
+		{"schedule_to_start_timeout", "interval"},
+		{"start_to_close_timeout", "interval"},
+		{"cancel_requested", "boolean"},
+		{"cancel_requested_time", "timestamptz"},
+		{"cancel_delivered", "boolean"},
+		{"cancel_failure", "text"},
+		{"closed_event_id", "bigint"},
+		{"close_time", "timestamptz"},
+		{"failure", "text"},
+		{"failure_causes", "text[]"},
+	},
+}
+
+var updatesTable = &table{
+	name: "updates",
+	key:  runKey(column{"event_id", "bigint"}),
+	columns: []column{
+		{"update_id", "text"},
+		{"update_name", "text"},
+		{"status", "text"},
+		{"identity", "text"},
+		{"admitted_time", "timestamptz"},
+		{"accepted_event_id", "bigint"},
+		{"accepted_time", "timestamptz"},
+		{"request_ids", "text[]"},
+		{"closed_event_id", "bigint"},
+		{"close_time", "timestamptz"},
+		{"failure", "text"},
+		{"failure_causes", "text[]"},
+	},
+}
+
+var signalsTable = &table{
+	name: "signals",
+	key:  runKey(column{"event_id", "bigint"}),
+	columns: []column{
+		{"signal_name", "text"},
+		{"time", "timestamptz"},
+		{"identity", "text"},
+		{"request_id", "text"},
+		{"sender_workflow_id", "text"},
+		{"sender_run_id", "text"},
+	},
+}
+
+var externalRequestsTable = &table{
+	name: "external_requests",
+	key:  runKey(column{"initiated_event_id", "bigint"}),
+	columns: []column{
+		{"kind", "text"},
+		{"status", "text"},
+		{"target_namespace", "text"},
+		{"target_workflow_id", "text"},
+		{"target_run_id", "text"},
+		{"signal_name", "text"},
+		{"reason", "text"},
+		{"child_workflow_only", "boolean"},
+		{"initiated_time", "timestamptz"},
+		{"closed_event_id", "bigint"},
+		{"close_time", "timestamptz"},
+		{"failed_cause", "text"},
+	},
+}
+
 // runEventsTable names the run of an event by its number, see run.number.
 var runEventsTable = &table{
 	name: "run_events",
@@ -186,4 +277,4 @@ const eventsView = "events"
 
 // tables are all that are made from the log, in the order in which the rows of a
 // workflow are removed.
-var tables = []*table{runEventsTable, executionsTable, workflowsTable, activitiesTable, timersTable, childrenTable}
+var tables = []*table{runEventsTable, executionsTable, workflowsTable, activitiesTable, timersTable, childrenTable, nexusOperationsTable, updatesTable, signalsTable, externalRequestsTable}

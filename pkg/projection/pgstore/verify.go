@@ -175,6 +175,10 @@ type verifying struct {
 	report VerifyReport
 	// waits are the quarantined subjects.
 	waits map[string]bool
+	types typesOf
+	// late are search attributes whose type the tables' registry does not have yet:
+	// a row may have been typed already, or not yet.
+	late map[attributeKey]bool
 	// firstHeartbeat is the first sequence that the stream of heartbeats held
 	// when the verification began.
 	firstHeartbeat uint64
@@ -194,6 +198,11 @@ func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) e
 		return err
 	}
 	if err := v.quarantine(ctx); err != nil {
+		return err
+	}
+	// The snapshot of the tables is taken by now: what they were typed with is in
+	// the control stream.
+	if err := v.loadTypes(ctx); err != nil {
 		return err
 	}
 	have := map[events.Partition]projection.Checkpoint{}
@@ -346,6 +355,7 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 		follow = events.FollowOptions{Until: last, Workflow: one}
 	}
 	f := newFolder(w.checkpoint)
+	f.types = w.types
 	b := f.builder()
 	n := 0
 	for m, err := range w.log.Follow(ctx, w.checkpoint.Partition, follow) {

@@ -21,6 +21,7 @@ type batch struct {
 	from, to projection.Checkpoint
 	waiting  []projection.Waiting // of quarantined subjects
 	only     events.Workflow      // of a batch of one commit
+	untyped  map[attributeKey]bool
 }
 
 // statement writes rows of a table.
@@ -80,6 +81,9 @@ func (b *batch) Write(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := b.store.settle(ctx, tx, b.from, b.untyped); err != nil {
+			return err
+		}
 		return b.store.crash(beforeCommit)
 	})
 	if err == nil {
@@ -115,6 +119,9 @@ func (b *batch) send(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
 	b.store.projection.QueueMove(&q, b.from, b.to)
 	b.store.projection.QueueWaiting(&q, b.from, b.waiting)
+	if len(b.untyped) > 0 {
+		queueTypingLock(&q)
+	}
 	for _, w := range b.writes {
 		q.Queue(w.sql, w.args...).Exec(func(tag pgconn.CommandTag) error {
 			if tag.RowsAffected() != int64(w.rows) {

@@ -39,15 +39,23 @@ var (
 // annals.search_attributes and annals.search_attribute_conflicts. It is safe for
 // concurrent use and does not own the pool.
 type Registry struct {
-	pool *pgxpool.Pool
+	pool       *pgxpool.Pool
+	registered Registered
 	// fault is set by tests: what a write fails with before it commits, and after.
 	fault func(committed bool) error
 }
 
 var _ projection.ControlTarget = (*Registry)(nil)
 
-// NewRegistry is the registry in a database that Migrate has prepared.
-func NewRegistry(pool *pgxpool.Pool) *Registry { return &Registry{pool: pool} }
+// Registered is told of attributes that have types now, in the transaction that
+// brings them into the tables. What it fails with, the transaction fails with.
+type Registered func(ctx context.Context, tx pgx.Tx, attributes []searchattribute.Attribute) error
+
+// NewRegistry is the registry in a database that Migrate has prepared. registered is
+// told of what is new; nil: nobody is.
+func NewRegistry(pool *pgxpool.Pool, registered Registered) *Registry {
+	return &Registry{pool: pool, registered: registered}
+}
 
 // ControlCheckpoint is projection.ControlTarget's.
 func (r *Registry) ControlCheckpoint(ctx context.Context, id events.Identity) (projection.ControlCheckpoint, error) {
@@ -130,6 +138,11 @@ func (r *Registry) WriteRegistry(ctx context.Context, from, to projection.Contro
 		}
 		if err := tx.SendBatch(ctx, &q).Close(); err != nil {
 			return err
+		}
+		if r.registered != nil && len(rows.Attributes) > 0 {
+			if err := r.registered(ctx, tx, rows.Attributes); err != nil {
+				return err
+			}
 		}
 		return r.crash(false)
 	})

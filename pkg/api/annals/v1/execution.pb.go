@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -98,9 +99,29 @@ type Execution struct {
 	// Of the run's last commit in the log.
 	Position string `protobuf:"bytes,48,opt,name=position,proto3" json:"position,omitempty"`
 	// The tables lack commits of the workflow: see Quarantine.
-	Quarantined   bool `protobuf:"varint,49,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Quarantined bool `protobuf:"varint,49,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// search_attributes as the registry types them, with those that Temporal keeps of
+	// versions and pauses: text (Keyword, Text), number (Int, Double; an Int beyond 2^53
+	// is exact in search_attributes only), boolean, list of texts (KeywordList), Datetime
+	// as YYYY-MM-DDTHH:MM:SS.ffffffZ. What does not fit its type is not in it.
+	SearchValues *structpb.Struct `protobuf:"bytes,50,opt,name=search_values,json=searchValues,proto3" json:"search_values,omitempty"`
+	// Search attributes that have a value and no type yet.
+	UntypedAttributes []string `protobuf:"bytes,51,rep,name=untyped_attributes,json=untypedAttributes,proto3" json:"untyped_attributes,omitempty"`
+	// close_time minus execution_time. Absent while the run is open.
+	ExecutionDuration *durationpb.Duration `protobuf:"bytes,52,opt,name=execution_duration,json=executionDuration,proto3" json:"execution_duration,omitempty"`
+	// When the chain of runs times out.
+	ExpirationTime *timestamppb.Timestamp `protobuf:"bytes,53,opt,name=expiration_time,json=expirationTime,proto3" json:"expiration_time,omitempty"`
+	// Why it was terminated, as who did it said.
+	CloseReason string `protobuf:"bytes,54,opt,name=close_reason,json=closeReason,proto3" json:"close_reason,omitempty"`
+	// Of the worker that completed the newest workflow task, or of what overrides it.
+	BuildId    string `protobuf:"bytes,55,opt,name=build_id,json=buildId,proto3" json:"build_id,omitempty"`
+	Deployment string `protobuf:"bytes,56,opt,name=deployment,proto3" json:"deployment,omitempty"`
+	// "Pinned" or "AutoUpgrade".
+	VersioningBehavior string `protobuf:"bytes,57,opt,name=versioning_behavior,json=versioningBehavior,proto3" json:"versioning_behavior,omitempty"`
+	SdkName            string `protobuf:"bytes,58,opt,name=sdk_name,json=sdkName,proto3" json:"sdk_name,omitempty"`
+	SdkVersion         string `protobuf:"bytes,59,opt,name=sdk_version,json=sdkVersion,proto3" json:"sdk_version,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Execution) Reset() {
@@ -476,6 +497,76 @@ func (x *Execution) GetQuarantined() bool {
 	return false
 }
 
+func (x *Execution) GetSearchValues() *structpb.Struct {
+	if x != nil {
+		return x.SearchValues
+	}
+	return nil
+}
+
+func (x *Execution) GetUntypedAttributes() []string {
+	if x != nil {
+		return x.UntypedAttributes
+	}
+	return nil
+}
+
+func (x *Execution) GetExecutionDuration() *durationpb.Duration {
+	if x != nil {
+		return x.ExecutionDuration
+	}
+	return nil
+}
+
+func (x *Execution) GetExpirationTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpirationTime
+	}
+	return nil
+}
+
+func (x *Execution) GetCloseReason() string {
+	if x != nil {
+		return x.CloseReason
+	}
+	return ""
+}
+
+func (x *Execution) GetBuildId() string {
+	if x != nil {
+		return x.BuildId
+	}
+	return ""
+}
+
+func (x *Execution) GetDeployment() string {
+	if x != nil {
+		return x.Deployment
+	}
+	return ""
+}
+
+func (x *Execution) GetVersioningBehavior() string {
+	if x != nil {
+		return x.VersioningBehavior
+	}
+	return ""
+}
+
+func (x *Execution) GetSdkName() string {
+	if x != nil {
+		return x.SdkName
+	}
+	return ""
+}
+
+func (x *Execution) GetSdkVersion() string {
+	if x != nil {
+		return x.SdkVersion
+	}
+	return ""
+}
+
 // Pause is why a run is paused.
 type Pause struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -632,8 +723,12 @@ type PendingActivity struct {
 	// The newest of its heartbeats. Absent: there was none, or the tables do not
 	// have it yet.
 	LastHeartbeat *ActivityHeartbeat `protobuf:"bytes,17,opt,name=last_heartbeat,json=lastHeartbeat,proto3" json:"last_heartbeat,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// The causes' of last_failure, outermost first.
+	LastFailureCauses []string `protobuf:"bytes,18,rep,name=last_failure_causes,json=lastFailureCauses,proto3" json:"last_failure_causes,omitempty"`
+	// 0: no limit.
+	MaximumAttempts int32 `protobuf:"varint,19,opt,name=maximum_attempts,json=maximumAttempts,proto3" json:"maximum_attempts,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *PendingActivity) Reset() {
@@ -783,6 +878,20 @@ func (x *PendingActivity) GetLastHeartbeat() *ActivityHeartbeat {
 		return x.LastHeartbeat
 	}
 	return nil
+}
+
+func (x *PendingActivity) GetLastFailureCauses() []string {
+	if x != nil {
+		return x.LastFailureCauses
+	}
+	return nil
+}
+
+func (x *PendingActivity) GetMaximumAttempts() int32 {
+	if x != nil {
+		return x.MaximumAttempts
+	}
+	return 0
 }
 
 // ActivityHeartbeat is the newest sign of life of an activity.
@@ -1064,11 +1173,416 @@ func (x *PendingChild) GetStartedTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// PendingNexusOperation is a Nexus operation that was scheduled and is not over.
+type PendingNexusOperation struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	ScheduledEventId int64                  `protobuf:"varint,1,opt,name=scheduled_event_id,json=scheduledEventId,proto3" json:"scheduled_event_id,omitempty"`
+	Endpoint         string                 `protobuf:"bytes,2,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Service          string                 `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	Operation        string                 `protobuf:"bytes,4,opt,name=operation,proto3" json:"operation,omitempty"`
+	RequestId        string                 `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Empty: the handler has given none.
+	OperationToken string `protobuf:"bytes,6,opt,name=operation_token,json=operationToken,proto3" json:"operation_token,omitempty"`
+	// "Scheduled" or "Started".
+	Status        string                 `protobuf:"bytes,7,opt,name=status,proto3" json:"status,omitempty"`
+	ScheduledTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=scheduled_time,json=scheduledTime,proto3" json:"scheduled_time,omitempty"`
+	// 0: none.
+	StartedEventId         int64                  `protobuf:"varint,9,opt,name=started_event_id,json=startedEventId,proto3" json:"started_event_id,omitempty"`
+	StartedTime            *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=started_time,json=startedTime,proto3" json:"started_time,omitempty"`
+	ScheduleToCloseTimeout *durationpb.Duration   `protobuf:"bytes,11,opt,name=schedule_to_close_timeout,json=scheduleToCloseTimeout,proto3" json:"schedule_to_close_timeout,omitempty"`
+	ScheduleToStartTimeout *durationpb.Duration   `protobuf:"bytes,12,opt,name=schedule_to_start_timeout,json=scheduleToStartTimeout,proto3" json:"schedule_to_start_timeout,omitempty"`
+	StartToCloseTimeout    *durationpb.Duration   `protobuf:"bytes,13,opt,name=start_to_close_timeout,json=startToCloseTimeout,proto3" json:"start_to_close_timeout,omitempty"`
+	CancelRequested        bool                   `protobuf:"varint,14,opt,name=cancel_requested,json=cancelRequested,proto3" json:"cancel_requested,omitempty"`
+	CancelRequestedTime    *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=cancel_requested_time,json=cancelRequestedTime,proto3" json:"cancel_requested_time,omitempty"`
+	// The handler took the request to cancel it.
+	CancelDelivered bool `protobuf:"varint,16,opt,name=cancel_delivered,json=cancelDelivered,proto3" json:"cancel_delivered,omitempty"`
+	// Why it did not.
+	CancelFailure string `protobuf:"bytes,17,opt,name=cancel_failure,json=cancelFailure,proto3" json:"cancel_failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingNexusOperation) Reset() {
+	*x = PendingNexusOperation{}
+	mi := &file_annals_v1_execution_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingNexusOperation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingNexusOperation) ProtoMessage() {}
+
+func (x *PendingNexusOperation) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_execution_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingNexusOperation.ProtoReflect.Descriptor instead.
+func (*PendingNexusOperation) Descriptor() ([]byte, []int) {
+	return file_annals_v1_execution_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PendingNexusOperation) GetScheduledEventId() int64 {
+	if x != nil {
+		return x.ScheduledEventId
+	}
+	return 0
+}
+
+func (x *PendingNexusOperation) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *PendingNexusOperation) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *PendingNexusOperation) GetOperation() string {
+	if x != nil {
+		return x.Operation
+	}
+	return ""
+}
+
+func (x *PendingNexusOperation) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *PendingNexusOperation) GetOperationToken() string {
+	if x != nil {
+		return x.OperationToken
+	}
+	return ""
+}
+
+func (x *PendingNexusOperation) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *PendingNexusOperation) GetScheduledTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ScheduledTime
+	}
+	return nil
+}
+
+func (x *PendingNexusOperation) GetStartedEventId() int64 {
+	if x != nil {
+		return x.StartedEventId
+	}
+	return 0
+}
+
+func (x *PendingNexusOperation) GetStartedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedTime
+	}
+	return nil
+}
+
+func (x *PendingNexusOperation) GetScheduleToCloseTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.ScheduleToCloseTimeout
+	}
+	return nil
+}
+
+func (x *PendingNexusOperation) GetScheduleToStartTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.ScheduleToStartTimeout
+	}
+	return nil
+}
+
+func (x *PendingNexusOperation) GetStartToCloseTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.StartToCloseTimeout
+	}
+	return nil
+}
+
+func (x *PendingNexusOperation) GetCancelRequested() bool {
+	if x != nil {
+		return x.CancelRequested
+	}
+	return false
+}
+
+func (x *PendingNexusOperation) GetCancelRequestedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CancelRequestedTime
+	}
+	return nil
+}
+
+func (x *PendingNexusOperation) GetCancelDelivered() bool {
+	if x != nil {
+		return x.CancelDelivered
+	}
+	return false
+}
+
+func (x *PendingNexusOperation) GetCancelFailure() string {
+	if x != nil {
+		return x.CancelFailure
+	}
+	return ""
+}
+
+// PendingUpdate is an update that has neither completed nor been rejected.
+type PendingUpdate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// That made it known.
+	EventId    int64  `protobuf:"varint,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	UpdateId   string `protobuf:"bytes,2,opt,name=update_id,json=updateId,proto3" json:"update_id,omitempty"`
+	UpdateName string `protobuf:"bytes,3,opt,name=update_name,json=updateName,proto3" json:"update_name,omitempty"`
+	// "Admitted" or "Accepted".
+	Status string `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	// Of the client.
+	Identity     string                 `protobuf:"bytes,5,opt,name=identity,proto3" json:"identity,omitempty"`
+	AdmittedTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=admitted_time,json=admittedTime,proto3" json:"admitted_time,omitempty"`
+	// 0: none.
+	AcceptedEventId int64                  `protobuf:"varint,7,opt,name=accepted_event_id,json=acceptedEventId,proto3" json:"accepted_event_id,omitempty"`
+	AcceptedTime    *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=accepted_time,json=acceptedTime,proto3" json:"accepted_time,omitempty"`
+	// Of the requests that wait for it.
+	RequestIds    []string `protobuf:"bytes,9,rep,name=request_ids,json=requestIds,proto3" json:"request_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingUpdate) Reset() {
+	*x = PendingUpdate{}
+	mi := &file_annals_v1_execution_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingUpdate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingUpdate) ProtoMessage() {}
+
+func (x *PendingUpdate) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_execution_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingUpdate.ProtoReflect.Descriptor instead.
+func (*PendingUpdate) Descriptor() ([]byte, []int) {
+	return file_annals_v1_execution_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PendingUpdate) GetEventId() int64 {
+	if x != nil {
+		return x.EventId
+	}
+	return 0
+}
+
+func (x *PendingUpdate) GetUpdateId() string {
+	if x != nil {
+		return x.UpdateId
+	}
+	return ""
+}
+
+func (x *PendingUpdate) GetUpdateName() string {
+	if x != nil {
+		return x.UpdateName
+	}
+	return ""
+}
+
+func (x *PendingUpdate) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *PendingUpdate) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *PendingUpdate) GetAdmittedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AdmittedTime
+	}
+	return nil
+}
+
+func (x *PendingUpdate) GetAcceptedEventId() int64 {
+	if x != nil {
+		return x.AcceptedEventId
+	}
+	return 0
+}
+
+func (x *PendingUpdate) GetAcceptedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AcceptedTime
+	}
+	return nil
+}
+
+func (x *PendingUpdate) GetRequestIds() []string {
+	if x != nil {
+		return x.RequestIds
+	}
+	return nil
+}
+
+// PendingExternalRequest is a signal or a cancel request that the run sent to another
+// workflow, and of which it does not know yet whether it arrived.
+type PendingExternalRequest struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	InitiatedEventId int64                  `protobuf:"varint,1,opt,name=initiated_event_id,json=initiatedEventId,proto3" json:"initiated_event_id,omitempty"`
+	// "Signal" or "Cancel".
+	Kind       string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Namespace  string `protobuf:"bytes,3,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	WorkflowId string `protobuf:"bytes,4,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
+	// Empty: whichever is open.
+	RunId      string `protobuf:"bytes,5,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	SignalName string `protobuf:"bytes,6,opt,name=signal_name,json=signalName,proto3" json:"signal_name,omitempty"`
+	// Of a cancel request.
+	Reason            string                 `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	ChildWorkflowOnly bool                   `protobuf:"varint,8,opt,name=child_workflow_only,json=childWorkflowOnly,proto3" json:"child_workflow_only,omitempty"`
+	InitiatedTime     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=initiated_time,json=initiatedTime,proto3" json:"initiated_time,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *PendingExternalRequest) Reset() {
+	*x = PendingExternalRequest{}
+	mi := &file_annals_v1_execution_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingExternalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingExternalRequest) ProtoMessage() {}
+
+func (x *PendingExternalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_execution_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingExternalRequest.ProtoReflect.Descriptor instead.
+func (*PendingExternalRequest) Descriptor() ([]byte, []int) {
+	return file_annals_v1_execution_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PendingExternalRequest) GetInitiatedEventId() int64 {
+	if x != nil {
+		return x.InitiatedEventId
+	}
+	return 0
+}
+
+func (x *PendingExternalRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *PendingExternalRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *PendingExternalRequest) GetWorkflowId() string {
+	if x != nil {
+		return x.WorkflowId
+	}
+	return ""
+}
+
+func (x *PendingExternalRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *PendingExternalRequest) GetSignalName() string {
+	if x != nil {
+		return x.SignalName
+	}
+	return ""
+}
+
+func (x *PendingExternalRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PendingExternalRequest) GetChildWorkflowOnly() bool {
+	if x != nil {
+		return x.ChildWorkflowOnly
+	}
+	return false
+}
+
+func (x *PendingExternalRequest) GetInitiatedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.InitiatedTime
+	}
+	return nil
+}
+
 var File_annals_v1_execution_proto protoreflect.FileDescriptor
 
 const file_annals_v1_execution_proto_rawDesc = "" +
 	"\n" +
-	"\x19annals/v1/execution.proto\x12\tannals.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$temporal/api/common/v1/message.proto\x1a%temporal/api/failure/v1/message.proto\"\xc8\x12\n" +
+	"\x19annals/v1/execution.proto\x12\tannals.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$temporal/api/common/v1/message.proto\x1a%temporal/api/failure/v1/message.proto\"\x8f\x16\n" +
 	"\tExecution\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x1f\n" +
 	"\vworkflow_id\x18\x02 \x01(\tR\n" +
@@ -1126,7 +1640,20 @@ const file_annals_v1_execution_proto_rawDesc = "" +
 	"\x0eunknown_events\x18. \x01(\x03R\runknownEvents\x12-\n" +
 	"\x12missing_references\x18/ \x01(\x03R\x11missingReferences\x12\x1a\n" +
 	"\bposition\x180 \x01(\tR\bposition\x12 \n" +
-	"\vquarantined\x181 \x01(\bR\vquarantined\x1aX\n" +
+	"\vquarantined\x181 \x01(\bR\vquarantined\x12<\n" +
+	"\rsearch_values\x182 \x01(\v2\x17.google.protobuf.StructR\fsearchValues\x12-\n" +
+	"\x12untyped_attributes\x183 \x03(\tR\x11untypedAttributes\x12H\n" +
+	"\x12execution_duration\x184 \x01(\v2\x19.google.protobuf.DurationR\x11executionDuration\x12C\n" +
+	"\x0fexpiration_time\x185 \x01(\v2\x1a.google.protobuf.TimestampR\x0eexpirationTime\x12!\n" +
+	"\fclose_reason\x186 \x01(\tR\vcloseReason\x12\x19\n" +
+	"\bbuild_id\x187 \x01(\tR\abuildId\x12\x1e\n" +
+	"\n" +
+	"deployment\x188 \x01(\tR\n" +
+	"deployment\x12/\n" +
+	"\x13versioning_behavior\x189 \x01(\tR\x12versioningBehavior\x12\x19\n" +
+	"\bsdk_name\x18: \x01(\tR\asdkName\x12\x1f\n" +
+	"\vsdk_version\x18; \x01(\tR\n" +
+	"sdkVersion\x1aX\n" +
 	"\tMemoEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x125\n" +
 	"\x05value\x18\x02 \x01(\v2\x1f.temporal.api.common.v1.PayloadR\x05value:\x028\x01\x1ad\n" +
@@ -1142,7 +1669,7 @@ const file_annals_v1_execution_proto_rawDesc = "" +
 	"request_id\x18\x05 \x01(\tR\trequestId\"F\n" +
 	"\fWorkflowRuns\x12\"\n" +
 	"\rnewest_run_id\x18\x01 \x01(\tR\vnewestRunId\x12\x12\n" +
-	"\x04runs\x18\x02 \x01(\x03R\x04runs\"\x82\a\n" +
+	"\x04runs\x18\x02 \x01(\x03R\x04runs\"\xdd\a\n" +
 	"\x0fPendingActivity\x12,\n" +
 	"\x12scheduled_event_id\x18\x01 \x01(\x03R\x10scheduledEventId\x12\x1f\n" +
 	"\vactivity_id\x18\x02 \x01(\tR\n" +
@@ -1163,7 +1690,9 @@ const file_annals_v1_execution_proto_rawDesc = "" +
 	"\x16start_to_close_timeout\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\x13startToCloseTimeout\x12F\n" +
 	"\x11heartbeat_timeout\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\x10heartbeatTimeout\x12!\n" +
 	"\flast_failure\x18\x10 \x01(\tR\vlastFailure\x12C\n" +
-	"\x0elast_heartbeat\x18\x11 \x01(\v2\x1c.annals.v1.ActivityHeartbeatR\rlastHeartbeat\"\xfa\x01\n" +
+	"\x0elast_heartbeat\x18\x11 \x01(\v2\x1c.annals.v1.ActivityHeartbeatR\rlastHeartbeat\x12.\n" +
+	"\x13last_failure_causes\x18\x12 \x03(\tR\x11lastFailureCauses\x12)\n" +
+	"\x10maximum_attempts\x18\x13 \x01(\x05R\x0fmaximumAttempts\"\xfa\x01\n" +
 	"\x11ActivityHeartbeat\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\x05R\aattempt\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12:\n" +
@@ -1189,7 +1718,51 @@ const file_annals_v1_execution_proto_rawDesc = "" +
 	"\x0einitiated_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\rinitiatedTime\x12(\n" +
 	"\x10started_event_id\x18\n" +
 	" \x01(\x03R\x0estartedEventId\x12=\n" +
-	"\fstarted_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vstartedTimeB8Z6github.com/annals-io/annals/pkg/api/annals/v1;annalsv1b\x06proto3"
+	"\fstarted_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\vstartedTime\"\xee\x06\n" +
+	"\x15PendingNexusOperation\x12,\n" +
+	"\x12scheduled_event_id\x18\x01 \x01(\x03R\x10scheduledEventId\x12\x1a\n" +
+	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x1c\n" +
+	"\toperation\x18\x04 \x01(\tR\toperation\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12'\n" +
+	"\x0foperation_token\x18\x06 \x01(\tR\x0eoperationToken\x12\x16\n" +
+	"\x06status\x18\a \x01(\tR\x06status\x12A\n" +
+	"\x0escheduled_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rscheduledTime\x12(\n" +
+	"\x10started_event_id\x18\t \x01(\x03R\x0estartedEventId\x12=\n" +
+	"\fstarted_time\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\vstartedTime\x12T\n" +
+	"\x19schedule_to_close_timeout\x18\v \x01(\v2\x19.google.protobuf.DurationR\x16scheduleToCloseTimeout\x12T\n" +
+	"\x19schedule_to_start_timeout\x18\f \x01(\v2\x19.google.protobuf.DurationR\x16scheduleToStartTimeout\x12N\n" +
+	"\x16start_to_close_timeout\x18\r \x01(\v2\x19.google.protobuf.DurationR\x13startToCloseTimeout\x12)\n" +
+	"\x10cancel_requested\x18\x0e \x01(\bR\x0fcancelRequested\x12N\n" +
+	"\x15cancel_requested_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\x13cancelRequestedTime\x12)\n" +
+	"\x10cancel_delivered\x18\x10 \x01(\bR\x0fcancelDelivered\x12%\n" +
+	"\x0ecancel_failure\x18\x11 \x01(\tR\rcancelFailure\"\xeb\x02\n" +
+	"\rPendingUpdate\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\x03R\aeventId\x12\x1b\n" +
+	"\tupdate_id\x18\x02 \x01(\tR\bupdateId\x12\x1f\n" +
+	"\vupdate_name\x18\x03 \x01(\tR\n" +
+	"updateName\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\tR\x06status\x12\x1a\n" +
+	"\bidentity\x18\x05 \x01(\tR\bidentity\x12?\n" +
+	"\radmitted_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fadmittedTime\x12*\n" +
+	"\x11accepted_event_id\x18\a \x01(\x03R\x0facceptedEventId\x12?\n" +
+	"\raccepted_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\facceptedTime\x12\x1f\n" +
+	"\vrequest_ids\x18\t \x03(\tR\n" +
+	"requestIds\"\xdc\x02\n" +
+	"\x16PendingExternalRequest\x12,\n" +
+	"\x12initiated_event_id\x18\x01 \x01(\x03R\x10initiatedEventId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1c\n" +
+	"\tnamespace\x18\x03 \x01(\tR\tnamespace\x12\x1f\n" +
+	"\vworkflow_id\x18\x04 \x01(\tR\n" +
+	"workflowId\x12\x15\n" +
+	"\x06run_id\x18\x05 \x01(\tR\x05runId\x12\x1f\n" +
+	"\vsignal_name\x18\x06 \x01(\tR\n" +
+	"signalName\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\x12.\n" +
+	"\x13child_workflow_only\x18\b \x01(\bR\x11childWorkflowOnly\x12A\n" +
+	"\x0einitiated_time\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\rinitiatedTimeB8Z6github.com/annals-io/annals/pkg/api/annals/v1;annalsv1b\x06proto3"
 
 var (
 	file_annals_v1_execution_proto_rawDescOnce sync.Once
@@ -1203,60 +1776,76 @@ func file_annals_v1_execution_proto_rawDescGZIP() []byte {
 	return file_annals_v1_execution_proto_rawDescData
 }
 
-var file_annals_v1_execution_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_annals_v1_execution_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_annals_v1_execution_proto_goTypes = []any{
-	(*Execution)(nil),             // 0: annals.v1.Execution
-	(*Pause)(nil),                 // 1: annals.v1.Pause
-	(*WorkflowRuns)(nil),          // 2: annals.v1.WorkflowRuns
-	(*PendingActivity)(nil),       // 3: annals.v1.PendingActivity
-	(*ActivityHeartbeat)(nil),     // 4: annals.v1.ActivityHeartbeat
-	(*PendingTimer)(nil),          // 5: annals.v1.PendingTimer
-	(*PendingChild)(nil),          // 6: annals.v1.PendingChild
-	nil,                           // 7: annals.v1.Execution.MemoEntry
-	nil,                           // 8: annals.v1.Execution.SearchAttributesEntry
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
-	(*v1.RetryPolicy)(nil),        // 11: temporal.api.common.v1.RetryPolicy
-	(*v1.Priority)(nil),           // 12: temporal.api.common.v1.Priority
-	(*v1.Payloads)(nil),           // 13: temporal.api.common.v1.Payloads
-	(*v11.Failure)(nil),           // 14: temporal.api.failure.v1.Failure
-	(*v1.Payload)(nil),            // 15: temporal.api.common.v1.Payload
+	(*Execution)(nil),              // 0: annals.v1.Execution
+	(*Pause)(nil),                  // 1: annals.v1.Pause
+	(*WorkflowRuns)(nil),           // 2: annals.v1.WorkflowRuns
+	(*PendingActivity)(nil),        // 3: annals.v1.PendingActivity
+	(*ActivityHeartbeat)(nil),      // 4: annals.v1.ActivityHeartbeat
+	(*PendingTimer)(nil),           // 5: annals.v1.PendingTimer
+	(*PendingChild)(nil),           // 6: annals.v1.PendingChild
+	(*PendingNexusOperation)(nil),  // 7: annals.v1.PendingNexusOperation
+	(*PendingUpdate)(nil),          // 8: annals.v1.PendingUpdate
+	(*PendingExternalRequest)(nil), // 9: annals.v1.PendingExternalRequest
+	nil,                            // 10: annals.v1.Execution.MemoEntry
+	nil,                            // 11: annals.v1.Execution.SearchAttributesEntry
+	(*timestamppb.Timestamp)(nil),  // 12: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 13: google.protobuf.Duration
+	(*v1.RetryPolicy)(nil),         // 14: temporal.api.common.v1.RetryPolicy
+	(*v1.Priority)(nil),            // 15: temporal.api.common.v1.Priority
+	(*structpb.Struct)(nil),        // 16: google.protobuf.Struct
+	(*v1.Payloads)(nil),            // 17: temporal.api.common.v1.Payloads
+	(*v11.Failure)(nil),            // 18: temporal.api.failure.v1.Failure
+	(*v1.Payload)(nil),             // 19: temporal.api.common.v1.Payload
 }
 var file_annals_v1_execution_proto_depIdxs = []int32{
-	9,  // 0: annals.v1.Execution.start_time:type_name -> google.protobuf.Timestamp
-	9,  // 1: annals.v1.Execution.execution_time:type_name -> google.protobuf.Timestamp
-	9,  // 2: annals.v1.Execution.close_time:type_name -> google.protobuf.Timestamp
-	9,  // 3: annals.v1.Execution.updated_at:type_name -> google.protobuf.Timestamp
-	10, // 4: annals.v1.Execution.execution_timeout:type_name -> google.protobuf.Duration
-	10, // 5: annals.v1.Execution.run_timeout:type_name -> google.protobuf.Duration
-	10, // 6: annals.v1.Execution.task_timeout:type_name -> google.protobuf.Duration
-	11, // 7: annals.v1.Execution.retry_policy:type_name -> temporal.api.common.v1.RetryPolicy
-	12, // 8: annals.v1.Execution.priority:type_name -> temporal.api.common.v1.Priority
-	7,  // 9: annals.v1.Execution.memo:type_name -> annals.v1.Execution.MemoEntry
-	8,  // 10: annals.v1.Execution.search_attributes:type_name -> annals.v1.Execution.SearchAttributesEntry
+	12, // 0: annals.v1.Execution.start_time:type_name -> google.protobuf.Timestamp
+	12, // 1: annals.v1.Execution.execution_time:type_name -> google.protobuf.Timestamp
+	12, // 2: annals.v1.Execution.close_time:type_name -> google.protobuf.Timestamp
+	12, // 3: annals.v1.Execution.updated_at:type_name -> google.protobuf.Timestamp
+	13, // 4: annals.v1.Execution.execution_timeout:type_name -> google.protobuf.Duration
+	13, // 5: annals.v1.Execution.run_timeout:type_name -> google.protobuf.Duration
+	13, // 6: annals.v1.Execution.task_timeout:type_name -> google.protobuf.Duration
+	14, // 7: annals.v1.Execution.retry_policy:type_name -> temporal.api.common.v1.RetryPolicy
+	15, // 8: annals.v1.Execution.priority:type_name -> temporal.api.common.v1.Priority
+	10, // 9: annals.v1.Execution.memo:type_name -> annals.v1.Execution.MemoEntry
+	11, // 10: annals.v1.Execution.search_attributes:type_name -> annals.v1.Execution.SearchAttributesEntry
 	1,  // 11: annals.v1.Execution.pause:type_name -> annals.v1.Pause
-	9,  // 12: annals.v1.Pause.time:type_name -> google.protobuf.Timestamp
-	9,  // 13: annals.v1.PendingActivity.scheduled_time:type_name -> google.protobuf.Timestamp
-	9,  // 14: annals.v1.PendingActivity.started_time:type_name -> google.protobuf.Timestamp
-	10, // 15: annals.v1.PendingActivity.schedule_to_close_timeout:type_name -> google.protobuf.Duration
-	10, // 16: annals.v1.PendingActivity.schedule_to_start_timeout:type_name -> google.protobuf.Duration
-	10, // 17: annals.v1.PendingActivity.start_to_close_timeout:type_name -> google.protobuf.Duration
-	10, // 18: annals.v1.PendingActivity.heartbeat_timeout:type_name -> google.protobuf.Duration
-	4,  // 19: annals.v1.PendingActivity.last_heartbeat:type_name -> annals.v1.ActivityHeartbeat
-	9,  // 20: annals.v1.ActivityHeartbeat.time:type_name -> google.protobuf.Timestamp
-	13, // 21: annals.v1.ActivityHeartbeat.details:type_name -> temporal.api.common.v1.Payloads
-	14, // 22: annals.v1.ActivityHeartbeat.last_failure:type_name -> temporal.api.failure.v1.Failure
-	9,  // 23: annals.v1.PendingTimer.started_time:type_name -> google.protobuf.Timestamp
-	9,  // 24: annals.v1.PendingTimer.fire_time:type_name -> google.protobuf.Timestamp
-	9,  // 25: annals.v1.PendingChild.initiated_time:type_name -> google.protobuf.Timestamp
-	9,  // 26: annals.v1.PendingChild.started_time:type_name -> google.protobuf.Timestamp
-	15, // 27: annals.v1.Execution.MemoEntry.value:type_name -> temporal.api.common.v1.Payload
-	15, // 28: annals.v1.Execution.SearchAttributesEntry.value:type_name -> temporal.api.common.v1.Payload
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	16, // 12: annals.v1.Execution.search_values:type_name -> google.protobuf.Struct
+	13, // 13: annals.v1.Execution.execution_duration:type_name -> google.protobuf.Duration
+	12, // 14: annals.v1.Execution.expiration_time:type_name -> google.protobuf.Timestamp
+	12, // 15: annals.v1.Pause.time:type_name -> google.protobuf.Timestamp
+	12, // 16: annals.v1.PendingActivity.scheduled_time:type_name -> google.protobuf.Timestamp
+	12, // 17: annals.v1.PendingActivity.started_time:type_name -> google.protobuf.Timestamp
+	13, // 18: annals.v1.PendingActivity.schedule_to_close_timeout:type_name -> google.protobuf.Duration
+	13, // 19: annals.v1.PendingActivity.schedule_to_start_timeout:type_name -> google.protobuf.Duration
+	13, // 20: annals.v1.PendingActivity.start_to_close_timeout:type_name -> google.protobuf.Duration
+	13, // 21: annals.v1.PendingActivity.heartbeat_timeout:type_name -> google.protobuf.Duration
+	4,  // 22: annals.v1.PendingActivity.last_heartbeat:type_name -> annals.v1.ActivityHeartbeat
+	12, // 23: annals.v1.ActivityHeartbeat.time:type_name -> google.protobuf.Timestamp
+	17, // 24: annals.v1.ActivityHeartbeat.details:type_name -> temporal.api.common.v1.Payloads
+	18, // 25: annals.v1.ActivityHeartbeat.last_failure:type_name -> temporal.api.failure.v1.Failure
+	12, // 26: annals.v1.PendingTimer.started_time:type_name -> google.protobuf.Timestamp
+	12, // 27: annals.v1.PendingTimer.fire_time:type_name -> google.protobuf.Timestamp
+	12, // 28: annals.v1.PendingChild.initiated_time:type_name -> google.protobuf.Timestamp
+	12, // 29: annals.v1.PendingChild.started_time:type_name -> google.protobuf.Timestamp
+	12, // 30: annals.v1.PendingNexusOperation.scheduled_time:type_name -> google.protobuf.Timestamp
+	12, // 31: annals.v1.PendingNexusOperation.started_time:type_name -> google.protobuf.Timestamp
+	13, // 32: annals.v1.PendingNexusOperation.schedule_to_close_timeout:type_name -> google.protobuf.Duration
+	13, // 33: annals.v1.PendingNexusOperation.schedule_to_start_timeout:type_name -> google.protobuf.Duration
+	13, // 34: annals.v1.PendingNexusOperation.start_to_close_timeout:type_name -> google.protobuf.Duration
+	12, // 35: annals.v1.PendingNexusOperation.cancel_requested_time:type_name -> google.protobuf.Timestamp
+	12, // 36: annals.v1.PendingUpdate.admitted_time:type_name -> google.protobuf.Timestamp
+	12, // 37: annals.v1.PendingUpdate.accepted_time:type_name -> google.protobuf.Timestamp
+	12, // 38: annals.v1.PendingExternalRequest.initiated_time:type_name -> google.protobuf.Timestamp
+	19, // 39: annals.v1.Execution.MemoEntry.value:type_name -> temporal.api.common.v1.Payload
+	19, // 40: annals.v1.Execution.SearchAttributesEntry.value:type_name -> temporal.api.common.v1.Payload
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_annals_v1_execution_proto_init() }
@@ -1270,7 +1859,7 @@ func file_annals_v1_execution_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_annals_v1_execution_proto_rawDesc), len(file_annals_v1_execution_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -102,7 +102,14 @@ type DescribeExecutionResponse struct {
 	PendingChildren   []*PendingChild    `protobuf:"bytes,5,rep,name=pending_children,json=pendingChildren,proto3" json:"pending_children,omitempty"`
 	// Present where the tables lack commits of the workflow: the rest of the answer
 	// is as it was before the first of them.
-	Quarantine    *Quarantine `protobuf:"bytes,6,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	Quarantine              *Quarantine               `protobuf:"bytes,6,opt,name=quarantine,proto3" json:"quarantine,omitempty"`
+	PendingNexusOperations  []*PendingNexusOperation  `protobuf:"bytes,7,rep,name=pending_nexus_operations,json=pendingNexusOperations,proto3" json:"pending_nexus_operations,omitempty"`
+	PendingUpdates          []*PendingUpdate          `protobuf:"bytes,8,rep,name=pending_updates,json=pendingUpdates,proto3" json:"pending_updates,omitempty"`
+	PendingExternalRequests []*PendingExternalRequest `protobuf:"bytes,9,rep,name=pending_external_requests,json=pendingExternalRequests,proto3" json:"pending_external_requests,omitempty"`
+	// How far the tables were in the workflow's partition when this was read.
+	AsOf *AsOf `protobuf:"bytes,10,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	// What the partition's log has beyond that. Absent: the log could not be asked.
+	Lag           *AnswerLag `protobuf:"bytes,11,opt,name=lag,proto3" json:"lag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -179,6 +186,150 @@ func (x *DescribeExecutionResponse) GetQuarantine() *Quarantine {
 	return nil
 }
 
+func (x *DescribeExecutionResponse) GetPendingNexusOperations() []*PendingNexusOperation {
+	if x != nil {
+		return x.PendingNexusOperations
+	}
+	return nil
+}
+
+func (x *DescribeExecutionResponse) GetPendingUpdates() []*PendingUpdate {
+	if x != nil {
+		return x.PendingUpdates
+	}
+	return nil
+}
+
+func (x *DescribeExecutionResponse) GetPendingExternalRequests() []*PendingExternalRequest {
+	if x != nil {
+		return x.PendingExternalRequests
+	}
+	return nil
+}
+
+func (x *DescribeExecutionResponse) GetAsOf() *AsOf {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *DescribeExecutionResponse) GetLag() *AnswerLag {
+	if x != nil {
+		return x.Lag
+	}
+	return nil
+}
+
+// AsOf is how far tables are in a partition.
+type AsOf struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of the last commit that is in them: "partition:sequence".
+	Position string `protobuf:"bytes,1,opt,name=position,proto3" json:"position,omitempty"`
+	// When the log stored it.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AsOf) Reset() {
+	*x = AsOf{}
+	mi := &file_annals_v1_query_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AsOf) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AsOf) ProtoMessage() {}
+
+func (x *AsOf) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_query_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AsOf.ProtoReflect.Descriptor instead.
+func (*AsOf) Descriptor() ([]byte, []int) {
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AsOf) GetPosition() string {
+	if x != nil {
+		return x.Position
+	}
+	return ""
+}
+
+func (x *AsOf) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+// AnswerLag is what an answer lacks of a partition: commits of other workflows too.
+type AnswerLag struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Commits int64                  `protobuf:"varint,1,opt,name=commits,proto3" json:"commits,omitempty"`
+	// Since the oldest of them was stored, by the clock of the log's server.
+	Age           *durationpb.Duration `protobuf:"bytes,2,opt,name=age,proto3" json:"age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerLag) Reset() {
+	*x = AnswerLag{}
+	mi := &file_annals_v1_query_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerLag) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerLag) ProtoMessage() {}
+
+func (x *AnswerLag) ProtoReflect() protoreflect.Message {
+	mi := &file_annals_v1_query_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerLag.ProtoReflect.Descriptor instead.
+func (*AnswerLag) Descriptor() ([]byte, []int) {
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AnswerLag) GetCommits() int64 {
+	if x != nil {
+		return x.Commits
+	}
+	return 0
+}
+
+func (x *AnswerLag) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
 // Quarantine says that the tables do not have all commits of a workflow: one of
 // them could not be applied, and it waits with all that follow until the workflow
 // is healed. The log has them all.
@@ -202,7 +353,7 @@ type Quarantine struct {
 
 func (x *Quarantine) Reset() {
 	*x = Quarantine{}
-	mi := &file_annals_v1_query_proto_msgTypes[2]
+	mi := &file_annals_v1_query_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -214,7 +365,7 @@ func (x *Quarantine) String() string {
 func (*Quarantine) ProtoMessage() {}
 
 func (x *Quarantine) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[2]
+	mi := &file_annals_v1_query_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -227,7 +378,7 @@ func (x *Quarantine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantine.ProtoReflect.Descriptor instead.
 func (*Quarantine) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{2}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Quarantine) GetKind() string {
@@ -296,7 +447,7 @@ type ListExecutionsRequest struct {
 
 func (x *ListExecutionsRequest) Reset() {
 	*x = ListExecutionsRequest{}
-	mi := &file_annals_v1_query_proto_msgTypes[3]
+	mi := &file_annals_v1_query_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -308,7 +459,7 @@ func (x *ListExecutionsRequest) String() string {
 func (*ListExecutionsRequest) ProtoMessage() {}
 
 func (x *ListExecutionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[3]
+	mi := &file_annals_v1_query_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -321,7 +472,7 @@ func (x *ListExecutionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutionsRequest.ProtoReflect.Descriptor instead.
 func (*ListExecutionsRequest) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{3}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListExecutionsRequest) GetNamespace() string {
@@ -393,7 +544,7 @@ type ListExecutionsResponse struct {
 
 func (x *ListExecutionsResponse) Reset() {
 	*x = ListExecutionsResponse{}
-	mi := &file_annals_v1_query_proto_msgTypes[4]
+	mi := &file_annals_v1_query_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +556,7 @@ func (x *ListExecutionsResponse) String() string {
 func (*ListExecutionsResponse) ProtoMessage() {}
 
 func (x *ListExecutionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[4]
+	mi := &file_annals_v1_query_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +569,7 @@ func (x *ListExecutionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListExecutionsResponse.ProtoReflect.Descriptor instead.
 func (*ListExecutionsResponse) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{4}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListExecutionsResponse) GetExecutions() []*Execution {
@@ -455,7 +606,7 @@ type Lacking struct {
 
 func (x *Lacking) Reset() {
 	*x = Lacking{}
-	mi := &file_annals_v1_query_proto_msgTypes[5]
+	mi := &file_annals_v1_query_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +618,7 @@ func (x *Lacking) String() string {
 func (*Lacking) ProtoMessage() {}
 
 func (x *Lacking) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[5]
+	mi := &file_annals_v1_query_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +631,7 @@ func (x *Lacking) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lacking.ProtoReflect.Descriptor instead.
 func (*Lacking) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{5}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Lacking) GetWorkflows() []*LackingWorkflow {
@@ -509,7 +660,7 @@ type LackingWorkflow struct {
 
 func (x *LackingWorkflow) Reset() {
 	*x = LackingWorkflow{}
-	mi := &file_annals_v1_query_proto_msgTypes[6]
+	mi := &file_annals_v1_query_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -521,7 +672,7 @@ func (x *LackingWorkflow) String() string {
 func (*LackingWorkflow) ProtoMessage() {}
 
 func (x *LackingWorkflow) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[6]
+	mi := &file_annals_v1_query_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -534,7 +685,7 @@ func (x *LackingWorkflow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LackingWorkflow.ProtoReflect.Descriptor instead.
 func (*LackingWorkflow) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{6}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LackingWorkflow) GetWorkflowId() string {
@@ -567,7 +718,7 @@ type CountExecutionsRequest struct {
 
 func (x *CountExecutionsRequest) Reset() {
 	*x = CountExecutionsRequest{}
-	mi := &file_annals_v1_query_proto_msgTypes[7]
+	mi := &file_annals_v1_query_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +730,7 @@ func (x *CountExecutionsRequest) String() string {
 func (*CountExecutionsRequest) ProtoMessage() {}
 
 func (x *CountExecutionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[7]
+	mi := &file_annals_v1_query_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +743,7 @@ func (x *CountExecutionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountExecutionsRequest.ProtoReflect.Descriptor instead.
 func (*CountExecutionsRequest) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{7}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CountExecutionsRequest) GetNamespace() string {
@@ -643,7 +794,7 @@ type CountExecutionsResponse struct {
 
 func (x *CountExecutionsResponse) Reset() {
 	*x = CountExecutionsResponse{}
-	mi := &file_annals_v1_query_proto_msgTypes[8]
+	mi := &file_annals_v1_query_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +806,7 @@ func (x *CountExecutionsResponse) String() string {
 func (*CountExecutionsResponse) ProtoMessage() {}
 
 func (x *CountExecutionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[8]
+	mi := &file_annals_v1_query_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +819,7 @@ func (x *CountExecutionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountExecutionsResponse.ProtoReflect.Descriptor instead.
 func (*CountExecutionsResponse) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{8}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CountExecutionsResponse) GetCount() int64 {
@@ -704,7 +855,7 @@ type ExecutionGroup struct {
 
 func (x *ExecutionGroup) Reset() {
 	*x = ExecutionGroup{}
-	mi := &file_annals_v1_query_proto_msgTypes[9]
+	mi := &file_annals_v1_query_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +867,7 @@ func (x *ExecutionGroup) String() string {
 func (*ExecutionGroup) ProtoMessage() {}
 
 func (x *ExecutionGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_annals_v1_query_proto_msgTypes[9]
+	mi := &file_annals_v1_query_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +880,7 @@ func (x *ExecutionGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecutionGroup.ProtoReflect.Descriptor instead.
 func (*ExecutionGroup) Descriptor() ([]byte, []int) {
-	return file_annals_v1_query_proto_rawDescGZIP(), []int{9}
+	return file_annals_v1_query_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExecutionGroup) GetValues() []string {
@@ -755,7 +906,7 @@ const file_annals_v1_query_proto_rawDesc = "" +
 	"\bworkflow\x18\x01 \x01(\v2\x13.annals.v1.WorkflowR\bworkflow\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n" +
 	"\bwait_for\x18\x03 \x01(\tR\awaitFor\x12<\n" +
-	"\fwait_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"\x8a\x03\n" +
+	"\fwait_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"\xd6\x05\n" +
 	"\x19DescribeExecutionResponse\x122\n" +
 	"\texecution\x18\x01 \x01(\v2\x14.annals.v1.ExecutionR\texecution\x123\n" +
 	"\bworkflow\x18\x02 \x01(\v2\x17.annals.v1.WorkflowRunsR\bworkflow\x12I\n" +
@@ -764,7 +915,19 @@ const file_annals_v1_query_proto_rawDesc = "" +
 	"\x10pending_children\x18\x05 \x03(\v2\x17.annals.v1.PendingChildR\x0fpendingChildren\x125\n" +
 	"\n" +
 	"quarantine\x18\x06 \x01(\v2\x15.annals.v1.QuarantineR\n" +
-	"quarantine\"\xce\x01\n" +
+	"quarantine\x12Z\n" +
+	"\x18pending_nexus_operations\x18\a \x03(\v2 .annals.v1.PendingNexusOperationR\x16pendingNexusOperations\x12A\n" +
+	"\x0fpending_updates\x18\b \x03(\v2\x18.annals.v1.PendingUpdateR\x0ependingUpdates\x12]\n" +
+	"\x19pending_external_requests\x18\t \x03(\v2!.annals.v1.PendingExternalRequestR\x17pendingExternalRequests\x12$\n" +
+	"\x05as_of\x18\n" +
+	" \x01(\v2\x0f.annals.v1.AsOfR\x04asOf\x12&\n" +
+	"\x03lag\x18\v \x01(\v2\x14.annals.v1.AnswerLagR\x03lag\"R\n" +
+	"\x04AsOf\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\tR\bposition\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"R\n" +
+	"\tAnswerLag\x12\x18\n" +
+	"\acommits\x18\x01 \x01(\x03R\acommits\x12+\n" +
+	"\x03age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xce\x01\n" +
 	"\n" +
 	"Quarantine\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
@@ -828,56 +991,68 @@ func file_annals_v1_query_proto_rawDescGZIP() []byte {
 	return file_annals_v1_query_proto_rawDescData
 }
 
-var file_annals_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_annals_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_annals_v1_query_proto_goTypes = []any{
 	(*DescribeExecutionRequest)(nil),  // 0: annals.v1.DescribeExecutionRequest
 	(*DescribeExecutionResponse)(nil), // 1: annals.v1.DescribeExecutionResponse
-	(*Quarantine)(nil),                // 2: annals.v1.Quarantine
-	(*ListExecutionsRequest)(nil),     // 3: annals.v1.ListExecutionsRequest
-	(*ListExecutionsResponse)(nil),    // 4: annals.v1.ListExecutionsResponse
-	(*Lacking)(nil),                   // 5: annals.v1.Lacking
-	(*LackingWorkflow)(nil),           // 6: annals.v1.LackingWorkflow
-	(*CountExecutionsRequest)(nil),    // 7: annals.v1.CountExecutionsRequest
-	(*CountExecutionsResponse)(nil),   // 8: annals.v1.CountExecutionsResponse
-	(*ExecutionGroup)(nil),            // 9: annals.v1.ExecutionGroup
-	(*Workflow)(nil),                  // 10: annals.v1.Workflow
-	(*durationpb.Duration)(nil),       // 11: google.protobuf.Duration
-	(*Execution)(nil),                 // 12: annals.v1.Execution
-	(*WorkflowRuns)(nil),              // 13: annals.v1.WorkflowRuns
-	(*PendingActivity)(nil),           // 14: annals.v1.PendingActivity
-	(*PendingTimer)(nil),              // 15: annals.v1.PendingTimer
-	(*PendingChild)(nil),              // 16: annals.v1.PendingChild
-	(*timestamppb.Timestamp)(nil),     // 17: google.protobuf.Timestamp
+	(*AsOf)(nil),                      // 2: annals.v1.AsOf
+	(*AnswerLag)(nil),                 // 3: annals.v1.AnswerLag
+	(*Quarantine)(nil),                // 4: annals.v1.Quarantine
+	(*ListExecutionsRequest)(nil),     // 5: annals.v1.ListExecutionsRequest
+	(*ListExecutionsResponse)(nil),    // 6: annals.v1.ListExecutionsResponse
+	(*Lacking)(nil),                   // 7: annals.v1.Lacking
+	(*LackingWorkflow)(nil),           // 8: annals.v1.LackingWorkflow
+	(*CountExecutionsRequest)(nil),    // 9: annals.v1.CountExecutionsRequest
+	(*CountExecutionsResponse)(nil),   // 10: annals.v1.CountExecutionsResponse
+	(*ExecutionGroup)(nil),            // 11: annals.v1.ExecutionGroup
+	(*Workflow)(nil),                  // 12: annals.v1.Workflow
+	(*durationpb.Duration)(nil),       // 13: google.protobuf.Duration
+	(*Execution)(nil),                 // 14: annals.v1.Execution
+	(*WorkflowRuns)(nil),              // 15: annals.v1.WorkflowRuns
+	(*PendingActivity)(nil),           // 16: annals.v1.PendingActivity
+	(*PendingTimer)(nil),              // 17: annals.v1.PendingTimer
+	(*PendingChild)(nil),              // 18: annals.v1.PendingChild
+	(*PendingNexusOperation)(nil),     // 19: annals.v1.PendingNexusOperation
+	(*PendingUpdate)(nil),             // 20: annals.v1.PendingUpdate
+	(*PendingExternalRequest)(nil),    // 21: annals.v1.PendingExternalRequest
+	(*timestamppb.Timestamp)(nil),     // 22: google.protobuf.Timestamp
 }
 var file_annals_v1_query_proto_depIdxs = []int32{
-	10, // 0: annals.v1.DescribeExecutionRequest.workflow:type_name -> annals.v1.Workflow
-	11, // 1: annals.v1.DescribeExecutionRequest.wait_timeout:type_name -> google.protobuf.Duration
-	12, // 2: annals.v1.DescribeExecutionResponse.execution:type_name -> annals.v1.Execution
-	13, // 3: annals.v1.DescribeExecutionResponse.workflow:type_name -> annals.v1.WorkflowRuns
-	14, // 4: annals.v1.DescribeExecutionResponse.pending_activities:type_name -> annals.v1.PendingActivity
-	15, // 5: annals.v1.DescribeExecutionResponse.pending_timers:type_name -> annals.v1.PendingTimer
-	16, // 6: annals.v1.DescribeExecutionResponse.pending_children:type_name -> annals.v1.PendingChild
-	2,  // 7: annals.v1.DescribeExecutionResponse.quarantine:type_name -> annals.v1.Quarantine
-	17, // 8: annals.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
-	11, // 9: annals.v1.ListExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
-	12, // 10: annals.v1.ListExecutionsResponse.executions:type_name -> annals.v1.Execution
-	5,  // 11: annals.v1.ListExecutionsResponse.lacking:type_name -> annals.v1.Lacking
-	6,  // 12: annals.v1.Lacking.workflows:type_name -> annals.v1.LackingWorkflow
-	2,  // 13: annals.v1.LackingWorkflow.quarantine:type_name -> annals.v1.Quarantine
-	11, // 14: annals.v1.CountExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
-	9,  // 15: annals.v1.CountExecutionsResponse.groups:type_name -> annals.v1.ExecutionGroup
-	5,  // 16: annals.v1.CountExecutionsResponse.lacking:type_name -> annals.v1.Lacking
-	0,  // 17: annals.v1.QueryService.DescribeExecution:input_type -> annals.v1.DescribeExecutionRequest
-	3,  // 18: annals.v1.QueryService.ListExecutions:input_type -> annals.v1.ListExecutionsRequest
-	7,  // 19: annals.v1.QueryService.CountExecutions:input_type -> annals.v1.CountExecutionsRequest
-	1,  // 20: annals.v1.QueryService.DescribeExecution:output_type -> annals.v1.DescribeExecutionResponse
-	4,  // 21: annals.v1.QueryService.ListExecutions:output_type -> annals.v1.ListExecutionsResponse
-	8,  // 22: annals.v1.QueryService.CountExecutions:output_type -> annals.v1.CountExecutionsResponse
-	20, // [20:23] is the sub-list for method output_type
-	17, // [17:20] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	12, // 0: annals.v1.DescribeExecutionRequest.workflow:type_name -> annals.v1.Workflow
+	13, // 1: annals.v1.DescribeExecutionRequest.wait_timeout:type_name -> google.protobuf.Duration
+	14, // 2: annals.v1.DescribeExecutionResponse.execution:type_name -> annals.v1.Execution
+	15, // 3: annals.v1.DescribeExecutionResponse.workflow:type_name -> annals.v1.WorkflowRuns
+	16, // 4: annals.v1.DescribeExecutionResponse.pending_activities:type_name -> annals.v1.PendingActivity
+	17, // 5: annals.v1.DescribeExecutionResponse.pending_timers:type_name -> annals.v1.PendingTimer
+	18, // 6: annals.v1.DescribeExecutionResponse.pending_children:type_name -> annals.v1.PendingChild
+	4,  // 7: annals.v1.DescribeExecutionResponse.quarantine:type_name -> annals.v1.Quarantine
+	19, // 8: annals.v1.DescribeExecutionResponse.pending_nexus_operations:type_name -> annals.v1.PendingNexusOperation
+	20, // 9: annals.v1.DescribeExecutionResponse.pending_updates:type_name -> annals.v1.PendingUpdate
+	21, // 10: annals.v1.DescribeExecutionResponse.pending_external_requests:type_name -> annals.v1.PendingExternalRequest
+	2,  // 11: annals.v1.DescribeExecutionResponse.as_of:type_name -> annals.v1.AsOf
+	3,  // 12: annals.v1.DescribeExecutionResponse.lag:type_name -> annals.v1.AnswerLag
+	22, // 13: annals.v1.AsOf.time:type_name -> google.protobuf.Timestamp
+	13, // 14: annals.v1.AnswerLag.age:type_name -> google.protobuf.Duration
+	22, // 15: annals.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
+	13, // 16: annals.v1.ListExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
+	14, // 17: annals.v1.ListExecutionsResponse.executions:type_name -> annals.v1.Execution
+	7,  // 18: annals.v1.ListExecutionsResponse.lacking:type_name -> annals.v1.Lacking
+	8,  // 19: annals.v1.Lacking.workflows:type_name -> annals.v1.LackingWorkflow
+	4,  // 20: annals.v1.LackingWorkflow.quarantine:type_name -> annals.v1.Quarantine
+	13, // 21: annals.v1.CountExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
+	11, // 22: annals.v1.CountExecutionsResponse.groups:type_name -> annals.v1.ExecutionGroup
+	7,  // 23: annals.v1.CountExecutionsResponse.lacking:type_name -> annals.v1.Lacking
+	0,  // 24: annals.v1.QueryService.DescribeExecution:input_type -> annals.v1.DescribeExecutionRequest
+	5,  // 25: annals.v1.QueryService.ListExecutions:input_type -> annals.v1.ListExecutionsRequest
+	9,  // 26: annals.v1.QueryService.CountExecutions:input_type -> annals.v1.CountExecutionsRequest
+	1,  // 27: annals.v1.QueryService.DescribeExecution:output_type -> annals.v1.DescribeExecutionResponse
+	6,  // 28: annals.v1.QueryService.ListExecutions:output_type -> annals.v1.ListExecutionsResponse
+	10, // 29: annals.v1.QueryService.CountExecutions:output_type -> annals.v1.CountExecutionsResponse
+	27, // [27:30] is the sub-list for method output_type
+	24, // [24:27] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_annals_v1_query_proto_init() }
@@ -893,7 +1068,7 @@ func file_annals_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_annals_v1_query_proto_rawDesc), len(file_annals_v1_query_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -5,7 +5,7 @@ SELECT a.scheduled_event_id, a.activity_id, a.activity_type, a.task_queue, a.sta
        coalesce(a.schedule_to_start_timeout, interval '0') AS schedule_to_start_timeout,
        coalesce(a.start_to_close_timeout, interval '0')    AS start_to_close_timeout,
        coalesce(a.heartbeat_timeout, interval '0')         AS heartbeat_timeout,
-       a.last_failure,
+       a.last_failure, coalesce(a.last_failure_causes, '{}') AS last_failure_causes, coalesce(a.maximum_attempts, 0) AS maximum_attempts,
        h.attempt AS heartbeat_attempt, h.time AS heartbeat_time, h.details AS heartbeat_details,
        h.last_failure AS heartbeat_last_failure, h.failure AS heartbeat_failure, h.identity AS heartbeat_identity
 FROM annals.activities AS a

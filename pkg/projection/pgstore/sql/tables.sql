@@ -8,7 +8,8 @@
 -- NUL in a text stands as U+FFFD here; the log has it as it was.
 --
 -- The keys here are those by which the projector updates rows and reads them
--- back. Rows of events are written once: their key is made with the indexes.
+-- back. Rows of events and signals are written once: their keys are made with the
+-- indexes.
 
 CREATE TABLE executions (
     slot                       smallint    NOT NULL CHECK (slot BETWEEN 0 AND 1023),
@@ -22,6 +23,7 @@ CREATE TABLE executions (
     start_time                 timestamptz,
     execution_time             timestamptz,
     close_time                 timestamptz,
+    execution_duration         bigint,
     updated_at                 timestamptz,
     execution_timeout          interval,
     run_timeout                interval,
@@ -32,6 +34,8 @@ CREATE TABLE executions (
     attempt                    integer     NOT NULL,
     memo                       jsonb,
     search_attributes          jsonb,
+    search_values              jsonb       NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(search_values) = 'object'),
+    untyped_attributes         text[],
     parent_namespace           text COLLATE "C",
     parent_workflow_id         text COLLATE "C",
     parent_run_id              text COLLATE "C",
@@ -46,6 +50,8 @@ CREATE TABLE executions (
     pause                      jsonb,
     last_failure               text COLLATE "C",
     last_failure_causes        text[],
+    close_reason               text COLLATE "C",
+    expiration_time            timestamptz,
     workflow_task_failures     bigint      NOT NULL,
     pending_activities         integer     NOT NULL,
     pending_timers             integer     NOT NULL,
@@ -55,6 +61,11 @@ CREATE TABLE executions (
     signals                    bigint      NOT NULL,
     change_versions            text[],
     build_ids                  text[],
+    build_id                   text COLLATE "C",
+    deployment                 text COLLATE "C",
+    versioning_behavior        text COLLATE "C",
+    sdk_name                   text COLLATE "C",
+    sdk_version                text COLLATE "C",
     history_length             bigint      NOT NULL CHECK (history_length > 0),
     history_size_bytes         bigint      NOT NULL CHECK (history_size_bytes > 0),
     unknown_events             bigint      NOT NULL,
@@ -67,10 +78,11 @@ CREATE TABLE executions (
     PRIMARY KEY (slot, namespace, workflow_id, run_id),
     CONSTRAINT open_runs_have_a_state      CHECK ((status IN ('Running', 'Paused')) = (state IS NOT NULL)),
     CONSTRAINT open_runs_are_not_closed    CHECK (status NOT IN ('Running', 'Paused') OR close_time IS NULL),
+    CONSTRAINT closed_runs_have_durations  CHECK (execution_duration IS NULL OR close_time IS NOT NULL),
     CONSTRAINT sequences_rise              CHECK (first_sequence <= last_sequence),
     CONSTRAINT parents_are_whole           CHECK ((parent_workflow_id IS NULL) = (parent_run_id IS NULL))
 )
--- A run is updated until it is closed: room on its page spares the five indexes
+-- A run is updated until it is closed: room on its page spares the indexes
 -- a new entry each time.
 WITH (fillfactor = 70);
 COMMENT ON TABLE  executions IS 'One row a run.';
@@ -85,6 +97,7 @@ COMMENT ON COLUMN executions.identity                 IS 'Of the client that sta
 COMMENT ON COLUMN executions.start_time               IS 'Of the start event.';
 COMMENT ON COLUMN executions.execution_time           IS 'start_time and the first workflow task''s backoff.';
 COMMENT ON COLUMN executions.close_time               IS 'Of the closing event; null while the run is open.';
+COMMENT ON COLUMN executions.execution_duration       IS 'Close time minus execution time, in nanoseconds; null while the run is open.';
 COMMENT ON COLUMN executions.updated_at               IS 'Of the last event; may run backwards.';
 COMMENT ON COLUMN executions.execution_timeout        IS 'Of the whole chain of runs; null: none.';
 COMMENT ON COLUMN executions.run_timeout              IS 'Null: none.';
@@ -95,6 +108,8 @@ COMMENT ON COLUMN executions.priority                 IS 'temporal.api.common.v1
 COMMENT ON COLUMN executions.attempt                  IS 'Of the run''s retry policy, from 1, as the start event says.';
 COMMENT ON COLUMN executions.memo                     IS 'A temporal.api.common.v1.Payload as JSON for each key.';
 COMMENT ON COLUMN executions.search_attributes        IS 'A temporal.api.common.v1.Payload as JSON for each key.';
+COMMENT ON COLUMN executions.search_values            IS 'The search attributes as the registry types them: text (Keyword, Text), number (Int, Double), boolean, list of texts (KeywordList), Datetime as YYYY-MM-DDTHH:MM:SS.ffffffZ; with those that Temporal keeps of versions and pauses. What does not fit its type is not in it.';
+COMMENT ON COLUMN executions.untyped_attributes       IS 'Search attributes that have a value here and no type yet; null: none.';
 COMMENT ON COLUMN executions.parent_namespace         IS 'Null: not a child, or the start event named none.';
 COMMENT ON COLUMN executions.parent_workflow_id       IS 'Null: not a child.';
 COMMENT ON COLUMN executions.parent_run_id            IS 'Null: not a child.';
@@ -109,6 +124,8 @@ COMMENT ON COLUMN executions.cancel_requested         IS 'Whether the run was as
 COMMENT ON COLUMN executions.pause                    IS 'Who paused it, when and why; null: not paused.';
 COMMENT ON COLUMN executions.last_failure             IS 'Message of the newest failure that any event recorded.';
 COMMENT ON COLUMN executions.last_failure_causes      IS 'Messages of its chain of causes, outermost first.';
+COMMENT ON COLUMN executions.close_reason             IS 'Why it was terminated, as who did it said; null: it was not, or nobody said.';
+COMMENT ON COLUMN executions.expiration_time          IS 'When the chain of runs times out; null: never, or not said.';
 COMMENT ON COLUMN executions.workflow_task_failures   IS 'Workflow tasks that failed or timed out, resets excluded.';
 COMMENT ON COLUMN executions.pending_activities       IS 'Scheduled and not over; counts in a closed run too, if its history never ended them.';
 COMMENT ON COLUMN executions.pending_timers           IS 'Started and not over.';
@@ -118,6 +135,11 @@ COMMENT ON COLUMN executions.pending_updates          IS 'Admitted or accepted a
 COMMENT ON COLUMN executions.signals                  IS 'Received.';
 COMMENT ON COLUMN executions.change_versions          IS 'TemporalChangeVersion of the search attributes.';
 COMMENT ON COLUMN executions.build_ids                IS 'Of the workers that completed workflow tasks; at most the newest 20.';
+COMMENT ON COLUMN executions.build_id                 IS 'Of the worker that completed the newest workflow task, or of what overrides it; null: unknown.';
+COMMENT ON COLUMN executions.deployment               IS 'Of that worker; null: unknown.';
+COMMENT ON COLUMN executions.versioning_behavior      IS 'Pinned or AutoUpgrade; null: not versioned.';
+COMMENT ON COLUMN executions.sdk_name                 IS 'Of that worker, as it said last; null: unknown.';
+COMMENT ON COLUMN executions.sdk_version              IS 'Of that worker, as it said last; null: unknown.';
 COMMENT ON COLUMN executions.history_length           IS 'Number of events.';
 COMMENT ON COLUMN executions.history_size_bytes       IS 'Of the events, as the log keeps them.';
 COMMENT ON COLUMN executions.unknown_events           IS 'Events of a type that this version of Annals does not know.';
@@ -176,6 +198,9 @@ CREATE TABLE activities (
     closed_event_id           bigint,
     close_time                timestamptz,
     last_failure              text COLLATE "C",
+    last_failure_causes       text[],
+    maximum_attempts          integer,
+    retry_state               text COLLATE "C",
     PRIMARY KEY (slot, namespace, workflow_id, run_id, scheduled_event_id),
     CONSTRAINT closed_means_over CHECK ((status IN ('Scheduled', 'Started')) = (closed_event_id IS NULL))
 );
@@ -202,6 +227,9 @@ COMMENT ON COLUMN activities.heartbeat_timeout         IS 'Null: none.';
 COMMENT ON COLUMN activities.closed_event_id           IS 'The event that ended it; null: pending.';
 COMMENT ON COLUMN activities.close_time                IS 'Of that event.';
 COMMENT ON COLUMN activities.last_failure              IS 'Message of its failure, or of its last attempt''s.';
+COMMENT ON COLUMN activities.last_failure_causes       IS 'Messages of its chain of causes, outermost first.';
+COMMENT ON COLUMN activities.maximum_attempts          IS 'Of its retry policy; null: no limit, or no policy.';
+COMMENT ON COLUMN activities.retry_state               IS 'Why it was not tried again, as Temporal names it; null: it did not fail, or nobody said.';
 
 CREATE TABLE timers (
     slot             smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
@@ -272,6 +300,171 @@ COMMENT ON COLUMN children.started_time        IS 'Of the started event.';
 COMMENT ON COLUMN children.closed_event_id     IS 'The event that ended it; null: pending.';
 COMMENT ON COLUMN children.close_time          IS 'Of that event.';
 COMMENT ON COLUMN children.failure             IS 'Message of its failure, or the cause why it did not start.';
+
+CREATE TABLE nexus_operations (
+    slot                      smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace                 text COLLATE "C" NOT NULL,
+    workflow_id               text COLLATE "C" NOT NULL,
+    run_id                    text COLLATE "C" NOT NULL,
+    scheduled_event_id        bigint NOT NULL CHECK (scheduled_event_id > 0),
+    endpoint                  text COLLATE "C" NOT NULL,
+    service                   text COLLATE "C" NOT NULL,
+    operation                 text COLLATE "C" NOT NULL,
+    request_id                text COLLATE "C" NOT NULL,
+    operation_token           text COLLATE "C",
+    status                    text COLLATE "C" NOT NULL CHECK (status IN ('Scheduled', 'Started', 'Completed', 'Failed', 'Canceled', 'TimedOut')),
+    scheduled_time            timestamptz,
+    started_event_id          bigint,
+    started_time              timestamptz,
+    schedule_to_close_timeout interval,
+    schedule_to_start_timeout interval,
+    start_to_close_timeout    interval,
+    cancel_requested          boolean NOT NULL,
+    cancel_requested_time     timestamptz,
+    cancel_delivered          boolean NOT NULL,
+    cancel_failure            text COLLATE "C",
+    closed_event_id           bigint,
+    close_time                timestamptz,
+    failure                   text COLLATE "C",
+    failure_causes            text[],
+    PRIMARY KEY (slot, namespace, workflow_id, run_id, scheduled_event_id),
+    CONSTRAINT closed_means_over CHECK ((status IN ('Scheduled', 'Started')) = (closed_event_id IS NULL))
+);
+COMMENT ON TABLE  nexus_operations IS 'One row a Nexus operation that a run scheduled.';
+COMMENT ON COLUMN nexus_operations.slot                      IS 'Of the workflow.';
+COMMENT ON COLUMN nexus_operations.namespace                 IS 'Of the workflow.';
+COMMENT ON COLUMN nexus_operations.workflow_id               IS 'Of the workflow.';
+COMMENT ON COLUMN nexus_operations.run_id                    IS 'Of the run.';
+COMMENT ON COLUMN nexus_operations.scheduled_event_id        IS 'The event that scheduled it.';
+COMMENT ON COLUMN nexus_operations.endpoint                  IS 'As the workflow named it.';
+COMMENT ON COLUMN nexus_operations.service                   IS 'As the workflow named it.';
+COMMENT ON COLUMN nexus_operations.operation                 IS 'As the workflow named it.';
+COMMENT ON COLUMN nexus_operations.request_id                IS 'By which the handler knows one request again.';
+COMMENT ON COLUMN nexus_operations.operation_token           IS 'By which the handler knows the operation; null: it has given none.';
+COMMENT ON COLUMN nexus_operations.status                    IS 'Scheduled and Started are pending.';
+COMMENT ON COLUMN nexus_operations.scheduled_time            IS 'Of the scheduling event.';
+COMMENT ON COLUMN nexus_operations.started_event_id          IS 'Null: not started, or it answered at once.';
+COMMENT ON COLUMN nexus_operations.started_time              IS 'Of the started event.';
+COMMENT ON COLUMN nexus_operations.schedule_to_close_timeout IS 'Null: none.';
+COMMENT ON COLUMN nexus_operations.schedule_to_start_timeout IS 'Null: none.';
+COMMENT ON COLUMN nexus_operations.start_to_close_timeout    IS 'Null: none.';
+COMMENT ON COLUMN nexus_operations.cancel_requested          IS 'Whether the workflow asked to cancel it.';
+COMMENT ON COLUMN nexus_operations.cancel_requested_time     IS 'Of the event that asked; null: not asked.';
+COMMENT ON COLUMN nexus_operations.cancel_delivered          IS 'Whether the handler took the request to cancel it.';
+COMMENT ON COLUMN nexus_operations.cancel_failure            IS 'Message of why the handler did not take that request.';
+COMMENT ON COLUMN nexus_operations.closed_event_id           IS 'The event that ended it; null: pending.';
+COMMENT ON COLUMN nexus_operations.close_time                IS 'Of that event.';
+COMMENT ON COLUMN nexus_operations.failure                   IS 'Message of its failure.';
+COMMENT ON COLUMN nexus_operations.failure_causes            IS 'Messages of its chain of causes, outermost first.';
+
+CREATE TABLE updates (
+    slot              smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace         text COLLATE "C" NOT NULL,
+    workflow_id       text COLLATE "C" NOT NULL,
+    run_id            text COLLATE "C" NOT NULL,
+    event_id          bigint NOT NULL CHECK (event_id > 0),
+    update_id         text COLLATE "C" NOT NULL,
+    update_name       text COLLATE "C" NOT NULL,
+    status            text COLLATE "C" NOT NULL CHECK (status IN ('Admitted', 'Accepted', 'Completed', 'Failed', 'Rejected')),
+    identity          text COLLATE "C" NOT NULL,
+    admitted_time     timestamptz,
+    accepted_event_id bigint,
+    accepted_time     timestamptz,
+    request_ids       text[],
+    closed_event_id   bigint,
+    close_time        timestamptz,
+    failure           text COLLATE "C",
+    failure_causes    text[],
+    PRIMARY KEY (slot, namespace, workflow_id, run_id, event_id),
+    CONSTRAINT closed_means_over  CHECK ((status IN ('Admitted', 'Accepted')) = (closed_event_id IS NULL)),
+    CONSTRAINT accepted_before_end CHECK (status NOT IN ('Accepted', 'Completed', 'Failed') OR accepted_event_id IS NOT NULL)
+);
+COMMENT ON TABLE  updates IS 'One row an update of a run that left an event. One that a worker rejects usually leaves none.';
+COMMENT ON COLUMN updates.slot              IS 'Of the workflow.';
+COMMENT ON COLUMN updates.namespace         IS 'Of the workflow.';
+COMMENT ON COLUMN updates.workflow_id       IS 'Of the workflow.';
+COMMENT ON COLUMN updates.run_id            IS 'Of the run.';
+COMMENT ON COLUMN updates.event_id          IS 'The event that made it known: admitted, accepted without, or rejected without.';
+COMMENT ON COLUMN updates.update_id         IS 'As the client named it.';
+COMMENT ON COLUMN updates.update_name       IS 'The handler that it is for.';
+COMMENT ON COLUMN updates.status            IS 'Admitted and Accepted are pending.';
+COMMENT ON COLUMN updates.identity          IS 'Of the client.';
+COMMENT ON COLUMN updates.admitted_time     IS 'Of the admitted event; null: there was none.';
+COMMENT ON COLUMN updates.accepted_event_id IS 'Null: not accepted.';
+COMMENT ON COLUMN updates.accepted_time     IS 'Of the accepted event.';
+COMMENT ON COLUMN updates.request_ids       IS 'Of the requests that wait for it; null: none said.';
+COMMENT ON COLUMN updates.closed_event_id   IS 'The event that ended it; null: pending.';
+COMMENT ON COLUMN updates.close_time        IS 'Of that event.';
+COMMENT ON COLUMN updates.failure           IS 'Message of why it failed or was rejected.';
+COMMENT ON COLUMN updates.failure_causes    IS 'Messages of its chain of causes, outermost first.';
+
+CREATE TABLE signals (
+    slot               smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace          text COLLATE "C" NOT NULL,
+    workflow_id        text COLLATE "C" NOT NULL,
+    run_id             text COLLATE "C" NOT NULL,
+    event_id           bigint NOT NULL CHECK (event_id > 0),
+    signal_name        text COLLATE "C" NOT NULL,
+    time               timestamptz,
+    identity           text COLLATE "C" NOT NULL,
+    request_id         text COLLATE "C",
+    sender_workflow_id text COLLATE "C",
+    sender_run_id      text COLLATE "C",
+    CONSTRAINT senders_are_whole CHECK ((sender_workflow_id IS NULL) = (sender_run_id IS NULL))
+);
+COMMENT ON TABLE  signals IS 'One row a signal that a run received.';
+COMMENT ON COLUMN signals.slot               IS 'Of the workflow.';
+COMMENT ON COLUMN signals.namespace          IS 'Of the workflow.';
+COMMENT ON COLUMN signals.workflow_id        IS 'Of the workflow.';
+COMMENT ON COLUMN signals.run_id             IS 'Of the run.';
+COMMENT ON COLUMN signals.event_id           IS 'The event that recorded it.';
+COMMENT ON COLUMN signals.signal_name        IS 'As the sender named it.';
+COMMENT ON COLUMN signals.time               IS 'Of the event.';
+COMMENT ON COLUMN signals.identity           IS 'Of the client that sent it.';
+COMMENT ON COLUMN signals.request_id         IS 'Of the request that sent it; null: not said.';
+COMMENT ON COLUMN signals.sender_workflow_id IS 'The workflow that sent it; null: a client did.';
+COMMENT ON COLUMN signals.sender_run_id      IS 'Its run.';
+
+CREATE TABLE external_requests (
+    slot                smallint NOT NULL CHECK (slot BETWEEN 0 AND 1023),
+    namespace           text COLLATE "C" NOT NULL,
+    workflow_id         text COLLATE "C" NOT NULL,
+    run_id              text COLLATE "C" NOT NULL,
+    initiated_event_id  bigint NOT NULL CHECK (initiated_event_id > 0),
+    kind                text COLLATE "C" NOT NULL CHECK (kind IN ('Signal', 'Cancel')),
+    status              text COLLATE "C" NOT NULL CHECK (status IN ('Initiated', 'Delivered', 'Failed')),
+    target_namespace    text COLLATE "C" NOT NULL,
+    target_workflow_id  text COLLATE "C" NOT NULL,
+    target_run_id       text COLLATE "C",
+    signal_name         text COLLATE "C",
+    reason              text COLLATE "C",
+    child_workflow_only boolean NOT NULL,
+    initiated_time      timestamptz,
+    closed_event_id     bigint,
+    close_time          timestamptz,
+    failed_cause        text COLLATE "C",
+    PRIMARY KEY (slot, namespace, workflow_id, run_id, initiated_event_id),
+    CONSTRAINT closed_means_over CHECK ((status = 'Initiated') = (closed_event_id IS NULL)),
+    CONSTRAINT signals_have_names CHECK ((kind = 'Signal') = (signal_name IS NOT NULL))
+);
+COMMENT ON TABLE  external_requests IS 'One row a signal or a cancel request that a run sent to another workflow.';
+COMMENT ON COLUMN external_requests.slot                IS 'Of the workflow.';
+COMMENT ON COLUMN external_requests.namespace           IS 'Of the workflow.';
+COMMENT ON COLUMN external_requests.workflow_id         IS 'Of the workflow.';
+COMMENT ON COLUMN external_requests.run_id              IS 'Of the run.';
+COMMENT ON COLUMN external_requests.initiated_event_id  IS 'The event that initiated it.';
+COMMENT ON COLUMN external_requests.kind                IS 'What was sent.';
+COMMENT ON COLUMN external_requests.status              IS 'Initiated is pending.';
+COMMENT ON COLUMN external_requests.target_namespace    IS 'Empty: the runs own.';
+COMMENT ON COLUMN external_requests.target_workflow_id  IS 'The workflow that it was sent to.';
+COMMENT ON COLUMN external_requests.target_run_id       IS 'Its run; null: whichever is open.';
+COMMENT ON COLUMN external_requests.signal_name         IS 'Of a signal.';
+COMMENT ON COLUMN external_requests.reason              IS 'Of a cancel request; null: none given.';
+COMMENT ON COLUMN external_requests.child_workflow_only IS 'Whether the target must be a child of the run.';
+COMMENT ON COLUMN external_requests.initiated_time      IS 'Of the initiating event.';
+COMMENT ON COLUMN external_requests.closed_event_id     IS 'The event that says whether it arrived; null: pending.';
+COMMENT ON COLUMN external_requests.close_time          IS 'Of that event.';
+COMMENT ON COLUMN external_requests.failed_cause        IS 'Why it did not arrive, as Temporal names it.';
 
 -- Rows of events are most of all rows, so they name their run by its number.
 CREATE TABLE run_events (
