@@ -15,7 +15,8 @@ const (
 )
 
 // Query says which executions. All of its conditions must hold; the zero value
-// of a condition holds for all.
+// of a condition holds for all. Runs that Temporal's server marks as its own, by
+// the search attribute TemporalNamespaceDivision, are in none.
 type Query struct {
 	Namespace string
 	Type      string // the whole name, compared byte by byte; a NUL is the same as U+FFFD

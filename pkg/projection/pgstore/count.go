@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -9,6 +10,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
 	"github.com/annals-io/annals/pkg/projection/postgres"
+	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // CountQuery says which executions.
@@ -16,8 +18,10 @@ type CountQuery struct {
 	Namespace string
 	// Query is Temporal's list filter, see package filter; empty: all.
 	Query string
-	// GroupBy names fields, each once: ExecutionStatus, WorkflowType. Empty:
-	// one number.
+	// GroupBy names fields, each once: such as have one value a run and few of them
+	// altogether (ExecutionStatus, WorkflowType, TaskQueue, StartDay, CloseDay,
+	// search attributes that are keywords, booleans or whole numbers). It may as
+	// well stand in Query, behind the filter. Empty: one number.
 	GroupBy []string
 	// Include is what the answer must include.
 	Include Include
@@ -29,13 +33,19 @@ type Count struct {
 	// Groups are those that are not empty, the largest first, then by their
 	// values; empty if no grouping was asked for.
 	Groups []Group `json:"groups"`
+	// GroupBy is what was grouped by, as the query named it.
+	GroupBy []string `json:"-"`
 	// Lacking is what the numbers may lack of what they were asked to include; nil:
 	// nothing.
 	Lacking *Lacking `json:"lacking,omitempty"`
 }
 
+// MaxGroups bounds the groups of a count: more are refused.
+const MaxGroups = 10_000
+
 // Group is the executions that have these values of the fields grouped by, in
-// the same order.
+// the same order. A value is empty where an execution has none; a day is
+// "2026-01-31", in UTC.
 type Group struct {
 	Values []string `db:"group_values" json:"values"`
 	Count  int64    `db:"executions" json:"count"`
@@ -43,10 +53,15 @@ type Group struct {
 
 // Count counts executions, all groups at one moment. It fails as List does.
 func (s *Store) Count(ctx context.Context, q CountQuery) (Count, error) {
-	sql, args, err := q.statement()
+	var n counting
+	err := s.compile(ctx, q.Namespace, q.Include, func(types map[string]searchattribute.Type) (guessed bool, err error) {
+		n, err = q.compile(types)
+		return n.Guessed, err
+	})
 	if err != nil {
 		return Count{}, err
 	}
+	sql, args := n.statement()
 	var groups []Group
 	var lacking *Lacking
 	err = s.readOne(ctx, "count executions", q.Include, func(from postgres.Querier) error {
@@ -64,32 +79,44 @@ func (s *Store) Count(ctx context.Context, q CountQuery) (Count, error) {
 	if err != nil {
 		return Count{}, err
 	}
+	if len(groups) > MaxGroups {
+		return Count{}, &events.InvalidError{Field: "groupBy", Reason: fmt.Sprintf("gives more than %d groups: narrow the query, or list", MaxGroups)}
+	}
 	c := Count{Groups: groups, Lacking: lacking}
 	for _, g := range groups {
 		c.Count += g.Count
 	}
-	if len(q.GroupBy) == 0 {
+	for _, g := range n.Groups {
+		c.GroupBy = append(c.GroupBy, g.Name)
+	}
+	if len(n.Groups) == 0 {
 		c.Groups = []Group{}
 	}
 	return c, nil
 }
 
-func (q CountQuery) statement() (string, []any, error) {
+// counting is a CountQuery that was found right.
+type counting struct {
+	filter.Count
+	namespace string
+}
+
+func (q CountQuery) compile(types map[string]searchattribute.Type) (counting, error) {
 	if err := events.CheckID("namespace", q.Namespace, events.MaxNamespaceBytes); err != nil {
-		return "", nil, err
+		return counting{}, err
 	}
-	columns, err := filter.ParseGroups(q.GroupBy)
-	if err != nil {
-		return "", nil, err
+	c, err := filter.CompileCount(q.Query, q.GroupBy, filter.Options{Attributes: types, After: 1})
+	return counting{c, q.Namespace}, err
+}
+
+func (n counting) statement() (string, []any) {
+	var by, inOrder []string
+	for _, g := range n.Groups {
+		by, inOrder = append(by, g.SQL), append(inOrder, g.SQL+` COLLATE "C"`)
 	}
-	condition, err := filter.Compile(q.Query, 1)
-	if err != nil {
-		return "", nil, err
+	sql := "SELECT ARRAY[" + strings.Join(by, ", ") + "]::text[] AS group_values, count(*) AS executions FROM annals.executions WHERE namespace = $1 AND " + n.SQL
+	if len(by) > 0 {
+		sql += " GROUP BY " + strings.Join(by, ", ") + " ORDER BY executions DESC, " + strings.Join(inOrder, ", ") + fmt.Sprintf(" LIMIT %d", MaxGroups+1)
 	}
-	by := strings.Join(columns, ", ")
-	sql := "SELECT ARRAY[" + by + "]::text[] AS group_values, count(*) AS executions FROM annals.executions WHERE namespace = $1 AND " + condition.SQL
-	if by != "" {
-		sql += " GROUP BY " + by + " ORDER BY executions DESC, " + by
-	}
-	return sql, append([]any{q.Namespace}, condition.Args...), nil
+	return sql, append([]any{n.namespace}, n.Args...)
 }

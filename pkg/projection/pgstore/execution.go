@@ -3,11 +3,38 @@ package pgstore
 import (
 	_ "embed"
 	"encoding/json"
+	"reflect"
+	"strings"
 	"time"
 )
 
 //go:embed sql/executions.sql
 var executionsSQL string
+
+// executionsSelect and executionsFrom are the two halves of it, between which more
+// columns may stand. executionColumns are the names of those that it has.
+var (
+	executionsSelect, executionsFrom = halves(executionsSQL)
+	executionColumns                 = listOfColumns(reflect.TypeFor[Execution]())
+)
+
+func halves(sql string) (selected, from string) {
+	const middle = "\nFROM annals.executions\n"
+	selected, rest, ok := strings.Cut(sql, middle)
+	if !ok || rest != "" {
+		panic("sql/executions.sql does not end in FROM annals.executions")
+	}
+	return selected, middle
+}
+
+// listOfColumns are the columns that the fields of a struct are read from.
+func listOfColumns(row reflect.Type) string {
+	var list []string
+	for _, f := range reflect.VisibleFields(row) {
+		list = append(list, f.Tag.Get("db"))
+	}
+	return strings.Join(list, ", ")
+}
 
 // Execution is a run as the tables have it. Its JSON is stable: fields are only
 // added. Times are in UTC, to the microsecond, and nil where there is none;

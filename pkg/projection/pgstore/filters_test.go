@@ -1,280 +1,201 @@
 package pgstore_test
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
+	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
-// truth is SQL's: what is asked about a null is neither true nor false.
-type truth int
-
-const (
-	isFalse truth = iota
-	isUnknown
-	isTrue
-)
-
-func truthOf(b bool) truth {
-	if b {
-		return isTrue
+// ids are those of a page.
+func ids(p pgstore.ExecutionPage) []string {
+	out := []string{}
+	for _, e := range p.Executions {
+		out = append(out, e.WorkflowID+"/"+e.RunID)
 	}
-	return isFalse
+	return out
 }
 
-// condition is a filter that can be written as text and evaluated in Go.
-type condition interface {
-	// text writes it for a place that binds as tightly as given: 0 where OR may
-	// stand bare, 1 where AND may, 2 where NOT may.
-	text(binding int) string
-	eval(r storedRun) truth
-}
-
-func parenthesized(s string, yes bool) string {
-	if yes {
-		return "(" + s + ")"
+// chosen are the ids of the runs that a condition is true of, in the default
+// order. It sees runs in a namespace division only if it mentions one.
+func chosen(runs []*knownRun, c condition) []string {
+	out := []string{}
+	for _, s := range inOrder(chosenRuns(runs, c), nil) {
+		out = append(out, s.id())
 	}
-	return s
+	return out
 }
 
-type both struct{ left, right condition }
+const divisionField = "TemporalNamespaceDivision"
 
-func (c both) text(binding int) string {
-	return parenthesized(c.left.text(1)+" and "+c.right.text(1), binding > 1)
-}
-func (c both) eval(r storedRun) truth { return min(c.left.eval(r), c.right.eval(r)) }
-
-type either struct{ left, right condition }
-
-func (c either) text(binding int) string {
-	return parenthesized(c.left.text(0)+" OR "+c.right.text(0), binding > 0)
-}
-func (c either) eval(r storedRun) truth { return max(c.left.eval(r), c.right.eval(r)) }
-
-type negation struct{ of condition }
-
-func (c negation) text(int) string        { return "NOT " + c.of.text(2) }
-func (c negation) eval(r storedRun) truth { return isTrue - c.of.eval(r) }
-
-type grouped struct{ condition }
-
-func (c grouped) text(int) string { return "(" + c.condition.text(0) + ")" }
-
-// comparison compares a field; values are kept as they are compared, beside how
-// they are written.
-type comparison struct {
-	field, operator string
-	written         []string
-	texts           []string
-	times           []time.Time
-}
-
-func (c comparison) text(int) string {
-	switch c.operator {
-	case "IN", "NOT IN":
-		return c.field + " " + c.operator + " (" + strings.Join(c.written, ", ") + ")"
-	case "BETWEEN", "NOT BETWEEN":
-		return c.field + " " + c.operator + " " + c.written[0] + " AND " + c.written[1]
-	default:
-		return c.field + " " + c.operator + " " + c.written[0]
-	}
-}
-
-func (c comparison) eval(r storedRun) truth {
-	if c.field == "StartTime" {
-		if r.start == nil {
-			return isUnknown
+func chosenRuns(runs []*knownRun, c condition, mentioned ...string) []*knownRun {
+	var out []*knownRun
+	for _, s := range runs {
+		_, inDivision := s.attributes[divisionField]
+		seen := !inDivision || c.mentions(divisionField) || slices.Contains(mentioned, divisionField)
+		if seen && c.eval(s) == isTrue {
+			out = append(out, s)
 		}
-		return truthOf(holds(c.operator, len(c.times), func(i int) int { return r.start.Compare(c.times[i]) }))
 	}
-	value := map[string]string{"WorkflowId": r.workflow, "RunId": r.run, "WorkflowType": r.kind, "ExecutionStatus": r.status}[c.field]
-	return truthOf(holds(c.operator, len(c.texts), func(i int) int { return strings.Compare(value, c.texts[i]) }))
+	return out
 }
 
-// holds applies an operator to how a value compares with each of n others.
-func holds(operator string, n int, compare func(i int) int) bool {
-	switch operator {
-	case "=":
-		return compare(0) == 0
-	case "!=", "<>":
-		return compare(0) != 0
-	case "<":
-		return compare(0) < 0
-	case "<=":
-		return compare(0) <= 0
-	case ">":
-		return compare(0) > 0
-	case ">=":
-		return compare(0) >= 0
-	case "BETWEEN":
-		return compare(0) >= 0 && compare(1) <= 0
-	case "NOT BETWEEN":
-		return compare(0) < 0 || compare(1) > 0
-	}
-	among := false
-	for i := range n {
-		among = among || compare(i) == 0
-	}
-	return among == (operator == "IN")
-}
-
-var (
-	someIDs      = []string{"a", "A", "b", "a b", "ä", "it's", `back\slash`, `"`, "a%", "→", ";--", "1", "U+\uFFFD"}
-	someTypes    = []string{"", "Order", "order", "Invoice", "O'Brien", "日本"}
-	someStatuses = []string{"Running", "Paused", "Completed", "Failed", "Canceled", "Terminated", "ContinuedAsNew", "TimedOut"}
-	statusNumber = map[string]int{"Running": 1, "Completed": 2, "Failed": 3, "Canceled": 4, "Terminated": 5, "ContinuedAsNew": 6, "TimedOut": 7, "Paused": 8}
-)
-
-// startTimes are few, so that rows and filters meet, and microseconds apart.
-var startTimes = rapid.Custom(func(t *rapid.T) time.Time {
-	return at(rapid.SampledFrom([]int{-4e9, 0, 1, 2}).Draw(t, "seconds")).Add(time.Duration(rapid.IntRange(0, 2).Draw(t, "micros")) * time.Microsecond)
-})
-
-var runsOf = rapid.Custom(func(t *rapid.T) []storedRun {
-	return rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) storedRun {
-		r := storedRun{
-			workflow: rapid.SampledFrom(someIDs).Draw(t, "workflow"),
-			run:      rapid.SampledFrom(someIDs).Draw(t, "run"),
-			kind:     rapid.SampledFrom(someTypes).Draw(t, "type"),
-			status:   rapid.SampledFrom(someStatuses).Draw(t, "status"),
-		}
-		if rapid.IntRange(0, 4).Draw(t, "has a start time") > 0 {
-			start := startTimes.Draw(t, "start")
-			r.start = &start
-		}
-		return r
-	}), 0, 40, func(r storedRun) string { return r.workflow + "\x00" + r.run }).Draw(t, "runs")
-})
-
-// quote writes a text as a filter does, one way or the other.
-func quote(t *rapid.T, s string) string {
-	s = strings.ReplaceAll(s, `\`, `\\`)
-	if rapid.Bool().Draw(t, "double quotes") {
-		return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
-	}
-	return `'` + strings.ReplaceAll(s, `'`, `\'`) + `'`
-}
-
-var comparisons = rapid.Custom(func(t *rapid.T) condition {
-	c := comparison{field: rapid.SampledFrom([]string{"WorkflowId", "RunId", "WorkflowType", "ExecutionStatus", "StartTime"}).Draw(t, "field")}
-	operators := []string{"=", "!=", "<>", "IN", "NOT IN"}
-	if c.field != "ExecutionStatus" {
-		operators = append(operators, "<", "<=", ">", ">=", "BETWEEN", "NOT BETWEEN")
-	}
-	c.operator = rapid.SampledFrom(operators).Draw(t, "operator")
-	n := 1
-	switch c.operator {
-	case "IN", "NOT IN":
-		n = rapid.IntRange(1, 4).Draw(t, "values")
-	case "BETWEEN", "NOT BETWEEN":
-		n = 2
-	}
-	for range n {
-		switch c.field {
-		case "StartTime":
-			at := startTimes.Draw(t, "time")
-			c.times = append(c.times, at)
-			// Nanoseconds below the microsecond are cut.
-			finer := at.Add(time.Duration(rapid.IntRange(0, 999).Draw(t, "nanoseconds")))
-			written := quote(t, finer.In(time.FixedZone("", 5400)).Format(time.RFC3339Nano))
-			if rapid.Bool().Draw(t, "as a number") {
-				written = strconv.FormatInt(finer.UnixNano(), 10)
+// Every field takes the operators of its sort, and lists what an evaluation in Go
+// chooses, bare and negated; it refuses the others.
+func TestEveryFieldAndOperator(t *testing.T) {
+	t.Parallel()
+	s, pool := newQueries(t)
+	stage := newStage(t, pool)
+	stage.register(t, "default")
+	c := seeded()
+	runs := knownRuns(c, 60)
+	stage.play(t, "default", runs...)
+	for _, f := range askable {
+		t.Run(f.name, func(t *testing.T) {
+			found := 0
+			for _, operator := range allOperators {
+				if !slices.Contains(operatorsOf[f.sort], operator) {
+					refused := comparison{field: f, operator: operator, written: []string{"'a'", "'a'"}}
+					_, err := s.List(t.Context(), pgstore.ListQuery{Namespace: "default", Query: refused.text(0)})
+					if !errors.Is(err, events.ErrInvalid) || !strings.Contains(err.Error(), "is not supported for "+f.name) {
+						t.Errorf("%s: got %v, want it refused", refused.text(0), err)
+					}
+					continue
+				}
+				for range 2 {
+					bare := comparisonOf(c, f, operator)
+					for _, q := range []condition{bare, negation{bare}, negation{grouped{negation{bare}}}} {
+						page, err := s.List(t.Context(), pgstore.ListQuery{Namespace: "default", Query: q.text(0), Limit: pgstore.MaxLimit})
+						if err != nil {
+							t.Fatalf("%s: %v", q.text(0), err)
+						}
+						if diff := cmp.Diff(chosen(runs, q), ids(page)); diff != "" {
+							t.Errorf("%s (-want +got):\n%s", q.text(0), diff)
+						}
+						found += len(page.Executions)
+					}
+				}
 			}
-			c.written = append(c.written, written)
-		case "ExecutionStatus":
-			s := rapid.SampledFrom(someStatuses).Draw(t, "status")
-			c.texts = append(c.texts, s)
-			switch rapid.IntRange(0, 2).Draw(t, "form") {
-			case 0:
-				c.written = append(c.written, quote(t, s))
-			case 1:
-				c.written = append(c.written, strconv.Itoa(statusNumber[s]))
-			case 2:
-				c.written = append(c.written, quote(t, fullStatusNames[s]))
+			if found == 0 {
+				t.Error("none of the conditions is true of any run: the test shows nothing")
 			}
-		default:
-			s := rapid.SampledFrom(slices.Concat(someIDs, someTypes)).Draw(t, "text")
-			c.texts = append(c.texts, s)
-			c.written = append(c.written, quote(t, s))
-		}
+		})
 	}
-	return c
-})
-
-var fullStatusNames = map[string]string{
-	"Running": "WORKFLOW_EXECUTION_STATUS_RUNNING", "Paused": "WORKFLOW_EXECUTION_STATUS_PAUSED",
-	"Completed": "WORKFLOW_EXECUTION_STATUS_COMPLETED", "Failed": "WORKFLOW_EXECUTION_STATUS_FAILED",
-	"Canceled": "WORKFLOW_EXECUTION_STATUS_CANCELED", "Terminated": "WORKFLOW_EXECUTION_STATUS_TERMINATED",
-	"ContinuedAsNew": "WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW", "TimedOut": "WORKFLOW_EXECUTION_STATUS_TIMED_OUT",
 }
 
-func conditions(depth int) *rapid.Generator[condition] {
+func conditionOf(c chooser, depth int) condition {
 	if depth == 0 {
-		return comparisons
+		f := pick(c, askable)
+		return comparisonOf(c, f, pick(c, operatorsOf[f.sort]))
 	}
-	inner := conditions(depth - 1)
-	return rapid.OneOf(
-		comparisons,
-		rapid.Custom(func(t *rapid.T) condition { return both{inner.Draw(t, "left"), inner.Draw(t, "right")} }),
-		rapid.Custom(func(t *rapid.T) condition { return either{inner.Draw(t, "left"), inner.Draw(t, "right")} }),
-		rapid.Custom(func(t *rapid.T) condition { return negation{inner.Draw(t, "of")} }),
-		rapid.Custom(func(t *rapid.T) condition { return grouped{inner.Draw(t, "in parentheses")} }),
-	)
+	switch c.IntN(5) {
+	case 0:
+		return conditionOf(c, 0)
+	case 1:
+		return both{conditionOf(c, depth-1), conditionOf(c, depth-1)}
+	case 2:
+		return either{conditionOf(c, depth-1), conditionOf(c, depth-1)}
+	case 3:
+		return negation{conditionOf(c, depth-1)}
+	default:
+		return grouped{conditionOf(c, depth-1)}
+	}
 }
 
-// What any filter lists, counts and groups is what evaluating it in Go over the
-// same rows gives, in the promised order, however it is cut into pages.
+// orderOf makes up an order by up to three fields; none is the default order.
+func orderOf(c chooser) (text string, by []before, fields []string) {
+	var parts []string
+	for range c.IntN(4) {
+		f := pick(c, askable)
+		switch f.sort {
+		case lists, words, sets, failures, names, types, dues:
+			continue
+		}
+		if slices.Contains(fields, f.name) {
+			continue
+		}
+		b := before{f, c.IntN(2) == 0}
+		part := "`" + f.name + "`"
+		if b.descending {
+			part += " DESC"
+		}
+		parts, by, fields = append(parts, part), append(by, b), append(fields, f.name)
+	}
+	return strings.Join(parts, ", "), by, fields
+}
+
+// What any filter lists in any order, and counts, is what evaluating it in Go over
+// the same rows gives, however it is cut into pages.
 func TestFilterProperty(t *testing.T) {
 	t.Parallel()
 	s, pool := newQueries(t)
+	stage := newStage(t, pool)
 	namespaces := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		namespaces++
 		namespace := fmt.Sprintf("n%d", namespaces) // other rounds' rows must not be seen
-		runs := runsOf.Draw(rt, "rows")
-		insertRuns(t, pool, namespace, runs...)
-		for range 5 {
-			c := conditions(3).Draw(rt, "filter")
-			query := c.text(0)
-			var want []storedRun
+		c := rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "choices"), 0))
+		runs := knownRuns(c, rapid.IntRange(0, 30).Draw(rt, "runs"))
+		stage.register(rt, namespace)
+		stage.play(rt, namespace, runs...)
+		for range 4 {
+			q := conditionOf(c, 3)
+			query := q.text(0)
+			text, by, fields := orderOf(c)
+			var want []string
+			for _, s := range inOrder(chosenRuns(runs, q, fields...), by) {
+				want = append(want, s.id())
+			}
+			list := pgstore.ListQuery{Namespace: namespace, Query: query, OrderBy: text, Limit: rapid.IntRange(1, 15).Draw(rt, "limit")}
+			if text != "" && c.IntN(2) == 0 {
+				list.Query, list.OrderBy = query+" ORDER BY "+text, ""
+			}
+			var got []string
+			pages(rt, s, list, func(p pgstore.ExecutionPage) { got = append(got, ids(p)...) })
+			if diff := cmp.Diff(want, got); diff != "" {
+				rt.Errorf("%s\n%s (-want +got):\n%s", query, text, diff)
+			}
+
 			groups := map[string]int64{}
-			for _, r := range runs {
-				if c.eval(r) == isTrue {
-					want = append(want, r)
-					groups[r.status+"|"+r.kind]++
-				}
+			counted := chosenRuns(runs, q)
+			for _, r := range counted {
+				customer, _ := r.attributes["Customer"].(string)
+				closed, _ := dayOf(r.closed).(string)
+				groups[strings.Join([]string{r.status, r.queue, customer, closed}, "|")]++
 			}
-			descending := rapid.Bool().Draw(rt, "descending")
-			q := pgstore.ListQuery{Namespace: namespace, Query: query, OrderBy: "StartTime", Limit: rapid.IntRange(1, 15).Draw(rt, "limit")}
-			if descending {
-				q.OrderBy += " DESC"
-			}
-			if diff := cmp.Diff(printed(sorted(want, descending)), walk(rt, s, q)); diff != "" {
-				rt.Errorf("%s\n%s (-want +got):\n%s", query, q.OrderBy, diff)
-			}
-			count, err := s.Count(t.Context(), pgstore.CountQuery{Namespace: namespace, Query: query, GroupBy: []string{"ExecutionStatus", "WorkflowType"}})
+			count, err := s.Count(t.Context(), pgstore.CountQuery{Namespace: namespace, Query: query, GroupBy: []string{"ExecutionStatus", "TaskQueue", "Customer", "CloseDay"}})
 			if err != nil {
 				rt.Fatal(err)
 			}
-			got := map[string]int64{}
+			found := map[string]int64{}
 			for _, g := range count.Groups {
-				got[strings.Join(g.Values, "|")] += g.Count
+				found[strings.Join(g.Values, "|")] += g.Count
 			}
-			if diff := cmp.Diff(groups, got); diff != "" || count.Count != int64(len(want)) {
-				rt.Errorf("%s: counted %d, want %d (-want +got):\n%s", query, count.Count, len(want), diff)
+			if diff := cmp.Diff(groups, found); diff != "" || count.Count != int64(len(counted)) {
+				rt.Errorf("%s: counted %d, want %d (-want +got):\n%s", query, count.Count, len(counted), diff)
 			}
 		}
 	})
 }
+
+// fuzzed are the attributes that the fuzz test's queries know.
+var fuzzed = func() map[string]searchattribute.Type {
+	m := map[string]searchattribute.Type{}
+	for name, typ := range attributeTypes {
+		m[name] = searchattribute.TypeNamed(typ)
+	}
+	return m
+}()
 
 // FuzzFilterOnPostgres: what the compiler makes, Postgres takes.
 func FuzzFilterOnPostgres(f *testing.F) {
@@ -285,20 +206,59 @@ func FuzzFilterOnPostgres(f *testing.F) {
 		`WorkflowId >= '' && WorkflowId < "\Z\b\n" || RunId <> 'ü'`, `StartTime != '0000-01-01T00:00:00+23:59'`,
 		strings.Repeat("NOT ", 100) + `RunId = 'a'`, strings.TrimSuffix(strings.Repeat("RunId = 'a' AND ", 900), " AND "),
 		strings.Repeat("(", 150) + `RunId = 'a'` + strings.Repeat(")", 150), `RunId IN (` + strings.TrimSuffix(strings.Repeat("'a',", 10000), ",") + `)`,
+		`Amount > 1.7976931348623157e308 OR Ratio = -1.7976931348623157e308 OR HistoryLength < 1e308`, `Due = '0000-01-01T00:00:00+23:59' OR Due IN (5, -5)`,
+		`Note = '100% _sure_ \\ "quoted"' AND NOT Note != '...'`, `Customer LIKE 'a'`, `LastFailure LIKE '\\%\\_\\a%' OR LastFailure LIKE ''`, "Customer STARTS_WITH '\U0010FFFF'",
+		`Labels IN (` + strings.TrimSuffix(strings.Repeat("'a',", 40), ",") + `)`, `Customer = '\u0000{}"' AND Labels = '\0'`, `CloseDay BETWEEN '0001-01-01' AND '9999-12-31'`,
+		`order by TemporalNamespaceDivision, Ratio desc, CloseDay, Due desc, ExecutionDuration`, `Flag = true group by Customer, StartDay, Flag, Amount`,
 	} {
 		f.Add(seed)
 	}
+	c := seeded()
+	for _, field := range askable {
+		for _, operator := range operatorsOf[field.sort] {
+			f.Add(comparisonOf(c, field, operator).text(0))
+		}
+	}
 	s, pool := newQueries(f)
-	insertRuns(f, pool, "default", storedRun{"a", "1", "Order", "Running", at(0)}, storedRun{"b", "2", "Order", "Failed", nil})
+	stage := newStage(f, pool)
+	stage.register(f, "default")
+	stage.play(f, "default", knownRuns(c, 3)...)
 	f.Fuzz(func(t *testing.T, query string) {
-		if _, err := filter.Compile(query, 0); err != nil {
-			return
+		o := filter.Options{Attributes: fuzzed}
+		if _, err := filter.CompileList(query, "", o); err == nil {
+			pages(t, s, pgstore.ListQuery{Namespace: "default", Query: query, Limit: 1}, func(pgstore.ExecutionPage) {})
 		}
-		for _, order := range []string{"StartTime ASC", "StartTime DESC"} {
-			walk(t, s, pgstore.ListQuery{Namespace: "default", Query: query, OrderBy: order, Limit: 1})
+		if _, err := filter.CompileList(query, "CloseTime, Customer DESC", o); err == nil {
+			pages(t, s, pgstore.ListQuery{Namespace: "default", Query: query, OrderBy: "CloseTime, Customer DESC", Limit: 1}, func(pgstore.ExecutionPage) {})
 		}
-		if _, err := s.Count(t.Context(), pgstore.CountQuery{Namespace: "default", Query: query, GroupBy: []string{"WorkflowType"}}); err != nil {
-			t.Fatal(err)
+		if _, err := filter.CompileCount(query, nil, o); err == nil {
+			if _, err := s.Count(t.Context(), pgstore.CountQuery{Namespace: "default", Query: query}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// FuzzOrderOnPostgres: whatever a list can be ordered by, Postgres takes.
+func FuzzOrderOnPostgres(f *testing.F) {
+	for _, field := range askable {
+		f.Add("`"+field.name+"`", field.name)
+		f.Add("`"+field.name+"` desc, StartTime", field.name+",WorkflowType")
+	}
+	s, pool := newQueries(f)
+	stage := newStage(f, pool)
+	stage.register(f, "default")
+	stage.play(f, "default", knownRuns(seeded(), 3)...)
+	f.Fuzz(func(t *testing.T, order, groups string) {
+		o := filter.Options{Attributes: fuzzed}
+		if _, err := filter.CompileList("", order, o); err == nil {
+			pages(t, s, pgstore.ListQuery{Namespace: "default", OrderBy: order, Limit: 1}, func(pgstore.ExecutionPage) {})
+		}
+		by := strings.Split(groups, ",")
+		if _, err := filter.CompileCount("", by, o); err == nil {
+			if _, err := s.Count(t.Context(), pgstore.CountQuery{Namespace: "default", GroupBy: by}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }
@@ -315,7 +275,7 @@ func FuzzPageToken(f *testing.F) {
 	}
 	f.Add(page.NextPageToken)
 	f.Add("e30")
-	f.Add("eyJ2IjoxfQ")
+	f.Add("eyJ2IjoyfQ")
 	f.Fuzz(func(t *testing.T, token string) {
 		page, err := s.List(t.Context(), pgstore.ListQuery{Namespace: "default", PageToken: token})
 		if err != nil {

@@ -3,12 +3,14 @@ package pgstore
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
 	"github.com/annals-io/annals/pkg/projection/postgres"
+	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // Executions of a page.
@@ -22,10 +24,14 @@ type ListQuery struct {
 	Namespace string
 	// Query is Temporal's list filter, see package filter; empty: all.
 	Query string
-	// OrderBy is "StartTime ASC" or "StartTime DESC", which is the default
-	// (StartTime alone ascends, as in SQL). Ties are broken by workflow id and
-	// run id in the same direction. Runs without a start time count as older
-	// than all others.
+	// OrderBy is fields separated by commas, each with ASC or DESC behind it
+	// (ASC where neither is), as in "StartTime DESC, WorkflowType": those that have
+	// one value a run, search attributes among them. It may as well stand in Query,
+	// behind the filter. Ties are broken by workflow id and run id in the direction
+	// of the last field. Runs without a value count as less than all others, but
+	// for what they have when they close (CloseTime, CloseDay, ExecutionDuration),
+	// which counts as more. Empty: as Temporal has it, the open runs first, then the
+	// last closed, then the last started, then by run id.
 	OrderBy string
 	// Limit is how many executions a page has at most: 1 to MaxLimit; 0:
 	// DefaultLimit.
@@ -53,17 +59,22 @@ type ExecutionPage struct {
 }
 
 // List lists executions. Going through pages by their tokens neither repeats
-// nor skips an execution that is there all along, whatever begins or closes
-// meanwhile; one page is of one moment. It fails with events.ErrInvalid
+// nor skips an execution that is there all along and keeps its place in the order,
+// whatever begins or closes meanwhile; one page is of one moment. In the default
+// order one that closes meanwhile is never skipped, but may come again. It fails with events.ErrInvalid
 // (*FilterError, *events.InvalidError) if the query can never be answered,
 // projection.ErrVersion if there are no tables, and as Include says.
 func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
-	l, err := q.compile()
+	var l list
+	err := s.compile(ctx, q.Namespace, q.Include, func(types map[string]searchattribute.Type) (guessed bool, err error) {
+		l, err = q.compile(types)
+		return l.Guessed, err
+	})
 	if err != nil {
 		return ExecutionPage{}, err
 	}
 	sql, args := l.statement()
-	var found []Execution
+	var found []listedExecution
 	var lacking *Lacking
 	err = s.readOne(ctx, "list executions", q.Include, func(from postgres.Querier) error {
 		var err error
@@ -74,44 +85,49 @@ func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
 		if err != nil {
 			return err
 		}
-		found, err = pgx.CollectRows(rows, pgx.RowToStructByName[Execution])
+		found, err = pgx.CollectRows(rows, pgx.RowToStructByName[listedExecution])
 		return err
 	})
 	if err != nil {
 		return ExecutionPage{}, err
 	}
-	page := ExecutionPage{Executions: found, Lacking: lacking}
+	page := ExecutionPage{Lacking: lacking}
 	if len(found) > l.limit {
-		page.Executions = found[:l.limit]
-		if page.NextPageToken, err = tokenAfter(found[l.limit-1], l.binding); err != nil {
+		found = found[:l.limit]
+		if page.NextPageToken, err = tokenAfter(found[l.limit-1].Place, l.binding); err != nil {
 			return ExecutionPage{}, err
 		}
 	}
-	for i := range page.Executions {
+	page.Executions = make([]Execution, len(found))
+	for i := range found {
+		page.Executions[i] = found[i].Execution
 		page.Executions[i].normalize()
 	}
 	return page, nil
 }
 
+// listedExecution is a row of a list.
+type listedExecution struct {
+	Execution
+	Place []*string `db:"place"` // in the list's order
+}
+
 // list is a ListQuery that was found right.
 type list struct {
+	filter.List
 	namespace string
-	condition filter.Condition
-	order     filter.Order
 	limit     int
 	offset    int
-	after     *pageToken
+	after     []string // conditions, each of other rows than the rest; nil: from the beginning
+	placeArgs []any
 	binding   []byte
 }
 
-// Parameters of a list's statement: namespace, rows, offset, then the place of
-// the token, then the filter's.
-const (
-	listParameters  = 3
-	placeParameters = 3
-)
+// listParameters are those of a list's statement: namespace, rows, offset. Then
+// follow the filter's and the order's, and those of the token's place.
+const listParameters = 3
 
-func (q ListQuery) compile() (list, error) {
+func (q ListQuery) compile(types map[string]searchattribute.Type) (list, error) {
 	if err := events.CheckID("namespace", q.Namespace, events.MaxNamespaceBytes); err != nil {
 		return list{}, err
 	}
@@ -125,63 +141,57 @@ func (q ListQuery) compile() (list, error) {
 	}
 	l := list{namespace: q.Namespace, limit: q.Limit, offset: q.Offset}
 	var err error
-	if l.order, err = filter.ParseOrder(q.OrderBy); err != nil {
+	if l.List, err = filter.CompileList(q.Query, q.OrderBy, filter.Options{Attributes: types, After: listParameters}); err != nil {
 		return list{}, err
 	}
-	l.binding = binding(q, l.order)
-	parameters := listParameters
+	l.binding = binding(q, l.Order)
 	if q.PageToken != "" {
-		if l.after, err = parsePageToken(q.PageToken, l.binding); err != nil {
+		place, err := parsePageToken(q.PageToken, l.binding)
+		if err != nil {
 			return list{}, err
 		}
-		parameters += placeParameters
-	}
-	if l.condition, err = filter.Compile(q.Query, parameters); err != nil {
-		return list{}, err
+		var ok bool
+		if l.after, l.placeArgs, ok = l.Order.After(place, listParameters+len(l.Args)); !ok {
+			return list{}, errNoToken
+		}
 	}
 	return l, nil
 }
 
 // statement reads one row more than the page has, to know whether more follow.
 //
-// The place of a token is a row value, which an index that has the order finds
-// at once. A comparison of row values knows nothing of rows whose first value
-// is null: those are an order of their own, by the other two, that comes last
-// when the list descends and first when it ascends.
+// The place of a token is a row value, which an index that has the order finds at
+// once. A comparison of row values knows nothing of nulls, nor of two directions:
+// then what comes after the place is the union of several parts, in order, of which
+// each gives no more than the page can use.
 func (l list) statement() (string, []any) {
-	direction, nulls, beyond := " ASC", " NULLS FIRST", ">"
-	if l.order.Descending {
-		direction, nulls, beyond = " DESC", " NULLS LAST", "<"
-	}
-	column := l.order.Column
-	order := " ORDER BY " + column + direction + nulls + ", workflow_id" + direction + ", run_id" + direction
-	part := func(place string) string {
-		return executionsSQL + "WHERE namespace = $1 AND " + l.condition.SQL + place + order
-	}
-	args := []any{l.namespace, l.limit + 1, l.offset}
+	args := append(append([]any{l.namespace, l.limit + 1, l.offset}, l.Args...), l.placeArgs...)
 	const page = " LIMIT $2::bigint OFFSET $3::bigint"
-	if l.after == nil {
-		return part("") + page, append(args, l.condition.Args...)
+	exprs := l.Order.Expressions()
+	parts := l.after
+	if parts == nil {
+		parts = []string{""}
 	}
-
-	args = append(append(args, l.after.startTime(), l.after.WorkflowID, l.after.RunID), l.condition.Args...)
-	afterIt := " AND (" + column + ", workflow_id, run_id) " + beyond + " ($4::timestamptz, $5::text, $6::text)"
-	afterItInNulls := " AND " + column + " IS NULL AND $4::timestamptz IS NULL AND (workflow_id, run_id) " + beyond + " ($5::text, $6::text)"
-	switch inNulls := l.after.Micros == nil; {
-	case inNulls && l.order.Descending:
-		return part(afterItInNulls) + page, args
-	case inNulls:
-		return l.union(part(afterItInNulls), part(" AND "+column+" IS NOT NULL"), order) + page, args
-	case l.order.Descending:
-		return l.union(part(afterIt), part(" AND "+column+" IS NULL"), order) + page, args
-	default:
-		return part(afterIt) + page, args
+	if len(parts) == 1 {
+		return l.part("", parts[0]) + " " + l.Order.By(exprs) + page, args
 	}
+	var aliases []string
+	var sorted strings.Builder
+	for i, e := range exprs {
+		aliases = append(aliases, fmt.Sprintf("order_%d", i+1))
+		sorted.WriteString(", " + e + " AS " + aliases[i])
+	}
+	const enough = " LIMIT $2::bigint + $3::bigint"
+	for i, after := range parts {
+		parts[i] = "(" + l.part(sorted.String(), after) + " " + l.Order.By(exprs) + enough + ")"
+	}
+	return "SELECT " + executionColumns + ", place FROM (" + strings.Join(parts, " UNION ALL ") + ") AS page " + l.Order.By(aliases) + page, args
 }
 
-// union is the rows of both, in order; each side gives no more than the page
-// can use.
-func (l list) union(first, second, order string) string {
-	const enough = " LIMIT $2::bigint + $3::bigint"
-	return "SELECT * FROM ((" + first + enough + ") UNION ALL (" + second + enough + ")) AS page" + order
+// part selects the executions that satisfy a condition more.
+func (l list) part(columns, condition string) string {
+	if condition != "" {
+		condition = " AND " + condition
+	}
+	return executionsSelect + ", " + l.Order.Place() + " AS place" + columns + executionsFrom + "WHERE namespace = $1 AND " + l.SQL + condition
 }

@@ -1,8 +1,10 @@
 package pgstore
 
+import "github.com/annals-io/annals/pkg/searchattribute"
+
 // Statement is what Postgres gets for a list.
-func (q ListQuery) Statement() (string, []any, error) {
-	l, err := q.compile()
+func (q ListQuery) Statement(types map[string]searchattribute.Type) (string, []any, error) {
+	l, err := q.compile(types)
 	if err != nil {
 		return "", nil, err
 	}
@@ -11,4 +13,11 @@ func (q ListQuery) Statement() (string, []any, error) {
 }
 
 // Statement is what Postgres gets for a count.
-func (q CountQuery) Statement() (string, []any, error) { return q.statement() }
+func (q CountQuery) Statement(types map[string]searchattribute.Type) (string, []any, error) {
+	n, err := q.compile(types)
+	if err != nil {
+		return "", nil, err
+	}
+	sql, args := n.statement()
+	return sql, args, nil
+}

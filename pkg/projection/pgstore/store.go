@@ -80,7 +80,8 @@ type Store struct {
 	projection *postgres.Projection
 	config     Config
 	waits      *projection.Waits
-	statements sync.Map               // *statements by generation
+	statements sync.Map // *statements by generation
+	vocabulary *vocabulary
 	current    atomic.Bool            // the live tables were found to be of this program's version
 	known      *sync.Map              // searchattribute.Type by knownKey: types that the tables were found to have
 	many       int                    // manyRows, but in tests
@@ -111,13 +112,13 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: MaxWaits: %w", err)
 	}
-	return &Store{pool: pool, projection: p, config: c.withDefaults(), waits: w, known: new(sync.Map), many: manyRows}, nil
+	return &Store{pool: pool, projection: p, config: c.withDefaults(), waits: w, known: new(sync.Map), vocabulary: &vocabulary{}, many: manyRows}, nil
 }
 
 // At is the store of one generation of the tables, whatever state that is in: for
 // a projector that fills it. Queries read the live one all the same.
 func (s *Store) At(generation int) *Store {
-	return &Store{pool: s.pool, projection: s.projection.At(generation), config: s.config, waits: s.waits, known: s.known, many: s.many, fault: s.fault}
+	return &Store{pool: s.pool, projection: s.projection.At(generation), config: s.config, waits: s.waits, known: s.known, vocabulary: s.vocabulary, many: s.many, fault: s.fault}
 }
 
 // Rebuild makes the tables anew beside the live ones; see postgres.Projection.Rebuild.

@@ -38,8 +38,9 @@ type key struct {
 
 type row struct {
 	store.Execution
-	dated bool             // its start event has a time
-	state *execution.State // nil once the run is closed
+	dated   bool             // its start event has a time
+	divided bool             // it is in a namespace division: Temporal's server made it for its own ends
+	state   *execution.State // nil once the run is closed
 }
 
 func newTable(log events.Log) *table {
@@ -224,6 +225,7 @@ func (t *table) fold(ctx context.Context, c projection.Commit) error {
 		}
 		r.state.AddBytes(part.Size - r.state.HistorySizeBytes)
 		r.Execution, r.dated = logstore.Row(r.state), !r.state.StartTime.IsZero()
+		_, r.divided = r.state.SearchAttributes["TemporalNamespaceDivision"]
 		if !r.state.IsOpen() {
 			r.state = nil
 		}
@@ -256,6 +258,8 @@ func (t *table) list(q store.Query) []store.Execution {
 
 func fits(r *row, q store.Query) bool {
 	switch {
+	case r.divided:
+		return false
 	case q.Type != "" && r.Type != logstore.Shown(q.Type):
 		return false
 	case q.Status != 0 && r.Status != q.Status:

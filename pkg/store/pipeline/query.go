@@ -42,7 +42,7 @@ func (s *Store) Query(ctx context.Context, q store.Query) ([]store.Execution, er
 	if wanted.IsZero() { // nobody need have begun to make tables from this log
 		include = pgstore.Include{}
 	}
-	page, err := s.tables.List(ctx, pgstore.ListQuery{Namespace: q.Namespace, Query: filterOf(q), Limit: q.Limit, Offset: q.Offset, Include: include})
+	page, err := s.tables.List(ctx, pgstore.ListQuery{Namespace: q.Namespace, Query: filterOf(q), OrderBy: "StartTime DESC", Limit: q.Limit, Offset: q.Offset, Include: include})
 	var behind *projection.BehindError
 	switch {
 	case errors.As(err, &behind):

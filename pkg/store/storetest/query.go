@@ -15,7 +15,7 @@ import (
 
 func queryCases() []testCase {
 	return named(
-		combinesConditions, boundariesAreToTheMicrosecond, pagesByLimitAndOffset, listsInOneOrder, hasADefaultLimit,
+		combinesConditions, boundariesAreToTheMicrosecond, pagesByLimitAndOffset, listsInOneOrder, hasADefaultLimit, leavesOutDivisions,
 		keepsNamespacesApart, seesItsOwnWrites, waitsForOthersWrites, saysThatItIsBehind, endsWithItsContext,
 	)
 }
@@ -186,6 +186,23 @@ func hasADefaultLimit(c *scene) {
 	}
 	if got := len(c.query(store.Query{Limit: store.MaxLimit})); got != store.DefaultLimit+2 {
 		c.Errorf("%d executions with the highest", got)
+	}
+}
+
+// leavesOutDivisions: a run that Temporal's server has marked as its own is in no
+// query, and is loaded as any other.
+func leavesOutDivisions(c *scene) {
+	mine, servers := c.workflow(), c.workflow()
+	c.save(store.NewExecution{Workflow: mine})
+	c.save(store.NewExecution{Workflow: servers})
+	c.append(events.Request{Workflow: servers, Expect: events.AtEnd(), Events: []*events.Event{
+		events.SearchAttributesUpserted(map[string]any{"TemporalNamespaceDivision": "TemporalScheduler"}),
+	}})
+	if x := c.only(store.Query{}); x.Workflow != mine {
+		c.Errorf("%v is listed", x.Workflow)
+	}
+	if x := c.load(servers, "").Execution; x.Workflow != servers {
+		c.Errorf("%v is loaded as %v", servers, x.Workflow)
 	}
 }
 

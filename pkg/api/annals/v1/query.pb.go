@@ -430,7 +430,9 @@ type ListExecutionsRequest struct {
 	// Temporal's list filter, e.g. "WorkflowType = 'Order' AND ExecutionStatus =
 	// 'Running'". Empty: all.
 	Query string `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
-	// "StartTime ASC" or "StartTime DESC", which is the default.
+	// Fields separated by commas, each with ASC or DESC behind it, as in
+	// "StartTime DESC". Empty: open runs first, then the last closed, then the last
+	// started.
 	OrderBy string `protobuf:"bytes,3,opt,name=order_by,json=orderBy,proto3" json:"order_by,omitempty"`
 	// The most runs of one answer: 1 to 1,000; 0: 100.
 	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
@@ -708,7 +710,8 @@ type CountExecutionsRequest struct {
 	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// Temporal's list filter. Empty: all.
 	Query string `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
-	// Fields, each once: ExecutionStatus, WorkflowType. Empty: one number.
+	// Fields, each once, as ExecutionStatus, WorkflowType, TaskQueue, StartDay,
+	// CloseDay, or search attributes. Empty: one number.
 	GroupBy       []string             `protobuf:"bytes,3,rep,name=group_by,json=groupBy,proto3" json:"group_by,omitempty"`
 	WaitFor       string               `protobuf:"bytes,4,opt,name=wait_for,json=waitFor,proto3" json:"wait_for,omitempty"`
 	WaitTimeout   *durationpb.Duration `protobuf:"bytes,5,opt,name=wait_timeout,json=waitTimeout,proto3" json:"wait_timeout,omitempty"`
@@ -844,7 +847,7 @@ func (x *CountExecutionsResponse) GetLacking() *Lacking {
 }
 
 // ExecutionGroup is the runs that have these values of the fields grouped by, in
-// the same order.
+// the same order. One is empty where a run has none.
 type ExecutionGroup struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Values        []string               `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`

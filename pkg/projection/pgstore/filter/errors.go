@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -16,6 +17,24 @@ type Error struct {
 	// len(Query) where something is missing at the end.
 	Offset int
 	Reason string
+	// Unknown is set where a name is no field and no search attribute that the
+	// namespace was said to have: it may have been registered since.
+	Unknown bool
+}
+
+// UnknownError is [events.ErrInvalid] for a name beside a filter, in an order or a
+// grouping: as Unknown of [Error].
+type UnknownError struct{ events.InvalidError }
+
+// Unwrap is what it says.
+func (e *UnknownError) Unwrap() error { return &e.InvalidError }
+
+// IsUnknown reports whether err is about a name that is no field and no search
+// attribute that the namespace was said to have.
+func IsUnknown(err error) bool {
+	var in *Error
+	var beside *UnknownError
+	return errors.As(err, &in) && in.Unknown || errors.As(err, &beside)
 }
 
 // Error quotes what stands at the place.

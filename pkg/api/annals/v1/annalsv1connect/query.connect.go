@@ -72,7 +72,7 @@ type QueryServiceClient interface {
 	// failed_precondition (the tables are of another version).
 	DescribeExecution(context.Context, *v1.DescribeExecutionRequest) (*v1.DescribeExecutionResponse, error)
 	// ListExecutions lists runs. Going through pages by their tokens neither
-	// repeats nor skips one that is there all along.
+	// repeats nor skips one that is there all along and keeps its place in the order.
 	//
 	// Codes as above.
 	ListExecutions(context.Context, *v1.ListExecutionsRequest) (*v1.ListExecutionsResponse, error)
@@ -98,7 +98,7 @@ type QueryServiceHandler interface {
 	// failed_precondition (the tables are of another version).
 	DescribeExecution(context.Context, *v1.DescribeExecutionRequest) (*v1.DescribeExecutionResponse, error)
 	// ListExecutions lists runs. Going through pages by their tokens neither
-	// repeats nor skips one that is there all along.
+	// repeats nor skips one that is there all along and keeps its place in the order.
 	//
 	// Codes as above.
 	ListExecutions(context.Context, *v1.ListExecutionsRequest) (*v1.ListExecutionsResponse, error)

@@ -65,7 +65,7 @@ func (t token) of(query string) string { return query[t.start:t.end] }
 
 // isUnquoted reports whether token i is a word that stands where a value should.
 func isUnquoted(tokens []token, i int) bool {
-	if i == 0 || !operatorTokens[tokens[i-1].kind] || tokens[i-1].kind == sqlparser.NOT || tokens[i].text == "" {
+	if i == 0 || !operatorTokens[tokens[i-1].kind] || tokens[i-1].kind == sqlparser.NOT || tokens[i].kind == sqlparser.STRING || tokens[i].text == "" {
 		return false
 	}
 	first := tokens[i].text[0] | 0x20 // lower case
@@ -92,6 +92,27 @@ func lexicalReason(rest string) string {
 	}
 }
 
+// clauses are where a query's condition ends, and its GROUP BY and ORDER BY begin;
+// the number of tokens where it has none.
+func clauses(tokens []token) (group, order int) {
+	group, order = len(tokens), len(tokens)
+	depth := 0
+	for i, t := range tokens {
+		by := i+1 < len(tokens) && tokens[i+1].kind == sqlparser.BY
+		switch {
+		case t.kind == '(':
+			depth++
+		case t.kind == ')':
+			depth--
+		case depth == 0 && by && t.kind == sqlparser.GROUP && group == len(tokens) && order == len(tokens):
+			group = i
+		case depth == 0 && by && t.kind == sqlparser.ORDER && order == len(tokens):
+			order = i
+		}
+	}
+	return min(group, order), order
+}
+
 const parameterReason = "parameters are not part of a filter: write the value"
 
 // refusedTokens begin what the parser's grammar has beyond conditions.
@@ -102,8 +123,6 @@ var refusedTokens = map[int]string{
 	sqlparser.SELECT:    "SELECT is not part of a filter",
 	sqlparser.UNION:     "UNION is not part of a filter",
 	sqlparser.WHERE:     "WHERE is not part of a filter: begin with the condition",
-	sqlparser.GROUP:     "GROUP BY is not part of a filter: a count's grouping is given beside it",
-	sqlparser.ORDER:     "ORDER BY is not part of a filter: the order is given beside it",
 	sqlparser.HAVING:    "HAVING is not part of a filter",
 	sqlparser.LIMIT:     "LIMIT is not part of a filter: the limit is given beside it",
 	sqlparser.FOR:       "FOR is not part of a filter",
