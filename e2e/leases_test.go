@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
@@ -307,7 +309,7 @@ func TestAProjectorThatWasStoppedInATransactionGoesOn(t *testing.T) {
 		stands string // how its session stands then
 	}{
 		{"idle", 1, `state = 'idle in transaction'`},
-		{"in the middle of COPY", 15_000, // more than a socket takes
+		{"in the middle of COPY", 30_000, // 2.8 MB of rows: more than a socket takes
 			`state = 'active' AND query ILIKE 'copy%' AND wait_event = 'ClientRead'`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -328,13 +330,16 @@ func TestAProjectorThatWasStoppedInATransactionGoesOn(t *testing.T) {
 			if err := blocker.QueryRow(t.Context(), `SELECT 'annals_executions_' || generation FROM annals.generations WHERE projection = 'executions' AND state = 'live'`).Scan(&schema); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := blocker.Exec(t.Context(), `LOCK TABLE `+schema+`.events IN SHARE MODE`); err != nil {
+			if _, err := blocker.Exec(t.Context(), `LOCK TABLE `+schema+`.run_events IN SHARE MODE`); err != nil {
 				t.Fatal(err)
 			}
 			w := s.ownedBy(t, second.pid())
 			list := []*events.Event{events.WorkflowStarted("T", "q")}
-			for len(list) < tc.events {
-				list = append(list, events.Signaled("s"))
+			for len(list) < tc.events { // short ones, whose rows are not
+				list = append(list, &events.Event{
+					EventType:  enumspb.EVENT_TYPE_ACTIVITY_PROPERTIES_MODIFIED_EXTERNALLY,
+					Attributes: &historypb.HistoryEvent_ActivityPropertiesModifiedExternallyEventAttributes{},
+				})
 			}
 			if _, err := s.log.Append(t.Context(), events.Request{Workflow: w, Events: list}); err != nil {
 				t.Fatal(err)
