@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,8 +152,11 @@ func (s *settling) run() {
 	}
 	s.w = events.Workflow{Namespace: "n", ID: "w"}
 	begin := time.Now()
+	var asking sync.Mutex // several commits are asked for at a time
 	s.store = &divided{
 		old: func() bool {
+			asking.Lock()
+			defer asking.Unlock()
 			old := time.Since(begin) < cutOffFor && s.rng.IntN(2) == 0
 			if old {
 				s.counts["old leader asked"]++
@@ -160,6 +164,8 @@ func (s *settling) run() {
 			return old
 		},
 		way: func() fault {
+			asking.Lock()
+			defer asking.Unlock()
 			f := fault(max(0, s.rng.IntN(5)-2))
 			s.counts[[]string{"", "message lost", "acknowledgement lost"}[f]]++
 			return f
