@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
@@ -23,26 +26,49 @@ const (
 func (r *rebuild) fill(ctx context.Context) error {
 	began := time.Now()
 	defer func() { r.done.Filling += time.Since(began) }()
-	for range rounds {
-		ends, err := r.ends(ctx)
-		if err != nil {
-			return err
-		}
-		err = r.project(ctx, RebuildFilling, (*projection.Projector).CatchUp, func(ctx context.Context, at []projection.PartitionStatus) (bool, error) {
-			return r.reached(ctx, at, ends)
-		})
-		if err != nil {
-			return err
-		}
-		now, err := r.ends(ctx)
-		if err != nil {
-			return err
-		}
-		if total(now)-total(ends) <= total(ends)/10 {
+	delays := backoff.NewExponentialBackOff(backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
+	for round := 0; round < rounds; {
+		near, err := r.fillOnce(ctx)
+		switch {
+		case err == nil && near:
 			return nil
+		case err == nil:
+			round++
+			delays.Reset()
+		case !errors.Is(err, events.ErrUnavailable):
+			return err
+		default: // the log is away
+			if err := r.passing(ctx, err); err != nil {
+				return err
+			}
+			select {
+			case <-time.After(delays.NextBackOff()):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
 	}
 	return nil
+}
+
+// fillOnce brings the tables to where the log ends now, and says whether that is
+// about its end still.
+func (r *rebuild) fillOnce(ctx context.Context) (near bool, err error) {
+	ends, err := r.ends(ctx)
+	if err != nil {
+		return false, err
+	}
+	err = r.project(ctx, RebuildFilling, (*projection.Projector).CatchUp, func(ctx context.Context, at []projection.PartitionStatus) (bool, error) {
+		return r.reached(ctx, at, ends)
+	})
+	if err != nil {
+		return false, err
+	}
+	now, err := r.ends(ctx)
+	if err != nil {
+		return false, err
+	}
+	return total(now)-total(ends) <= total(ends)/10, nil
 }
 
 // ends are where the partitions of the log end.
@@ -148,9 +174,10 @@ func (r *rebuild) project(ctx context.Context, phase RebuildPhase, run func(*pro
 	}
 	running, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
+	var end error // why it has ended
 	go func() {
 		defer close(ended)
-		_ = run(p, running) // each partition's status has why it stopped
+		end = run(p, running)
 	}()
 	defer func() {
 		cancel()
@@ -165,12 +192,23 @@ func (r *rebuild) project(ctx context.Context, phase RebuildPhase, run func(*pro
 	tick := time.NewTicker(looks)
 	defer tick.Stop()
 	for {
+		over := false
+		select {
+		case <-ended:
+			over = true
+		default:
+		}
 		at := p.Status()
 		if err := w.look(ctx, at); err != nil {
 			return err
 		}
 		if there, err := enough(ctx, at); err != nil || there {
 			return err
+		}
+		// Partitions that stop say so themselves; this is what stopped all of them, or
+		// kept them from beginning.
+		if over && end != nil && ctx.Err() == nil && !slices.ContainsFunc(at, isStopped) {
+			return end
 		}
 		select {
 		case <-tick.C:
@@ -179,6 +217,8 @@ func (r *rebuild) project(ctx context.Context, phase RebuildPhase, run func(*pro
 		}
 	}
 }
+
+func isStopped(s projection.PartitionStatus) bool { return s.Phase == projection.PhaseStopped }
 
 // watching tells how a phase goes on.
 type watching struct {

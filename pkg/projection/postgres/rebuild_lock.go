@@ -23,12 +23,14 @@ func (r *rebuild) hold(ctx context.Context, work func(context.Context) error) er
 	for lost := false; ; {
 		began, err := r.held(ctx, work)
 		switch {
+		case err == nil:
+			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, projection.ErrLeaseLost):
 			lost = true
 			delays.Reset()
-		case err == nil, began, !lost, isFinal(err):
+		case began, !lost, isFinal(err):
 			return err
 		}
 		r.o.Logger.Warn("the rebuild was interrupted; trying again", slog.String("projection", r.definition.Name), slog.Any("error", err))
@@ -52,7 +54,8 @@ func (r *rebuild) held(ctx context.Context, work func(context.Context) error) (b
 		return false, err
 	}
 	err = work(with)
-	if ctx.Err() == nil && errors.Is(context.Cause(with), projection.ErrLeaseLost) {
+	// Work that is done stays done, whatever became of the lease meanwhile.
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(with), projection.ErrLeaseLost) {
 		err = context.Cause(with)
 	}
 	if end := release(); end != nil {

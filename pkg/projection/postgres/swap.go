@@ -148,11 +148,13 @@ func (r *rebuild) attempt(ctx context.Context, wanted []uint64, limit time.Durat
 		return r.inUse(ctx, locked.cause, locked.what, locked.relations)
 	}
 	var behind *behindError
-	if errors.As(err, &behind) || errors.Is(err, ErrNotRebuildable) || errors.Is(err, ErrCanceled) || ctx.Err() != nil {
+	if errors.As(err, &behind) || errors.Is(err, ErrNotRebuildable) || errors.Is(err, ErrCanceled) {
 		return err
 	}
-	// A connection that is lost may have committed.
-	live, asked := r.inState(ctx, r.pool, "live")
+	// A connection that is lost, or given up, may have committed.
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	live, asked := r.inState(asking, r.pool, "live")
 	if asked == nil && live.Generation == r.at.Generation {
 		return nil
 	}
