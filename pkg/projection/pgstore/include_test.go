@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
@@ -194,7 +195,7 @@ func (*counting) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData
 // A thousand that wait ask Postgres no more often than one does.
 func TestAThousandWaitsLoadPostgresAsOneDoes(t *testing.T) {
 	t.Parallel()
-	c, err := pgxpool.ParseConfig(testenv.Postgres(t, emptyTables))
+	c, err := pgxpool.ParseConfig(testenv.Postgres(t, pgtables.Empty))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +325,7 @@ func TestWhatWasAppendedIsNeverMissed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			log := tt.log(t)
-			c, err := pgxpool.ParseConfig(testenv.Postgres(t, emptyTables))
+			c, err := pgxpool.ParseConfig(testenv.Postgres(t, pgtables.Empty))
 			if err != nil {
 				t.Fatal(err)
 			}
