@@ -118,12 +118,17 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 // At is the store of one generation of the tables, whatever state that is in: for
 // a projector that fills it. Queries read the live one all the same.
 func (s *Store) At(generation int) *Store {
-	return &Store{pool: s.pool, projection: s.projection.At(generation), config: s.config, waits: s.waits, known: s.known, vocabulary: s.vocabulary, many: s.many, fault: s.fault}
+	return s.on(s.projection.At(generation))
+}
+
+// on is the store of what a projection is at, by its connections.
+func (s *Store) on(p *postgres.Projection) *Store {
+	return &Store{pool: p.Pool(), projection: p, config: s.config, waits: s.waits, known: s.known, vocabulary: s.vocabulary, many: s.many, fault: s.fault}
 }
 
 // Rebuild makes the tables anew beside the live ones; see postgres.Projection.Rebuild.
 func (s *Store) Rebuild(ctx context.Context, log events.Source, o postgres.RebuildOptions) (postgres.Rebuilt, error) {
-	return s.projection.Rebuild(ctx, log, func(generation int) projection.Target { return s.At(generation) }, o)
+	return s.projection.Rebuild(ctx, log, func(at *postgres.Projection) projection.Target { return s.on(at) }, o)
 }
 
 // Projection is what is the same for every projection: generations, checkpoints.

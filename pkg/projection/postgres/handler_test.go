@@ -278,8 +278,8 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 	second := payments
 	second.Version = 2
 	next := openNotes(t, pool, second)
-	target := func(n int) *postgres.Target {
-		target, err := postgres.NewTarget(next.At(n), h)
+	target := func(at *postgres.Projection) *postgres.Target {
+		target, err := postgres.NewTarget(at, h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +288,7 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 	fill := func(ctx context.Context, o postgres.RebuildOptions) (postgres.Rebuilt, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 		o.Projector.Logger = o.Logger
-		return next.Rebuild(ctx, log, func(n int) projection.Target { return target(n) }, o)
+		return next.Rebuild(ctx, log, func(at *postgres.Projection) projection.Target { return target(at) }, o)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -301,7 +301,7 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 		t.Fatalf("stopped: %v", err)
 	}
 	h.broken.Store(nil)
-	healed, err := target(0).Heal(t.Context(), log, w)
+	healed, err := target(next).Heal(t.Context(), log, w)
 	if err != nil || healed.Was == nil || healed.Checkpoint.Generation != 2 || healed.Building != nil {
 		t.Fatalf("healed: %+v, %v", healed, err)
 	}

@@ -168,7 +168,7 @@ func (r *rebuild) stillBuilding(ctx context.Context) error {
 // project runs a projector on the new tables until a look at where it stands says
 // that this is enough, or fails.
 func (r *rebuild) project(ctx context.Context, phase RebuildPhase, run func(*projection.Projector, context.Context) error, enough func(context.Context, []projection.PartitionStatus) (bool, error)) (err error) {
-	p, err := projection.New(r.source, r.target(r.at.Generation), r.o.Projector)
+	p, err := projection.New(r.source, r.target(r.At(r.at.Generation)), r.o.Projector)
 	if err != nil {
 		return err
 	}
