@@ -84,6 +84,9 @@ func (p *Projection) drop(ctx context.Context, generation int, lockTimeout time.
 }
 
 func (p *Projection) dropIn(ctx context.Context, tx pgx.Tx, generation int, lockTimeout time.Duration, may func(state string) error) (tables []string, err error) {
+	if err := guardTransaction(ctx, tx, idleSession); err != nil {
+		return nil, err
+	}
 	if err := limitLocks(ctx, tx, lockTimeout); err != nil {
 		return nil, err
 	}

@@ -238,6 +238,9 @@ func (h *healing) decode(ctx context.Context, c *events.Commit) (projection.Comm
 
 // replace is what happens in the transaction.
 func (h *healing) replace(ctx context.Context, tx pgx.Tx, before projection.Checkpoint) error {
+	if err := guardTransaction(ctx, tx, idleReading); err != nil {
+		return err
+	}
 	rows, err := tx.Query(ctx, checkpointLockSQL, h.p.definition.Name, before.Generation, int16(before.Partition))
 	if err != nil {
 		return err
@@ -399,6 +402,9 @@ func (p *Projection) Acknowledge(ctx context.Context, at events.Position) (proje
 
 func (p *Projection) acknowledge(ctx context.Context, tx pgx.Tx, c projection.Checkpoint, at events.Position) (projection.Quarantined, error) {
 	none := projection.Quarantined{}
+	if err := guardTransaction(ctx, tx, idleSession); err != nil {
+		return none, err
+	}
 	rows, err := tx.Query(ctx, checkpointLockSQL, p.definition.Name, c.Generation, int16(c.Partition))
 	if err != nil {
 		return none, err
