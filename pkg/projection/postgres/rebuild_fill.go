@@ -156,10 +156,11 @@ func (r *rebuild) wanted(ctx context.Context) ([]uint64, error) {
 	return wanted, nil
 }
 
-// stillBuilding fails with ErrCanceled if somebody has dropped the generation.
+// stillBuilding fails with ErrCanceled if somebody has dropped the generation; who
+// is about to is waited for.
 func (r *rebuild) stillBuilding(ctx context.Context) error {
-	g, err := r.inState(ctx, r.pool, "building")
-	if err == nil && g.Generation != r.at.Generation {
+	tag, err := r.pool.Exec(ctx, `SELECT FROM annals.generations WHERE projection = $1 AND generation = $2 AND state = 'building' FOR KEY SHARE`, r.definition.Name, r.at.Generation)
+	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrCanceled
 	}
 	return err

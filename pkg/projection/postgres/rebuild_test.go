@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -208,3 +209,77 @@ func TestARebuildNeedsNoConnectionOfThePool(t *testing.T) {
 	}
 }
 
+
+// A rebuild that is canceled while it makes an index, however long that takes, ends,
+// and says that it was canceled.
+func TestAnIndexInTheMakingIsCanceled(t *testing.T) {
+	t.Parallel()
+	pool, log := newPool(t), paid(t, 4)
+	p := openNotes(t, pool, seats(1))
+	if err := p.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	exec(t, pool, `CREATE FUNCTION public.ponder(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3600); RETURN n; END'`)
+	next := openNotes(t, pool, seats(2, `CREATE INDEX seats_pondered ON seats ((public.ponder(seat)))`))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := rebuildSeats(t.Context(), t, next, log, postgres.RebuildOptions{})
+		ended <- err
+	}()
+	for making := false; !making; {
+		err := pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'CREATE INDEX seats_pondered%' AND wait_event = 'PgSleep')`).Scan(&making)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := next.CancelRebuild(t.Context(), 0); err != nil || n != 2 {
+		t.Fatalf("canceled %d, %v", n, err)
+	}
+	if err := <-ended; !errors.Is(err, postgres.ErrCanceled) {
+		t.Errorf("the rebuild ended with %v", err)
+	}
+	if diff := cmp.Diff([]string{"annals_seats_1 is live"}, generations(t, pool)); diff != "" {
+		t.Errorf("wanted (-) and there (+):\n%s", diff)
+	}
+}
+
+// Whoever reads the tables of a rebuild, as a dump does, is not ended for its
+// cancellation, which says who it is.
+func TestACancellationEndsNoReader(t *testing.T) {
+	t.Parallel()
+	pool, log := newPool(t), paid(t, 4)
+	p := openNotes(t, pool, seats(1))
+	if err := p.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	_, err := rebuildSeats(ctx, t, p, log, postgres.RebuildOptions{Progress: func(postgres.RebuildProgress) { cancel() }})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	reader, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Rollback(context.Background()) }()
+	reads := func() error {
+		return reader.QueryRow(t.Context(), `SELECT count(*) FROM annals_seats_2.seats`).Scan(new(int))
+	}
+	if err := reads(); err != nil {
+		t.Fatal(err)
+	}
+	var inUse *postgres.InUseError
+	if _, err := p.CancelRebuild(t.Context(), 10*time.Millisecond); !errors.As(err, &inUse) || len(inUse.Holders) != 1 || uint32(inUse.Holders[0].PID) != reader.Conn().PgConn().PID() {
+		t.Errorf("while somebody reads: %v", err)
+	}
+	if err := reads(); err != nil {
+		t.Errorf("who reads was ended: %v", err)
+	}
+	if err := reader.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.CancelRebuild(t.Context(), 0); err != nil {
+		t.Error(err)
+	}
+}
