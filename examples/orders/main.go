@@ -162,7 +162,7 @@ func (s *service) stop() error {
 }
 
 func target(p *postgres.Projection, h handler) projection.Target {
-	t, err := postgres.NewTarget(p, h)
+	t, err := postgres.NewTarget(p, h, postgres.TargetConfig{})
 	if err != nil {
 		panic(err) // of what this program wrote itself
 	}

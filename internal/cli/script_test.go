@@ -140,7 +140,7 @@ func own(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		return nil
-	}))
+	}), postgres.TargetConfig{})
 	ts.Check(err)
 	projector, err := projection.New(log, target, projection.Config{Logger: slog.New(slog.DiscardHandler)})
 	ts.Check(err)

@@ -104,14 +104,16 @@ func (s *Store) WriteHeartbeats(ctx context.Context, from, to projection.Heartbe
 
 // BeginHeartbeatsAnew is projection.HeartbeatTarget's.
 func (s *Store) BeginHeartbeatsAnew(ctx context.Context, c projection.HeartbeatCheckpoint) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.failed(ctx, pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var q pgx.Batch
 		begin := c
 		begin.Sequence = 0
 		queueHeartbeatMove(&q, c, begin)
 		q.Queue(heartbeatForgetPlacesSQL, c.LogID, int64(c.LogEpoch))
 		return tx.SendBatch(ctx, &q).Close()
-	})
+	}))
 }
 
 // queueHeartbeatMove is the compare-and-set, which locks the checkpoint: of two

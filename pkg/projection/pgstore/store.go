@@ -52,10 +52,9 @@ type Config struct {
 	// folding without reading them back; 10,000. A workflow takes about 1 KiB,
 	// more if much of it is pending.
 	CacheRuns int
-	// AnswerTimeout bounds what the projector asks of the database: a batch's
-	// transaction, the reading of a checkpoint or of what a batch goes on from;
-	// 1 min. A server that vanishes without a word (its machine, its network) is
-	// given up then, and asked for anew. A batch that takes longer is tried again
+	// AnswerTimeout bounds what the projector asks of the database, each
+	// transaction and each reading; 1 min. A server that vanishes without a word (its
+	// machine, its network) is given up then (postgres.ErrNoAnswer), and asked for anew. A batch that takes longer is tried again
 	// in smaller ones.
 	AnswerTimeout time.Duration
 	// MaxWaits is how many may wait for the tables at a time; 10,000. One more
@@ -160,13 +159,18 @@ func (s *Store) Checkpoint(ctx context.Context, id events.Identity, p events.Par
 
 // Aside is projection.Target's.
 func (s *Store) Aside(ctx context.Context, c projection.Checkpoint) ([]projection.Quarantined, error) {
-	return s.projection.Aside(ctx, c)
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	list, err := s.projection.Aside(ctx, c)
+	return list, s.failed(ctx, err)
 }
 
 // SetAside is projection.Target's.
 func (s *Store) SetAside(ctx context.Context, from projection.Checkpoint, to projection.Mark, q projection.Quarantined) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := s.projection.SetAside(ctx, from, to, q); err != nil {
-		return err
+		return s.failed(ctx, err)
 	}
 	return s.crash(afterCommit)
 }

@@ -66,10 +66,16 @@ func paid(t *testing.T, workflows int) *memlog.Log {
 // the projector has ended.
 func project(t *testing.T, log *memlog.Log, p *postgres.Projection, h postgres.Handler) error {
 	t.Helper()
-	target, err := postgres.NewTarget(p, h)
+	target, err := postgres.NewTarget(p, h, postgres.TargetConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return projectOn(t, log, p, target)
+}
+
+// projectOn is project by a target.
+func projectOn(t *testing.T, log *memlog.Log, p *postgres.Projection, target projection.Target) error {
+	t.Helper()
 	projector, err := projection.New(log, target, projection.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +223,7 @@ func TestWhatAHandlerCannotApplyWaitsAlone(t *testing.T) {
 				t.Fatalf("quarantined: %+v, %v", page.Entries, err)
 			}
 			checkLacking(t, log, p, w)
-			target, err := postgres.NewTarget(p, h)
+			target, err := postgres.NewTarget(p, h, postgres.TargetConfig{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -279,7 +285,7 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 	second.Version = 2
 	next := openNotes(t, pool, second)
 	target := func(at *postgres.Projection) *postgres.Target {
-		target, err := postgres.NewTarget(at, h)
+		target, err := postgres.NewTarget(at, h, postgres.TargetConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +326,7 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 func TestWhatCannotForgetIsRebuilt(t *testing.T) {
 	t.Parallel()
 	p := openNotes(t, newPool(t), payments)
-	target, err := postgres.NewTarget(p, postgres.HandlerFunc(countPayments))
+	target, err := postgres.NewTarget(p, postgres.HandlerFunc(countPayments), postgres.TargetConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func rebuildSeats(ctx context.Context, t *testing.T, p *postgres.Projection, log
 	t.Helper()
 	o.Logger = slog.New(slog.DiscardHandler)
 	return p.Rebuild(ctx, log, func(at *postgres.Projection) projection.Target {
-		target, err := postgres.NewTarget(at, postgres.HandlerFunc(takeSeats))
+		target, err := postgres.NewTarget(at, postgres.HandlerFunc(takeSeats), postgres.TargetConfig{})
 		if err != nil {
 			t.Error(err)
 		}
@@ -208,7 +208,6 @@ func TestARebuildNeedsNoConnectionOfThePool(t *testing.T) {
 		t.Errorf("gave %+v, %v", r, err)
 	}
 }
-
 
 // A rebuild that is canceled while it makes an index, however long that takes, ends,
 // and says that it was canceled.

@@ -61,7 +61,7 @@ func TestSessionsOfAHealAndOfARebuild(t *testing.T) {
 	}
 
 	h := &observed{applied: map[string]bool{}}
-	target, err := postgres.NewTarget(p, h)
+	target, err := postgres.NewTarget(p, h, postgres.TargetConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestSessionsOfAHealAndOfARebuild(t *testing.T) {
 
 	h.applied = map[string]bool{}
 	if _, err := p.Rebuild(t.Context(), log, func(at *postgres.Projection) projection.Target {
-		target, err := postgres.NewTarget(at, h)
+		target, err := postgres.NewTarget(at, h, postgres.TargetConfig{})
 		if err != nil {
 			t.Error(err)
 		}

@@ -133,7 +133,7 @@ func (o *onPostgres) upgrade(ctx context.Context, t *testing.T, source events.So
 
 func targetOf(t *testing.T, p *postgres.Projection, h postgres.Handler) *postgres.Target {
 	t.Helper()
-	target, err := postgres.NewTarget(p, h)
+	target, err := postgres.NewTarget(p, h, postgres.TargetConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
