@@ -314,8 +314,21 @@ func TestOnlyTheWorkflowThatCannotBeAppliedWaits(t *testing.T) {
 				if gap.Workflow != (events.Workflow{}) || gap.Kind != projection.KindGap || gap.First != s.results[2].Position.Sequence || gap.Last != gap.First || gap.Waiting != 1 {
 					t.Errorf("the gap is recorded as %+v", gap)
 				}
+				gaps := func() []pgstore.Quarantine {
+					d, err := s.store.Describe(ctx, pgstore.DescribeQuery{Workflow: victim})
+					if err != nil {
+						t.Error(err)
+					}
+					return d.Gaps
+				}
+				if diff := cmp.Diff([]pgstore.Quarantine{*pgstore.QuarantineOf(gap)}, gaps()); diff != "" {
+					t.Errorf("describe names the gaps: wanted (-) and found (+):\n%s", diff)
+				}
 				if _, err := s.store.Acknowledge(ctx, gap.Position()); err != nil {
 					t.Error(err)
+				}
+				if left := gaps(); len(left) != 0 {
+					t.Errorf("describe names a gap that was acknowledged: %+v", left)
 				}
 				entries = s.entries()
 			}

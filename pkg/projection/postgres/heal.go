@@ -415,7 +415,7 @@ func (p *Projection) acknowledge(ctx context.Context, tx pgx.Tx, c projection.Ch
 	if rows, err = tx.Query(ctx, asideSQL, p.definition.Name, c.Generation, int16(c.Partition)); err != nil {
 		return none, err
 	}
-	list, err := pgx.CollectRows(rows, scanQuarantined)
+	list, err := pgx.CollectRows(rows, ScanQuarantined)
 	if err != nil {
 		return none, err
 	}
