@@ -62,7 +62,7 @@ func TestScripts(t *testing.T) {
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign, "own": own, "spoil": spoil,
+					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign, "own": own, "spoil": spoil, "lose": lose,
 				},
 			})
 		})
@@ -107,6 +107,20 @@ func spoil(ts *testscript.TestScript, neg bool, args []string) {
 	c := s.CachedInfo().Config
 	c.MaxAge = time.Hour
 	_, err = js.UpdateStream(ctx, c)
+	ts.Check(err)
+}
+
+// lose drops a table.
+func lose(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lose TABLE")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, ts.Getenv("DATABASE_URL"))
+	ts.Check(err)
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, "DROP TABLE "+args[0]+" CASCADE")
 	ts.Check(err)
 }
 
