@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/execution"
@@ -119,12 +118,7 @@ func (s *Store) BeginHeartbeatsAnew(ctx context.Context, c projection.HeartbeatC
 // queueHeartbeatMove is the compare-and-set, which locks the checkpoint: of two
 // writers one waits here and then finds that it has moved.
 func queueHeartbeatMove(q *pgx.Batch, from, to projection.HeartbeatCheckpoint) {
-	q.Queue(heartbeatCheckpointMoveSQL, from.LogID, int64(from.LogEpoch), int64(from.Sequence), int64(to.Sequence)).Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() != 1 {
-			return projection.ErrFenced
-		}
-		return nil
-	})
+	q.Queue(heartbeatCheckpointMoveSQL, from.LogID, int64(from.LogEpoch), int64(from.Sequence), int64(to.Sequence)).Exec(postgres.Moved)
 }
 
 func refusedHeartbeats(batch []events.StoredHeartbeat, to projection.HeartbeatCheckpoint, cause error) error {

@@ -107,11 +107,10 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := projection.NewWaits(p.Checkpoints, projection.WaitsConfig{Max: c.MaxWaits})
-	if err != nil {
+	if p, err = p.WithWaits(projection.WaitsConfig{Max: c.MaxWaits}); err != nil {
 		return nil, fmt.Errorf("pgstore: MaxWaits: %w", err)
 	}
-	return &Store{pool: pool, projection: p, config: c.withDefaults(), waits: w, known: new(sync.Map), vocabulary: &vocabulary{}, many: manyRows}, nil
+	return &Store{pool: pool, projection: p, config: c.withDefaults(), waits: p.Waits(), known: new(sync.Map), vocabulary: &vocabulary{}, many: manyRows}, nil
 }
 
 // At is the store of one generation of the tables, whatever state that is in: for

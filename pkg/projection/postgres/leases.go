@@ -97,6 +97,9 @@ func OpenLeases(ctx context.Context, database *pgxpool.Config, name string, c Le
 		projection: name, config: c.withDefaults(),
 		member: projection.Member{ID: hex.EncodeToString(id), Host: host, PID: os.Getpid()},
 	}
+	if here := machine(); here != "" {
+		l.member.ID = here + "-" + l.member.ID
+	}
 	l.session = sessionName(database.ConnConfig.RuntimeParams["application_name"], l.member.ID)
 	config := l.Sessions(database)
 	config.MaxConns, config.MinConns, config.MinIdleConns = 3, 0, 0

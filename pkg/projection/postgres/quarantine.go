@@ -68,8 +68,8 @@ func (p *Projection) SetAside(ctx context.Context, from projection.Checkpoint, t
 		if err != nil {
 			return err
 		}
-		if tag.RowsAffected() != 1 {
-			return projection.ErrFenced
+		if err := Moved(tag); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, quarantineInsertSQL, p.definition.Name, from.Generation, int16(from.Partition), q.Subject, q.Workflow.Namespace, q.Workflow.ID,
 			string(q.Kind), q.Reason, int64(q.First), int64(q.LastGood), goodHash, q.Waiting, int64(q.Last))

@@ -39,8 +39,8 @@ type RebuildOptions struct {
 	// if they saw more before. A log that was restored, in a new epoch, does not
 	// need it.
 	LogChanged bool
-	// Progress is told where it stands, several times a second, by one goroutine
-	// at a time.
+	// Progress is told where it stands, by one goroutine at a time: several times a
+	// second, but while indexes are made, when they begin and when each is there.
 	Progress func(RebuildProgress)
 	// Logger gets what happens; slog.Default().
 	Logger *slog.Logger
