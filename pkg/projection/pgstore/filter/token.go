@@ -113,6 +113,29 @@ func clauses(tokens []token) (group, order int) {
 	return min(group, order), order
 }
 
+// unclosed is the innermost parenthesis that is open at the end, -1 if there is none.
+func unclosed(tokens []token) int {
+	var open []int
+	for i, t := range tokens {
+		switch {
+		case t.kind == '(':
+			open = append(open, i)
+		case t.kind == ')' && len(open) > 0:
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) == 0 {
+		return -1
+	}
+	return open[len(open)-1]
+}
+
+// endsCondition reports whether the last token may be a condition's last.
+func endsCondition(tokens []token) bool {
+	last := tokens[len(tokens)-1].kind
+	return last == ')' || last != ',' && !operatorTokens[last] && !joiningTokens[last]
+}
+
 const parameterReason = "parameters are not part of a filter: write the value"
 
 // refusedTokens begin what the parser's grammar has beyond conditions.
