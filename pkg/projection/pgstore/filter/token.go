@@ -20,8 +20,8 @@ type token struct {
 
 // scan splits the query into its tokens with the parser's own scanner. It
 // refuses what no filter has.
-func scan(query string) ([]token, error) {
-	fail := func(offset int, reason string) ([]token, error) {
+func scan(query string) ([]token, *Error) {
+	fail := func(offset int, reason string) ([]token, *Error) {
 		return nil, &Error{Query: query, Offset: offset, Reason: reason}
 	}
 	if len(query) > maxQueryBytes {
