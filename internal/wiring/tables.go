@@ -88,6 +88,9 @@ func Remake(ctx context.Context, log events.Log, pool *pgxpool.Pool, logger *slo
 	if err != nil {
 		return err
 	}
+	if r.NotDropped != nil {
+		logger.Warn("the old tables could not be dropped: annals projection drop does it later", slog.Int("generation", r.Replaced), slog.Any("error", r.NotDropped))
+	}
 	logger.Info("the tables are made anew", slog.Int("generation", r.Generation), slog.Uint64("commits", r.Commits), slog.Uint64("events", r.Events))
 	return nil
 }
