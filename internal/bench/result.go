@@ -34,6 +34,9 @@ type Result struct {
 	// PeakRSS is the most memory that this process had while ours worked, in
 	// bytes: Postgres apart, everything else included. 0: not known.
 	PeakRSS int64 `json:"peak_rss_bytes,omitempty"`
+	// Indexes are those by which Postgres answers a query, in the order of its plan;
+	// empty: it reads a table from end to end, or it is no query.
+	Indexes []string `json:"indexes,omitempty"`
 }
 
 // rates is the result of a case that is measured as operations a second.
