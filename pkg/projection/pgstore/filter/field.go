@@ -60,19 +60,19 @@ var ownFields = []*field{
 		column: `(message COLLATE "C")`,
 	}},
 	{name: "HasPendingActivity", kind: &element, things: &things{
-		some:   open + " AND pending_activities > 0", each: true,
+		some: open + " AND pending_activities > 0", each: true,
 		from:   "annals.activities AS thing",
 		where:  ofTheRun + " AND thing.closed_event_id IS NULL",
 		column: "thing.activity_type",
 	}},
 	{name: "HasPendingChild", kind: &element, things: &things{
-		some:   open + " AND pending_children > 0", each: true,
+		some: open + " AND pending_children > 0", each: true,
 		from:   "annals.children AS thing",
 		where:  ofTheRun + " AND thing.closed_event_id IS NULL",
 		column: "thing.child_type",
 	}},
 	{name: "PendingTimerBefore", kind: &before, things: &things{
-		some:   open + " AND pending_timers > 0", each: true,
+		some: open + " AND pending_timers > 0", each: true,
 		from:   "annals.timers AS thing",
 		where:  ofTheRun + " AND thing.closed_event_id IS NULL",
 		column: "thing.fire_time",
