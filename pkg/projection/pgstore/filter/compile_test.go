@@ -137,6 +137,12 @@ func TestCompile(t *testing.T) {
 			args: []any{"Note", []string{"% payment %", "% re tried %"}},
 		},
 		{
+			name: "no words", query: `Note = '!' AND Note != '--'`, why: "neither true nor false of an absent text, as anything else: x LIKE ANY ('{}') is false then",
+			sql: `((((search_values ->> $3::text) COLLATE "C") <> ((search_values ->> $3::text) COLLATE "C"))` +
+				` AND NOT (((search_values ->> $3::text) COLLATE "C") <> ((search_values ->> $3::text) COLLATE "C")))`,
+			args: []any{"Note"},
+		},
+		{
 			name: "names with signs", query: "`an odd.Name` IS NULL OR Total.Net > 5", why: "Temporal takes dots as part of a name",
 			sql:  `(((search_values ->> $3::text) COLLATE "C") IS NULL OR (CASE WHEN jsonb_typeof(search_values -> $4::text) = 'number' THEN (search_values -> $4::text)::numeric END) > $5::text::numeric)`,
 			args: []any{"an odd.Name", "Total.Net", "5"},

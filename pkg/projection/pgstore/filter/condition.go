@@ -237,6 +237,12 @@ func (c *compiler) writeWords(f *field, operator string, values []any) {
 	if operator == sqlparser.NotEqualStr {
 		c.sql.WriteString("NOT ")
 	}
+	if len(likes) == 0 {
+		// No text has any of no words. An empty list would say so of an absent one, too.
+		text := c.expression(f)
+		c.sql.WriteString("(" + text + " <> " + text + ")")
+		return
+	}
 	c.sql.WriteString("(" + normalizedWords(c.expression(f)) + " LIKE ANY (" + c.add(likes, "text[]") + "))")
 }
 
