@@ -96,7 +96,7 @@ type ListOptions struct {
 
 // List measures pages of lists while a projector writes to the tables, beside the same
 // statement, sent by the client library alone and with its rows left unread.
-func List(ctx context.Context, o ListOptions, each func(Result) error) (err error) {
+func List(ctx context.Context, o ListOptions, each func(Result) error) error {
 	var cases []ListCase
 	for _, c := range ListCases(max(o.Executions, 1)) {
 		if o.Filter == nil || o.Filter.MatchString(c.String()) {
@@ -112,11 +112,6 @@ func List(ctx context.Context, o ListOptions, each func(Result) error) (err erro
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	defer func() {
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx) // and not of what it ended
-		}
-	}()
 	shop, live := shops(o.Executions)
 	write := func(log events.Appender) error {
 		o.Logger.LogAttrs(ctx, slog.LevelInfo, "writing the log", slog.Int("executions", o.Executions))
@@ -218,27 +213,20 @@ func (m *making) keepRegistry(ctx context.Context, registry *searchattribute.Reg
 
 // whileProjecting does something while runs of the shop are appended at a steady rate
 // and projected.
-func (m *making) whileProjecting(ctx context.Context, shop bulk.Shop, rate int, do func(context.Context) error) (err error) {
+func (m *making) whileProjecting(ctx context.Context, shop bulk.Shop, rate int, do func(context.Context) error) error {
 	p, err := projection.New(m.log, m.store, projection.Config{Logger: m.logger})
 	if err != nil {
 		return err
 	}
 	g, running := errgroup.WithContext(ctx)
 	running, stop := context.WithCancel(running)
-	done := errors.New("done")
 	g.Go(func() error { return p.Run(running) })
 	g.Go(func() error { return steadyRuns(running, m.log, shop, rate) })
 	g.Go(func() error {
 		defer stop()
-		if err := do(running); err != nil {
-			return err
-		}
-		return done
+		return do(running)
 	})
-	if err := g.Wait(); !errors.Is(err, done) {
-		return err
-	}
-	return nil
+	return g.Wait()
 }
 
 // steadyRuns appends runs so that there are so many events a second, until ctx ends.

@@ -62,7 +62,7 @@ type TablesOptions struct {
 // Tables measures how fast the tables are made from a log on disk, beside COPY of
 // the rows that result into the same tables, in turns, and gives each case when it
 // is done. Both servers are in this process or its children.
-func Tables(ctx context.Context, o TablesOptions, each func(Result) error) (err error) {
+func Tables(ctx context.Context, o TablesOptions, each func(Result) error) error {
 	var cases []TablesCase
 	for _, c := range o.Cases {
 		if c.Events < bulk.Events || c.Commit < 1 {
@@ -79,11 +79,6 @@ func Tables(ctx context.Context, o TablesOptions, each func(Result) error) (err 
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Rounds = max(o.Rounds, 1)
-	defer func() {
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx) // and not of what it ended
-		}
-	}()
 	for len(cases) > 0 {
 		n := 1
 		for n < len(cases) && cases[n].Events == cases[0].Events && cases[n].Commit == cases[0].Commit {
@@ -121,6 +116,11 @@ func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(R
 // onTables runs servers of our own, writes a log, and does something with a
 // database that has its tables, empty.
 func onTables(ctx context.Context, logger *slog.Logger, write func(events.Appender) error, do func(*making) error) (err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // and not of what it ended
+		}
+	}()
 	s, err := start(ctx, setting{1, FsyncDefault}, logger)
 	if err != nil {
 		return err

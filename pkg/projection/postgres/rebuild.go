@@ -30,7 +30,7 @@ type RebuildOptions struct {
 	// make up for the last commits; 2 s.
 	CatchUp time.Duration
 	// Wait is how long another rebuild of the same tables is waited for; 10 s: one
-	// that was killed counts as running for 6. Negative: not at all.
+	// that was killed elsewhere counts as running for 6. Negative: not at all.
 	Wait time.Duration
 	// KeepOld leaves the tables that were live before, to be dropped later.
 	KeepOld bool
