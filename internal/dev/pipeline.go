@@ -148,7 +148,7 @@ func (d *Pipeline) start(ctx context.Context) error {
 		return err
 	}
 	d.onStop(func() error { d.pool.Close(); return nil })
-	if err := wiring.Migrate(ctx, d.pool); err != nil {
+	if err := wiring.Migrate(ctx, d.pool, d.o.Events); err != nil {
 		return err
 	}
 	if err := d.buryFormer(ctx); err != nil {

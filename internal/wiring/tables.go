@@ -20,25 +20,25 @@ const (
 )
 
 // prepareTables makes the tables, if that is wanted. While they are of an older
-// version than this program's it waits for a rebuild, and says so: the older
+// version than this program's, or keep events in another way than was asked for, it waits for a rebuild, and says so: the older
 // program goes on until then.
 func prepareTables(ctx context.Context, pool *pgxpool.Pool, o ProjectOptions) error {
 	logger := o.Logger
 	if logger == nil {
 		logger = slog.Default()
 	}
-	store, err := pgstore.New(pool, pgstore.Config{})
+	store, err := pgstore.New(pool, pgstore.Config{Events: o.Events})
 	if err != nil {
 		return err
 	}
 	if o.Migrate {
-		err = pgstore.Migrate(ctx, pool)
+		err = store.Migrate(ctx)
 	} else {
 		err = store.CheckVersion(ctx)
 	}
 	tick := time.NewTicker(versionLook)
 	defer tick.Stop()
-	for said := (time.Time{}); isOlder(err); err = store.CheckVersion(ctx) {
+	for said := (time.Time{}); wantsRebuild(err); err = store.CheckVersion(ctx) {
 		if time.Since(said) >= versionSaid {
 			said = time.Now()
 			logger.Warn("waiting for the tables to be rebuilt", slog.Any("error", err))
@@ -55,8 +55,10 @@ func prepareTables(ctx context.Context, pool *pgxpool.Pool, o ProjectOptions) er
 	return err
 }
 
-// isOlder reports whether the tables are of an older version than the program.
-func isOlder(err error) bool {
+// wantsRebuild reports whether the tables are of an older version than the program, or
+// of another mode than was asked for.
+func wantsRebuild(err error) bool {
 	var version *projection.VersionError
-	return errors.As(err, &version) && version.Tables < version.Program
+	var mode *projection.ModeError
+	return errors.As(err, &version) && version.Tables < version.Program || errors.As(err, &mode)
 }

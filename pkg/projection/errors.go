@@ -195,3 +195,15 @@ func (e *VersionError) Error() string {
 	return s + "rebuild them (annals projection rebuild; a projection of your own: by its Rebuild)"
 }
 func (e *VersionError) Is(target error) bool { return target == ErrVersion }
+
+// ModeError says that the tables are kept in another way than is wanted, which a
+// rebuild changes. It is ErrVersion.
+type ModeError struct {
+	Projection     string
+	Tables, Wanted string
+}
+
+func (e *ModeError) Error() string {
+	return fmt.Sprintf("the tables of %s are made with --events=%s, and %s is wanted: rebuild them (annals projection rebuild --events=%[3]s), or leave --events out", e.Projection, e.Tables, e.Wanted)
+}
+func (e *ModeError) Is(target error) bool { return target == ErrVersion }

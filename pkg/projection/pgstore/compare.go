@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func newComparison(v *verifying, c projection.Checkpoint) *comparison {
 		unfolded: map[events.Workflow]bool{}, doubts: map[events.Workflow]doubt{}, expected: map[*table]map[string][]string{},
 		runs: map[string]numberedRun{},
 	}
-	for _, t := range tables {
+	for _, t := range allTables {
 		w.expected[t] = map[string][]string{}
 	}
 	return w
@@ -210,9 +211,12 @@ func (w *comparison) nameRuns(ctx context.Context, rows map[string][]string) err
 
 // place is whose row it is; nobody's if it is of an event whose run is nowhere.
 func (w *comparison) place(t *table, values []string) (events.Workflow, events.RunID) {
-	if t == runEventsTable {
+	switch t {
+	case runEventsTable:
 		of := w.runs[values[runNumberColumn]]
 		return of.workflow, of.run
+	case commitsTable:
+		return events.Workflow{Namespace: values[commitNamespaceColumn], ID: values[commitNamespaceColumn+1]}, ""
 	}
 	return t.place(values)
 }
@@ -228,13 +232,30 @@ func (t *table) place(values []string) (events.Workflow, events.RunID) {
 // where names the table, and the row within its run.
 func (t *table) where(values []string) string {
 	s := schema + "." + t.face()
-	if t == runEventsTable {
+	switch t {
+	case runEventsTable:
 		return s + " event_id " + values[1]
+	case commitsTable:
+		return s + " sequence " + values[1]
 	}
 	for i := 4; i < len(t.key); i++ {
 		s += " " + t.key[i].name + " " + values[i]
 	}
 	return s
+}
+
+// Places in a row of commits. From firstDigested on a canonical row has digests: all
+// of a partition's commits would be too much to keep.
+const (
+	commitNamespaceColumn = 4
+	firstDigested         = 6
+)
+
+func digestOf(canonical string) string {
+	if canonical == null {
+		return null
+	}
+	return fmt.Sprintf("%d bytes of SHA-256 %x", len(canonical), sha256.Sum256([]byte(canonical)))
 }
 
 // null is a canonical null: no text column holds a NUL.
@@ -248,6 +269,9 @@ func canonicalRow(t *table, r row) ([]string, error) {
 		s, err := canonical(c.pgType, r[i])
 		if err != nil {
 			return nil, fmt.Errorf("%s of %s: %w", c.name, t.name, err)
+		}
+		if t == commitsTable && i >= firstDigested {
+			s = digestOf(s)
 		}
 		out[i] = s
 	}

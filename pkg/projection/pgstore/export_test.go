@@ -73,15 +73,18 @@ func DescribedColumns() []string {
 // NewVersion is a store of another version of the tables, whose definition is
 // changed.
 func NewVersion(pool *pgxpool.Pool, version int, change func(*postgres.Definition)) (*Store, error) {
-	d := Definition()
-	d.Version = version
-	if change != nil {
-		change(&d)
-	}
 	s, err := New(pool, Config{})
 	if err != nil {
 		return nil, err
 	}
-	s.projection, err = postgres.Open(pool, d)
+	s.define = func(mode EventsMode) postgres.Definition {
+		d := DefinitionOf(mode)
+		d.Version = version
+		if change != nil {
+			change(&d)
+		}
+		return d
+	}
+	s.projection, err = postgres.Open(pool, s.define(EventsIndex))
 	return s, err
 }

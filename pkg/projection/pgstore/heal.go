@@ -37,8 +37,8 @@ type mending struct {
 	workflow events.Workflow
 	folder   *folder
 	builder  *builder
-	// events are the rows of events so far, in the form in which they are sent:
-	// there may be many.
+	// events are the rows of events and of commits so far, in the form in which they
+	// are sent: there may be many.
 	events     []copied
 	checkpoint projection.Checkpoint
 }
@@ -50,27 +50,40 @@ func (s *Store) mend(w events.Workflow, c projection.Checkpoint, r *searchattrib
 }
 
 // Add is postgres.Mending's.
-func (m *mending) Add(_ context.Context, commits []projection.Commit) error {
+func (m *mending) Add(ctx context.Context, commits []projection.Commit) (err error) {
+	if m.builder.mode, err = m.store.modeOf(ctx, m.checkpoint.Generation); err != nil {
+		return err
+	}
 	for _, c := range commits {
 		if err := m.folder.apply(m.builder, c); err != nil {
 			return cannotApply(c, err)
 		}
 	}
-	m.pack()
-	return nil
+	return m.pack()
 }
 
-// pack gives the rows of events the form in which they are sent.
-func (m *mending) pack() {
-	if len(m.builder.events) == 0 {
-		return
+// pack gives the rows of events and commits the form in which they are sent.
+func (m *mending) pack() error {
+	writes := m.store.statementsOf(m.checkpoint.Generation).writes
+	if len(m.builder.events) > 0 {
+		m.events = append(m.events, copiedEvents(writes[runEventsTable].copy, m.builder.events))
+		m.builder.events = nil
 	}
-	m.events = append(m.events, copiedEvents(m.store.statementsOf(m.checkpoint.Generation).writes[runEventsTable].copy, m.builder.events))
-	m.builder.events = nil
+	if len(m.builder.commits) == 0 {
+		return nil
+	}
+	c, err := newCopied(commitsTable, writes[commitsTable].copy, m.builder.commits)
+	m.events, m.builder.commits = append(m.events, c), nil
+	return err
 }
 
 // Replace is postgres.Mending's.
 func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
+	// Nothing may have been added.
+	mode, err := m.store.modeOf(ctx, m.checkpoint.Generation)
+	if err != nil {
+		return err
+	}
 	rows, err := m.builder.rows()
 	if err != nil {
 		return err
@@ -87,7 +100,7 @@ func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	for _, t := range tables {
+	for _, t := range tablesOf(mode) {
 		of := []any{int16(m.workflow.Slot()), m.workflow.Namespace, m.workflow.ID}
 		if t == runEventsTable {
 			of = append(of, numbers)

@@ -10,7 +10,6 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
 	"github.com/annals-io/annals/pkg/projection/postgres"
-	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // Executions of a page.
@@ -66,9 +65,9 @@ type ExecutionPage struct {
 // projection.ErrVersion if there are no tables, and as Include says.
 func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
 	var l list
-	err := s.compile(ctx, q.Namespace, q.Include, func(types map[string]searchattribute.Type) (guessed bool, err error) {
-		l, err = q.compile(types)
-		return l.Guessed, err
+	err := s.compile(ctx, q.Namespace, q.Include, func(known askable) (_ filter.Condition, err error) {
+		l, err = q.compile(known)
+		return l.Condition, err
 	})
 	if err != nil {
 		return ExecutionPage{}, err
@@ -127,7 +126,7 @@ type list struct {
 // follow the filter's and the order's, and those of the token's place.
 const listParameters = 3
 
-func (q ListQuery) compile(types map[string]searchattribute.Type) (list, error) {
+func (q ListQuery) compile(known askable) (list, error) {
 	if err := events.CheckID("namespace", q.Namespace, events.MaxNamespaceBytes); err != nil {
 		return list{}, err
 	}
@@ -141,7 +140,7 @@ func (q ListQuery) compile(types map[string]searchattribute.Type) (list, error) 
 	}
 	l := list{namespace: q.Namespace, limit: q.Limit, offset: q.Offset}
 	var err error
-	if l.List, err = filter.CompileList(q.Query, q.OrderBy, filter.Options{Attributes: types, After: listParameters}); err != nil {
+	if l.List, err = filter.CompileList(q.Query, q.OrderBy, known.options(listParameters)); err != nil {
 		return list{}, err
 	}
 	l.binding = binding(q, l.Order)

@@ -4,7 +4,7 @@ import "github.com/annals-io/annals/pkg/searchattribute"
 
 // Statement is what Postgres gets for a list.
 func (q ListQuery) Statement(types map[string]searchattribute.Type) (string, []any, error) {
-	l, err := q.compile(types)
+	l, err := q.compile(askable{types: types})
 	if err != nil {
 		return "", nil, err
 	}
@@ -14,7 +14,7 @@ func (q ListQuery) Statement(types map[string]searchattribute.Type) (string, []a
 
 // Statement is what Postgres gets for a count.
 func (q CountQuery) Statement(types map[string]searchattribute.Type) (string, []any, error) {
-	n, err := q.compile(types)
+	n, err := q.compile(askable{types: types})
 	if err != nil {
 		return "", nil, err
 	}

@@ -18,6 +18,10 @@ type Definition struct {
 	// Version is that of the tables: of their shape and of what is made of an
 	// event; at least 1. Tables of another version must be rebuilt.
 	Version int
+	// Mode is in which of several ways the tables are kept, where the projection has
+	// such: lower-case letters, digits and underscores; empty: it has one. Tables of
+	// another mode are made by a rebuild alone.
+	Mode string
 	// Tables are the SQL statements that make the tables, with the keys by which
 	// rows are updated and read back while they are filled, and without indexes that
 	// only readers need. Names stand without a schema.
@@ -47,6 +51,8 @@ func (d *Definition) validate() error {
 		return invalid("definition.name", fmt.Sprintf("is %q; wanted: a lower-case letter, then up to 39 lower-case letters, digits and underscores", d.Name))
 	case d.Version < 1:
 		return invalid("definition.version", fmt.Sprintf("is %d, less than 1", d.Version))
+	case d.Mode != "" && !identifier.MatchString(d.Mode):
+		return invalid("definition.mode", fmt.Sprintf("is %q; wanted: lower-case letters, digits and underscores", d.Mode))
 	case d.Tables == "":
 		return invalid("definition.tables", "makes no tables")
 	case len(d.Views) > 0 && !identifier.MatchString(d.Schema):

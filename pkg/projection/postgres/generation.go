@@ -83,9 +83,9 @@ func (p *Projection) create(ctx context.Context, tx pgx.Tx, state string) (gener
 		return 0, err
 	}
 	_, err = tx.Exec(ctx, `
-		INSERT INTO annals.generations (projection, generation, version, state, live_at)
-		VALUES ($1, $2, $3, $4, CASE WHEN $4 = 'live' THEN clock_timestamp() END)`,
-		p.definition.Name, generation, p.definition.Version, state)
+		INSERT INTO annals.generations (projection, generation, version, state, mode, live_at)
+		VALUES ($1, $2, $3, $4, $5, CASE WHEN $4 = 'live' THEN clock_timestamp() END)`,
+		p.definition.Name, generation, p.definition.Version, state, p.definition.Mode)
 	if err != nil {
 		return 0, err
 	}

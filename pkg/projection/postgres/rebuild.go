@@ -248,7 +248,7 @@ func (r *rebuild) make(ctx context.Context) error {
 		if err := r.sameRights(ctx, tx, generation); err != nil {
 			return fmt.Errorf("give the tables the rights of the live ones: %w", err)
 		}
-		r.at = numbered{Generation: generation, Version: r.definition.Version, State: "building"}
+		r.at = numbered{Generation: generation, Version: r.definition.Version, State: "building", Mode: r.definition.Mode}
 		return nil
 	})
 }
@@ -359,6 +359,9 @@ func (r *rebuild) whyAgain(ctx context.Context) (string, error) {
 	}
 	if r.at.Version < r.definition.Version {
 		return fmt.Sprintf("it was begun in version %d, this program's is %d", r.at.Version, r.definition.Version), nil
+	}
+	if r.at.Mode != r.definition.Mode {
+		return fmt.Sprintf("it was begun in mode %q, and %q is wanted", r.at.Mode, r.definition.Mode), nil
 	}
 	list, err := r.At(r.at.Generation).CheckpointsIn(ctx, r.pool)
 	if err != nil {
