@@ -43,7 +43,7 @@ var layers = []layer{
 	{"pkg/store", []string{"pkg/events", "pkg/execution"}},
 	{"pkg/store/internal/...", []string{"pkg/events", "pkg/execution", "pkg/replay", "pkg/store"}},
 	{"pkg/store/memstore", []string{"pkg/events", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/store", "pkg/store/internal/..."}},
-	{"pkg/store/pipeline", []string{"pkg/events", "pkg/projection/pgstore", "pkg/projection/postgres", "pkg/store", "pkg/store/internal/..."}},
+	{"pkg/store/pipeline", []string{"pkg/events", "pkg/projection", "pkg/projection/pgstore", "pkg/projection/postgres", "pkg/store", "pkg/store/internal/..."}},
 	{"pkg/store/storetest", []string{"pkg/events", "pkg/events/eventstest", "pkg/execution", "pkg/store"}},
 }
 

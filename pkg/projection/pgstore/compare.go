@@ -218,15 +218,11 @@ func (w *comparison) place(t *table, values []string) (events.Workflow, events.R
 	case commitsTable:
 		return events.Workflow{Namespace: values[commitNamespaceColumn], ID: values[commitNamespaceColumn+1]}, ""
 	}
-	return t.place(values)
-}
-
-func (t *table) place(values []string) (events.Workflow, events.RunID) {
-	w := events.Workflow{Namespace: values[1], ID: values[2]}
+	workflow := events.Workflow{Namespace: values[1], ID: values[2]}
 	if len(t.key) > 3 {
-		return w, events.RunID(values[3])
+		return workflow, events.RunID(values[3])
 	}
-	return w, ""
+	return workflow, ""
 }
 
 // where names the table, and the row within its run.
@@ -488,7 +484,9 @@ func (s *storedEvents) compare(seq uint64, want []eventRow) error {
 		if err != nil {
 			return err
 		}
-		s.w.runs[values[runNumberColumn]] = numberedRun{want[i].of.workflow, want[i].of.run}
+		if i == 0 || want[i].of != want[i-1].of {
+			s.w.runs[values[runNumberColumn]] = numberedRun{want[i].of.workflow, want[i].of.run}
+		}
 		k := runEventsTable.keyOf(values)
 		got, ok := here[k]
 		if !ok {

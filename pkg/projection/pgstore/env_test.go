@@ -14,6 +14,7 @@ import (
 
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/internal/testenv/historytest"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/projection"
@@ -28,20 +29,10 @@ type failer interface {
 	Errorf(string, ...any)
 }
 
-// emptyTables is a database with empty tables.
-var emptyTables = testenv.Template{Name: "tables", Prepare: func(ctx context.Context, url string) error {
-	pool, err := pgxpool.New(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	return pgstore.Migrate(ctx, pool)
-}}
-
 // newTables is a pool on a database of the test's own, with empty tables.
 func newTables(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	c, err := pgxpool.ParseConfig(testenv.Postgres(t, emptyTables))
+	c, err := pgxpool.ParseConfig(testenv.Postgres(t, pgtables.Empty))
 	if err != nil {
 		t.Fatal(err)
 	}

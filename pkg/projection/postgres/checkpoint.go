@@ -16,6 +16,8 @@ import (
 var (
 	//go:embed sql/checkpoint_read.sql
 	checkpointReadSQL string
+	//go:embed sql/checkpoint_current.sql
+	checkpointCurrentSQL string
 	//go:embed sql/checkpoint_insert.sql
 	checkpointInsertSQL string
 	//go:embed sql/checkpoint_move.sql
@@ -31,7 +33,8 @@ type Querier interface {
 
 // Checkpoint is projection.Target's: that of the live generation, or of the one
 // that the projection is at. One that is not there is made, at sequence 0 of
-// this log.
+// this log. It fails with projection.ErrFenced if the generation was replaced
+// meanwhile.
 func (p *Projection) Checkpoint(ctx context.Context, id events.Identity, n events.Partition) (projection.Checkpoint, error) {
 	generation, err := p.checked(ctx)
 	if err != nil {
@@ -43,11 +46,15 @@ func (p *Projection) Checkpoint(ctx context.Context, id events.Identity, n event
 	if _, err := p.pool.Exec(ctx, checkpointInsertSQL, p.definition.Name, generation, int16(n), id.LogID, int64(id.Epoch)); err != nil {
 		return projection.Checkpoint{}, err
 	}
-	rows, err := p.pool.Query(ctx, checkpointReadSQL, p.definition.Name, generation, int16(n))
+	rows, err := p.pool.Query(ctx, checkpointCurrentSQL, p.definition.Name, generation, int16(n))
 	if err != nil {
 		return projection.Checkpoint{}, err
 	}
-	return pgx.CollectExactlyOneRow(rows, ScanCheckpoint)
+	c, err := pgx.CollectExactlyOneRow(rows, ScanCheckpoint)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = projection.ErrFenced
+	}
+	return c, err
 }
 
 // Checkpoints are those of all partitions that have one, in order.
