@@ -204,6 +204,6 @@ type ModeError struct {
 }
 
 func (e *ModeError) Error() string {
-	return fmt.Sprintf("the tables of %s are made with --events=%s, and %s is wanted: rebuild them (annals projection rebuild --events=%[3]s), or leave --events out", e.Projection, e.Tables, e.Wanted)
+	return fmt.Sprintf("%v: those of %s are made in the mode %q, and %q is wanted: rebuild them in it (annals projection rebuild --events %[4]s; a projection of your own: by its Rebuild), or ask for the one that they have", ErrVersion, e.Projection, e.Tables, e.Wanted)
 }
 func (e *ModeError) Is(target error) bool { return target == ErrVersion }

@@ -85,6 +85,6 @@ func NewVersion(pool *pgxpool.Pool, version int, change func(*postgres.Definitio
 		}
 		return d
 	}
-	s.projection, err = postgres.Open(pool, s.define(EventsIndex))
+	s.projection, err = postgres.Open(pool, s.define(""))
 	return s, err
 }

@@ -27,8 +27,10 @@ type folder struct {
 	load func(ctx context.Context, last projection.Checkpoint, written uint64, missing []events.Workflow) ([]*entry, error)
 	// types are those that search attributes have, as the commits were met.
 	types typesOf
-	// mode is that of the tables which the rows are for; empty counts as EventsIndex.
-	mode EventsMode
+	// mode is that of the tables which the rows are for, once it is read; empty counts
+	// as EventsIndex.
+	mode     EventsMode
+	modeRead bool
 }
 
 // entry is where the fold of one workflow stands.
@@ -106,11 +108,8 @@ func (f *folder) fold(ctx context.Context, commits []projection.Commit) (*rowSet
 	if n := len(commits); n > 0 && f.store != nil {
 		f.types = f.store.typesFor(f.last, commits[n-1].Attributes)
 	}
-	if f.store != nil {
-		var err error
-		if f.mode, err = f.store.modeOf(ctx, f.last.Generation); err != nil {
-			return nil, err
-		}
+	if err := f.readMode(ctx); err != nil {
+		return nil, err
 	}
 	b := f.builder()
 	for _, c := range commits {
@@ -119,6 +118,18 @@ func (f *folder) fold(ctx context.Context, commits []projection.Commit) (*rowSet
 		}
 	}
 	return b.rows()
+}
+
+// readMode finds out how the tables keep events. A generation's mode never changes,
+// but one that was dropped with the schema may come again in another: so it is read
+// with each folder, which does not outlive its tables.
+func (f *folder) readMode(ctx context.Context) (err error) {
+	if f.modeRead || f.store == nil {
+		return nil
+	}
+	f.mode, err = f.store.modeOf(ctx, f.last.Generation)
+	f.modeRead = err == nil
+	return err
 }
 
 // fetch brings into the cache what the commits go on from.

@@ -16,7 +16,8 @@ import (
 // ends its quarantine if it has one. It may run beside projectors, and for a
 // workflow with which nothing is wrong: rows that were changed by hand are put
 // right. See postgres.Projection.Heal for how it fails. All rows of the
-// workflow are made before they are written: about 200 bytes of memory an event.
+// workflow are made before they are written: about 200 bytes of memory an event, and
+// with EventsFull what its commits take as bytes and as JSON.
 func (s *Store) Heal(ctx context.Context, log events.Log, w events.Workflow) (postgres.Healed, error) {
 	registry, err := searchattribute.Load(ctx, log, 0)
 	if err != nil {
@@ -45,15 +46,16 @@ type mending struct {
 
 func (s *Store) mend(w events.Workflow, c projection.Checkpoint, r *searchattribute.Registry) *mending {
 	f := newFolder(c)
-	f.types = s.typesFor(c, r)
+	f.store, f.types = s, s.typesFor(c, r)
 	return &mending{store: s, workflow: w, folder: f, builder: f.builder(), checkpoint: c}
 }
 
 // Add is postgres.Mending's.
-func (m *mending) Add(ctx context.Context, commits []projection.Commit) (err error) {
-	if m.builder.mode, err = m.store.modeOf(ctx, m.checkpoint.Generation); err != nil {
+func (m *mending) Add(ctx context.Context, commits []projection.Commit) error {
+	if err := m.folder.readMode(ctx); err != nil {
 		return err
 	}
+	m.builder.mode = m.folder.mode
 	for _, c := range commits {
 		if err := m.folder.apply(m.builder, c); err != nil {
 			return cannotApply(c, err)
@@ -79,9 +81,7 @@ func (m *mending) pack() error {
 
 // Replace is postgres.Mending's.
 func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
-	// Nothing may have been added.
-	mode, err := m.store.modeOf(ctx, m.checkpoint.Generation)
-	if err != nil {
+	if err := m.folder.readMode(ctx); err != nil { // nothing may have been added
 		return err
 	}
 	rows, err := m.builder.rows()
@@ -100,7 +100,7 @@ func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	for _, t := range tablesOf(mode) {
+	for _, t := range tablesOf(m.folder.mode) {
 		of := []any{int16(m.workflow.Slot()), m.workflow.Namespace, m.workflow.ID}
 		if t == runEventsTable {
 			of = append(of, numbers)

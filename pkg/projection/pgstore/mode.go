@@ -2,8 +2,11 @@ package pgstore
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
@@ -36,32 +39,19 @@ func ParseEventsMode(s string) (EventsMode, error) {
 	return "", &events.InvalidError{Field: "events", Reason: fmt.Sprintf("is %q; wanted: index, full or none", s)}
 }
 
-// modeOf is the mode of a generation, which never changes. It fails with
+// modeOf is the mode of a generation of the tables. It fails with
 // projection.ErrFenced if there is no such generation any more.
 func (s *Store) modeOf(ctx context.Context, generation int) (EventsMode, error) {
-	if mode, ok := s.modes.Load(generation); ok {
-		return mode.(EventsMode), nil
-	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	mode, ok, err := s.projection.ModeOf(ctx, s.pool, generation)
+	mode, ok, err := s.projection.At(generation).ModeIn(ctx, s.pool)
 	switch {
 	case err != nil:
 		return "", s.failed(ctx, fmt.Errorf("read how the tables keep events: %w", err))
 	case !ok:
 		return "", projection.ErrFenced
 	}
-	s.modes.Store(generation, EventsMode(mode))
 	return EventsMode(mode), nil
-}
-
-// liveMode is that of the live tables; empty if there are none.
-func (s *Store) liveMode(ctx context.Context) (EventsMode, error) {
-	mode, _, err := s.projection.ModeOf(ctx, s.pool, 0)
-	if postgres.IsMissing(err) {
-		return "", nil
-	}
-	return EventsMode(mode), err
 }
 
 // checkMode fails with *projection.ModeError if the live tables keep events in
@@ -70,18 +60,19 @@ func (s *Store) checkMode(ctx context.Context) error {
 	if s.config.Events == "" {
 		return nil
 	}
-	mode, err := s.liveMode(ctx)
-	if err == nil && mode != "" && mode != s.config.Events {
-		err = &projection.ModeError{Projection: Name, Tables: string(mode), Wanted: string(s.config.Events)}
+	p, err := postgres.Open(s.pool, s.define(s.config.Events))
+	if err != nil {
+		return err
 	}
-	return err
+	return p.CheckVersion(ctx)
 }
 
 // Migrate brings the database to what this program needs: the bookkeeping by
 // numbered migrations, and the projection's tables, which keep events as
 // Config.Events says, if there are none. It is idempotent, and safe when several
 // processes do it at once. It fails with projection.ErrVersion if the tables are of
-// another version, or keep events in another way (*projection.ModeError).
+// another version, or keep events in another way than was asked for
+// (*projection.ModeError).
 func (s *Store) Migrate(ctx context.Context) error {
 	mode := s.config.Events
 	if mode == "" {
@@ -92,34 +83,29 @@ func (s *Store) Migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		migrated := p.Migrate(ctx)
-		if migrated != nil && !errors.Is(migrated, projection.ErrVersion) {
-			return migrated
+		err = p.Migrate(ctx)
+		var other *projection.ModeError
+		if s.config.Events != "" || !errors.As(err, &other) {
+			return err
 		}
-		// Tables that there are, or that another process has just made, are kept as they
+		// Tables that there are, or that another process has just made, are taken as they
 		// are; the views that they want may be others.
-		live, err := s.liveMode(ctx)
-		if err != nil {
-			return errors.Join(migrated, err)
-		}
-		if migrated != nil {
-			return migrated
-		}
-		if live == mode || live == "" {
-			return s.checkMode(ctx)
-		}
-		mode = live
+		mode = EventsMode(other.Tables)
 	}
 }
 
-// rebuilt is the projection as a rebuild makes it: with the mode that was asked for,
-// or that of the live tables.
+//go:embed sql/rebuilt_mode.sql
+var rebuiltModeSQL string
+
+// rebuilt is the projection as a rebuild makes it: in the mode that was asked for, or
+// else in that of the rebuild that is under way, or of the live tables.
 func (s *Store) rebuilt(ctx context.Context) (*postgres.Projection, error) {
 	mode := s.config.Events
 	if mode == "" {
-		var err error
-		if mode, err = s.liveMode(ctx); err != nil && !isUnknownColumn(err) {
-			return nil, err
+		err := s.pool.QueryRow(ctx, rebuiltModeSQL, Name).Scan(&mode)
+		// Bookkeeping that is not there, or older than modes, is migrated by the rebuild.
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) && !postgres.IsMissing(err) && !isUnknownColumn(err) {
+			return nil, fmt.Errorf("read how the tables keep events: %w", err)
 		}
 	}
 	if mode == "" {

@@ -42,7 +42,8 @@ var indexesSQL string
 // Definition is what the tables are that keep events as EventsIndex says.
 func Definition() postgres.Definition { return DefinitionOf(EventsIndex) }
 
-// DefinitionOf is what the tables are that keep events in a mode.
+// DefinitionOf is what the tables are that keep events in a mode; without one it is
+// that of EventsIndex, for tables of any.
 func DefinitionOf(mode EventsMode) postgres.Definition {
 	d := postgres.Definition{Name: Name, Version: Version, Mode: string(mode), Tables: tablesSQL, Schema: schema}
 	indexes := indexesSQL
@@ -104,7 +105,6 @@ type Store struct {
 	waits      *projection.Waits
 	define     func(EventsMode) postgres.Definition
 	statements sync.Map // *statements by generation
-	modes      sync.Map // EventsMode by generation
 	vocabulary *vocabulary
 	current    atomic.Bool            // the live tables were found to be of this program's version
 	known      *sync.Map              // searchattribute.Type by knownKey: types that the tables were found to have
@@ -131,7 +131,7 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if _, err := ParseEventsMode(string(c.Events)); err != nil {
 		return nil, err
 	}
-	p, err := postgres.Open(pool, Definition())
+	p, err := postgres.Open(pool, DefinitionOf(""))
 	if err != nil {
 		return nil, err
 	}

@@ -201,7 +201,7 @@ func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) e
 	if err := v.quarantine(ctx); err != nil {
 		return err
 	}
-	mode, _, err := v.store.projection.ModeOf(ctx, v.tx, 0)
+	mode, _, err := v.store.projection.ModeIn(ctx, v.tx)
 	if err != nil {
 		return err
 	}
@@ -336,12 +336,15 @@ func (v *verifying) partition(ctx context.Context, c projection.Checkpoint) erro
 	if err := stored.finish(ctx); err != nil {
 		return err
 	}
-	for _, t := range tablesOf(w.mode) {
+	for _, t := range tables {
 		if t != runEventsTable { // the events have been compared
 			if err := w.compareTable(ctx, t); err != nil {
 				return err
 			}
 		}
+	}
+	if w.mode == EventsFull {
+		return w.compareCommits(ctx)
 	}
 	return nil
 }
@@ -376,6 +379,9 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 			return err
 		}
 		if err := stored.compare(m.Position.Sequence, b.events[before:]); err != nil {
+			return err
+		}
+		if err := w.expectCommits(b); err != nil {
 			return err
 		}
 		if n++; n%5000 == 0 {

@@ -62,7 +62,7 @@ func (v *vocabulary) set(namespace string, known askable) {
 func (s *Store) compile(ctx context.Context, namespace string, in Include, compile func(askable) (filter.Condition, error)) error {
 	known, fresh := s.vocabulary.of(namespace)
 	c, err := compile(known)
-	if err != nil && !filter.IsUnknown(err) || err == nil && (fresh && !c.Events || !c.Guessed) {
+	if err != nil && !filter.IsUnknown(err) || err == nil && !c.Events && (fresh || !c.Guessed) {
 		return err
 	}
 	if known, err = s.readVocabulary(ctx, namespace); err != nil {

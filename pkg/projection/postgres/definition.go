@@ -19,8 +19,9 @@ type Definition struct {
 	// event; at least 1. Tables of another version must be rebuilt.
 	Version int
 	// Mode is in which of several ways the tables are kept, where the projection has
-	// such: lower-case letters, digits and underscores; empty: it has one. Tables of
-	// another mode are made by a rebuild alone.
+	// such: lower-case letters, digits and underscores. Tables of another mode are made
+	// by a rebuild alone; until then they are refused (*projection.ModeError). Empty:
+	// those that there are are taken, whatever their mode is.
 	Mode string
 	// Tables are the SQL statements that make the tables, with the keys by which
 	// rows are updated and read back while they are filled, and without indexes that

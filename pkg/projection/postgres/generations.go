@@ -75,12 +75,12 @@ func (p *Projection) inState(ctx context.Context, q Querier, state string) (numb
 	return g, err
 }
 
-// ModeOf is the mode of a generation, 0 being the live one; "" and false if it is not
-// there.
-func (p *Projection) ModeOf(ctx context.Context, q Querier, generation int) (mode string, ok bool, err error) {
+// ModeIn is the mode of the live generation, or of the one that the projection is at,
+// as a connection or a transaction sees it; false if it is not there.
+func (p *Projection) ModeIn(ctx context.Context, q Querier) (mode string, ok bool, err error) {
 	rows, err := q.Query(ctx, `
 		SELECT mode FROM annals.generations
-		WHERE projection = $1 AND CASE WHEN $2 > 0 THEN generation = $2 ELSE state = 'live' END`, p.definition.Name, generation)
+		WHERE projection = $1 AND CASE WHEN $2 > 0 THEN generation = $2 ELSE state = 'live' END`, p.definition.Name, p.generation)
 	if err != nil {
 		return "", false, err
 	}

@@ -11,7 +11,7 @@ CREATE TABLE commits (
     body        bytea       NOT NULL,
     events      jsonb       NOT NULL CHECK (jsonb_typeof(events) = 'object')
 );
-COMMENT ON TABLE  commits IS 'One row a commit, as the log has it. There with --events=full only.';
+COMMENT ON TABLE  commits IS 'One row a commit, as the log has it, but for voids before a workflow''s first run. There with --events=full only.';
 COMMENT ON COLUMN commits.slot        IS 'Of the workflow.';
 COMMENT ON COLUMN commits.sequence    IS 'Stream sequence.';
 COMMENT ON COLUMN commits.partition   IS 'Of the log.';
