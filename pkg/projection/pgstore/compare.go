@@ -110,9 +110,9 @@ func (w *comparison) compareTable(ctx context.Context, t *table) error {
 // judge reports how a row differs. got is nil where the table lacks the row,
 // expected is false where the log does.
 func (w *comparison) judge(t *table, want, got []string, expected bool) {
-	at := got
+	at := want // both have one key, if there are both
 	if at == nil {
-		at = want
+		at = got
 	}
 	workflow, run := w.place(t, at)
 	if w.unfolded[workflow] || len(w.waits) > 0 && w.waits[workflow.Subject()] {

@@ -87,7 +87,7 @@ type spoiling struct {
 
 func newSpoiling(t *testing.T) *spoiling {
 	t.Helper()
-	pool := newTables(t)
+	pool := newTablesIn(t, pgstore.EventsFull) // which have all that there is
 	log, workflows := written(t, historytest.Seeded(8, 90), historytest.Options{Workflows: 5})
 	// One run that has everything a column can hold.
 	full := events.Workflow{Namespace: "default", ID: "full"}
@@ -126,7 +126,10 @@ func (s *spoiling) pick(table pgstore.Table, condition string) (where string, p 
 		rest = append(rest, fmt.Sprintf("' %s ' || %[1]s", k))
 	}
 	from := "annals_executions_1." + table.Name + " AS t"
-	if table.Name == "run_events" {
+	switch table.Name {
+	case "commits":
+		rest = []string{"' sequence ' || sequence"}
+	case "run_events":
 		run, rest = []string{"run_id"}, []string{"' event_id ' || event_id"}
 		from += " JOIN annals_executions_1.executions AS x USING (slot, run_no)"
 	}
@@ -184,7 +187,7 @@ func (s *spoiling) finds(view, column string, p place, kinds ...string) {
 			}
 		}
 		want := slices.Clone(kinds)
-		if o.Workflow != nil && column != "" && slices.Contains([]string{"slot", "namespace", "workflow_id", "run_no"}, column) && len(kinds) == 2 {
+		if o.Workflow != nil && column != "" && slices.Contains([]string{"slot", "namespace", "workflow_id", "run_no"}, column) && (len(kinds) == 2 || view == "commits") {
 			want = []string{pgstore.KindMissing} // the row is another workflow's now
 		}
 		slices.Sort(got)
@@ -201,7 +204,7 @@ func TestVerifyFindsEveryChangedCell(t *testing.T) {
 	t.Parallel()
 	s := newSpoiling(t)
 	cells := 0
-	for _, table := range pgstore.Described() {
+	for _, table := range pgstore.Described(pgstore.EventsFull) {
 		s.copy(table.Name)
 		for _, column := range table.Columns {
 			expression, known := another[column.Type]
@@ -250,7 +253,7 @@ func TestVerifyFindsEveryChangedCell(t *testing.T) {
 func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 	t.Parallel()
 	s := newSpoiling(t)
-	for _, table := range pgstore.Described() {
+	for _, table := range pgstore.Described(pgstore.EventsFull) {
 		s.copy(table.Name)
 		where, p, _ := s.pick(table, "true")
 		s.exec(fmt.Sprintf("DELETE FROM annals_executions_1.%s WHERE %s", table.Name, where))
@@ -266,8 +269,11 @@ func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 			}
 		}
 		other := "workflow_id"
-		if table.Name == "run_events" {
+		switch table.Name {
+		case "run_events":
 			other = "event_id"
+		case "commits":
+			other = "sequence"
 		}
 		for _, key := range []string{other, last} {
 			var columns, values []string
