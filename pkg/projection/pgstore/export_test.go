@@ -73,6 +73,15 @@ func DescribedColumns(mode EventsMode) []string {
 // CanonicalJSON writes JSON in the one way in which Verify compares it.
 func CanonicalJSON(s string) (string, error) { return canonicalJSON(s) }
 
+// CommitRow is what the row of a commit has of its events, and its bytes.
+func CommitRow(c projection.Commit) (events string, body []byte, err error) {
+	r, err := commitRow(c)
+	if err != nil {
+		return "", nil, err
+	}
+	return r[len(r)-1].(string), r[len(r)-2].([]byte), nil
+}
+
 // NewVersion is a store of another version of the tables, whose definition is
 // changed.
 func NewVersion(pool *pgxpool.Pool, version int, change func(*postgres.Definition)) (*Store, error) {

@@ -47,7 +47,7 @@ func (r *resolver) resolve(name string) (f *field, reason string, unknown bool) 
 	}
 	if f.ofEvents {
 		if r.noEvents {
-			return nil, f.name + ": the tables keep no rows of events: annals projection rebuild --events=index makes such", true
+			return nil, f.name + ": the tables keep no rows of events; annals projection rebuild --events index makes such", true
 		}
 		r.events = true
 	}
