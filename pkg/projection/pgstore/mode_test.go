@@ -252,4 +252,3 @@ func TestFullKeepsAllHeaders(t *testing.T) {
 		t.Errorf("%d commits have other headers", n)
 	}
 }
-
