@@ -52,6 +52,10 @@ func DefinitionOf(mode EventsMode) postgres.Definition {
 		indexes += commitsIndexesSQL
 	}
 	for sql := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(indexes), ";"), ";\n") {
+		if strings.HasPrefix(sql, "COMMENT") { // of the index before
+			d.Indexes[len(d.Indexes)-1] += ";\n" + sql
+			continue
+		}
 		d.Indexes = append(d.Indexes, sql)
 	}
 	for _, t := range tablesOf(mode) {

@@ -30,7 +30,8 @@ type Definition struct {
 	// Indexes are made after Tables, each a statement of its own, so that a
 	// rebuild can fill the tables first: CREATE [UNIQUE] INDEX name ON table …, or
 	// ALTER TABLE table ADD CONSTRAINT name …, as keys of tables whose rows are
-	// written once. Names are unique, and stand without a schema and without quotes.
+	// written once. Names are unique, and stand without a schema and without quotes. What
+	// is to be said of an index (COMMENT ON INDEX) may follow behind a semicolon.
 	Indexes []string
 	// Views are the tables that readers see, and Schema is where they see them
 	// under the same names. The schema is made if it is not there.
