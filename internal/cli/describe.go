@@ -86,6 +86,9 @@ func (a *app) printDescription(d pgstore.Description) error {
 	}
 	t.row("task queue", e.TaskQueue)
 	t.row("started", orZero(e.StartTime))
+	if e.ExecutionTime != nil && e.StartTime != nil && e.ExecutionTime.After(*e.StartTime) {
+		t.row("first task due", *e.ExecutionTime)
+	}
 	if e.CloseTime != nil {
 		t.row("closed", *e.CloseTime)
 	}
@@ -119,7 +122,7 @@ func (a *app) printDescription(d pgstore.Description) error {
 	optional("worker", workerNote(e), e.BuildID != "" || e.Deployment != "" || e.SDKName != "")
 	for i, v := range searchValueNotes(e) {
 		if i == 0 {
-			t.row("search attributes", "")
+			t.row("search attributes", " ")
 		}
 		t.row("  "+v[0], v[1])
 	}

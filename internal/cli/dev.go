@@ -23,7 +23,8 @@ With a COMMAND: runs it with the three URLs set, and PGHOST, PGPORT, PGUSER, PGD
 psql and its like, hands on interrupts, ends with its exit code, and stops everything, what the command has
 started and left behind too.
 
-Data is kept in ./.annals; with --ephemeral nothing is, however the process ends.`,
+Data is kept in ./.annals; with --ephemeral nothing is, however the process ends. Tables that an older version has left
+are made anew from the log before it is ready.`,
 		Example: `  annals dev
   annals dev --data /var/lib/annals
   annals dev --ephemeral -- sh -c 'annals import histories/ && annals verify'

@@ -124,9 +124,9 @@ func CompileCount(query string, groupBy []string, o Options) (Count, error) {
 }
 
 func begin(query string, o Options) (*compiler, error) {
-	tokens, err := scan(query)
-	if err != nil {
-		return nil, err
+	tokens, fault := scan(query)
+	if fault != nil {
+		return nil, fault
 	}
 	return &compiler{query: query, tokens: tokens, resolver: &resolver{attributes: o.Attributes, noEvents: o.NoEvents}, parameters: &parameters{after: o.After}}, nil
 }

@@ -150,7 +150,7 @@ func (c *compiler) writeStatus(operator string, values []any) {
 		numbers[i] = v.(enumspb.WorkflowExecutionStatus)
 		texts[i] = numbers[i].String()
 	}
-	holds := func(s enumspb.WorkflowExecutionStatus) bool { return false }
+	var holds func(enumspb.WorkflowExecutionStatus) bool
 	switch operator {
 	case sqlparser.LessThanStr:
 		holds = func(s enumspb.WorkflowExecutionStatus) bool { return s < numbers[0] }

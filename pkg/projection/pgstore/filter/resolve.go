@@ -113,10 +113,9 @@ func (r *resolver) advice(name string) string {
 	for _, f := range slices.Concat(systemFields, ownFields) {
 		all = append(all, f.name)
 	}
-	for _, known := range append(all, custom...) {
-		if strings.EqualFold(known, name) {
-			return ", did you mean " + known + "?"
-		}
+	all = append(all, searchattribute.PredefinedNames()...)
+	if meant := nearest(name, append(all, custom...)); meant != "" {
+		return ", did you mean " + meant + "?"
 	}
 	s := "; there are " + names(systemFields) + ", " + names(ownFields) + ", Temporal's own search attributes, and "
 	const shown = 20
