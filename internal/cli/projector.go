@@ -73,6 +73,9 @@ func runCommand(a *app) *cobra.Command {
 Any number may run at once: they share the partitions, and take over from one that dies within ten seconds.
 "projector status" says who has which.
 
+Tables that are of an older version, or keep events in another way than --events says, it waits for: annals projection
+rebuild makes them. Without --events it takes them as they are.
+
 A workflow with a commit that cannot be applied is quarantined, and that is said; all others go on (annals projection
 quarantine, annals projection heal). A partition stops where the log is another one, or more than 10,000 of its
 workflows would be quarantined. The program ends, with exit code 3, when all have stopped in it.`,

@@ -69,7 +69,8 @@ twice, or a step back. A transaction that began before may get SQLSTATE 40001: i
 go on with the new tables by themselves. The old tables are dropped, unless --keep-old.
 
 It is what a new version of the tables asks for: programs of the old version project and read the old ones until
-the swap. It is how tables come to keep more or less of events (--events). And it is what brings back tables that were lost or spoilt, or a log that was restored.
+the swap. It is how tables come to keep more or less of events (--events). And it is what brings back tables that were
+lost or spoilt, or a log that was restored.
 
 Until the swap nothing that readers see is changed. Interrupted or killed, it goes on where it was when it is run
 again, from any machine; --cancel drops what was filled instead. One runs at a time: one that was killed counts as

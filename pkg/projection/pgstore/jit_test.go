@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"flag"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -47,6 +48,13 @@ func BenchmarkJIT(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer own.Close()
+				var plan string
+				if err := own.QueryRow(b.Context(), "EXPLAIN (FORMAT JSON) "+sql, args...).Scan(&plan); err != nil {
+					b.Fatal(err)
+				}
+				if strings.Contains(plan, `"JIT"`) {
+					b.ReportMetric(1, "compiled")
+				}
 				for b.Loop() {
 					if _, err := own.Exec(b.Context(), sql, args...); err != nil {
 						b.Fatal(err)
