@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"flag"
+	"maps"
 	"strings"
 	"testing"
 
@@ -38,11 +39,13 @@ func BenchmarkJIT(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for _, jit := range []string{"on", "off"} {
+		for jit, settings := range map[string]map[string]string{
+			"off": {"jit": "off"}, "on": {"jit": "on"}, "always": {"jit": "on", "jit_above_cost": "0"},
+		} {
 			b.Run(q.name+"/jit="+jit, func(b *testing.B) {
 				c := pool.Config()
 				c.MaxConns = 1
-				c.ConnConfig.RuntimeParams["jit"] = jit
+				maps.Copy(c.ConnConfig.RuntimeParams, settings)
 				own, err := pgxpool.NewWithConfig(b.Context(), c)
 				if err != nil {
 					b.Fatal(err)
@@ -52,13 +55,13 @@ func BenchmarkJIT(b *testing.B) {
 				if err := own.QueryRow(b.Context(), "EXPLAIN (FORMAT JSON) "+sql, args...).Scan(&plan); err != nil {
 					b.Fatal(err)
 				}
-				if strings.Contains(plan, `"JIT"`) {
-					b.ReportMetric(1, "compiled")
-				}
 				for b.Loop() {
 					if _, err := own.Exec(b.Context(), sql, args...); err != nil {
 						b.Fatal(err)
 					}
+				}
+				if strings.Contains(plan, `"JIT"`) {
+					b.ReportMetric(1, "compiled")
 				}
 			})
 		}
