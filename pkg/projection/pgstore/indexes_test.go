@@ -39,7 +39,7 @@ func TestEachIndexNamesItsQuery(t *testing.T) {
 	store := storeOn(t, pool, pgstore.Config{})
 	log, workflows := written(t, historytest.Seeded(14, 300), historytest.Options{Workflows: 30})
 	projectAll(t, log, store, 0)
-	fillForPlans(t, pool) // with one run there is nothing to choose by
+	fill(t, pool, 5000) // of few runs any index will do
 	exec(t, pool, "ANALYZE")
 	c := pool.Config()
 	c.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
@@ -76,6 +76,10 @@ func TestEachIndexNamesItsQuery(t *testing.T) {
 		args := run
 		if index == "workflows_pkey" {
 			args = run[:3]
+		}
+		if index == "executions_pkey" {
+			byItsKey("describe", sql, args...)
+			continue
 		}
 		of(index, "describe", sql, args...)
 	}

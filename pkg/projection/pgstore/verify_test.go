@@ -87,7 +87,12 @@ type spoiling struct {
 
 func newSpoiling(t *testing.T) *spoiling {
 	t.Helper()
-	pool := newTablesIn(t, pgstore.EventsFull) // which have all that there is
+	return newSpoilingIn(t, pgstore.EventsIndex)
+}
+
+func newSpoilingIn(t *testing.T, mode pgstore.EventsMode) *spoiling {
+	t.Helper()
+	pool := newTablesIn(t, mode)
 	log, workflows := written(t, historytest.Seeded(8, 90), historytest.Options{Workflows: 5})
 	// One run that has everything a column can hold.
 	full := events.Workflow{Namespace: "default", ID: "full"}
@@ -202,9 +207,30 @@ func (s *spoiling) finds(view, column string, p place, kinds ...string) {
 // where it was null.
 func TestVerifyFindsEveryChangedCell(t *testing.T) {
 	t.Parallel()
-	s := newSpoiling(t)
+	for _, mode := range []pgstore.EventsMode{pgstore.EventsIndex, pgstore.EventsFull} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			findsEveryChangedCell(newSpoilingIn(t, mode), tablesOnlyIn(mode))
+		})
+	}
+}
+
+// tablesOnlyIn are the tables of a mode, but for those that EventsIndex has too.
+func tablesOnlyIn(mode pgstore.EventsMode) []pgstore.Table {
+	all := pgstore.Described(mode)
+	if mode == pgstore.EventsIndex {
+		return all
+	}
+	return slices.DeleteFunc(all, func(t pgstore.Table) bool {
+		return slices.ContainsFunc(pgstore.Described(pgstore.EventsIndex), func(x pgstore.Table) bool { return x.Name == t.Name })
+	})
+}
+
+func findsEveryChangedCell(s *spoiling, tables []pgstore.Table) {
+	t := s.T
+	t.Helper()
 	cells := 0
-	for _, table := range pgstore.Described(pgstore.EventsFull) {
+	for _, table := range tables {
 		s.copy(table.Name)
 		for _, column := range table.Columns {
 			expression, known := another[column.Type]
@@ -252,8 +278,18 @@ func TestVerifyFindsEveryChangedCell(t *testing.T) {
 
 func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 	t.Parallel()
-	s := newSpoiling(t)
-	for _, table := range pgstore.Described(pgstore.EventsFull) {
+	for _, mode := range []pgstore.EventsMode{pgstore.EventsIndex, pgstore.EventsFull} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			findsRowsThatAreMissingOrTooMany(newSpoilingIn(t, mode), tablesOnlyIn(mode))
+		})
+	}
+}
+
+func findsRowsThatAreMissingOrTooMany(s *spoiling, tables []pgstore.Table) {
+	t := s.T
+	t.Helper()
+	for _, table := range tables {
 		s.copy(table.Name)
 		where, p, _ := s.pick(table, "true")
 		s.exec(fmt.Sprintf("DELETE FROM annals_executions_1.%s WHERE %s", table.Name, where))
