@@ -334,24 +334,57 @@ func (r *readers) unchanged(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
+// list reads all pages: each run that was seen before it began is on one of them.
+// New runs begin later, and come before those that are read already.
 func (r *readers) list(ctx context.Context, store *pgstore.Store) error {
-	before := r.floors.before()
-	page, err := store.List(ctx, pgstore.ListQuery{Namespace: watchedNamespace, Query: "ExecutionStatus = 'Running'", Limit: pgstore.MaxLimit})
-	if err != nil {
-		return err
-	}
-	got := map[string]seen{}
-	for _, x := range page.Executions {
-		key := x.WorkflowID + "/" + x.RunID
-		if _, twice := got[key]; twice {
-			r.anomaly("%s is listed twice", key)
+	before, got := r.floors.before(), map[string]seen{}
+	for q := (pgstore.ListQuery{Namespace: watchedNamespace, Limit: pgstore.MaxLimit}); ; {
+		page, err := store.List(ctx, q)
+		if err != nil {
+			return err
 		}
-		got[key] = seen{length: x.HistoryLength}
-		if old := before[key]; x.HistoryLength < old.length {
-			r.anomaly("%s was listed with %d events, and is with %d", key, old.length, x.HistoryLength)
+		for _, x := range page.Executions {
+			key := x.WorkflowID + "/" + x.RunID
+			if _, twice := got[key]; twice {
+				r.anomaly("%s is listed twice", key)
+			}
+			at, err := events.ParsePosition(x.Position)
+			if err != nil {
+				return err
+			}
+			got[key] = seen{x.HistoryLength, int64(at.Sequence)}
+		}
+		if q.PageToken = page.NextPageToken; q.PageToken == "" {
+			break
 		}
 	}
+	r.compare(before, got)
 	return nil
+}
+
+// oldSnapshot begins a transaction that sees the tables as they are now, and reads
+// nothing of them. After a swap it must be refused, and not see any row.
+func (r *readers) oldSnapshot(ctx context.Context) (afterwards func()) {
+	r.t.Helper()
+	conn, err := pgx.Connect(ctx, r.url)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := conn.Exec(ctx, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_current_snapshot()`); err != nil {
+		r.t.Fatal(err)
+	}
+	return func() {
+		r.t.Helper()
+		defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+		var n, length int64
+		err := conn.QueryRow(ctx, stillSQL, r.still.namespace, r.still.below).Scan(&n, &length)
+		var pgErr *pgconn.PgError
+		if !errors.As(err, &pgErr) || pgErr.Code != "40001" {
+			r.anomaly("a snapshot from before the swap sees %d runs with %d events, %v; want SQLSTATE 40001", n, length, err)
+			return
+		}
+		r.refused.Add(1)
+	}
 }
 
 func (r *readers) count(ctx context.Context, store *pgstore.Store) error {

@@ -36,6 +36,9 @@ type Result struct {
 	PeakRSS int64 `json:"peak_rss_bytes,omitempty"`
 	// Bytes is what the tables take that ours made; nil where none are made.
 	Bytes *TableBytes `json:"table_bytes,omitempty"`
+	// Indexes are those by which Postgres answers a query, in the order of its plan;
+	// empty: it reads a table from end to end, or it is no query.
+	Indexes []string `json:"indexes,omitempty"`
 }
 
 // TableBytes is what tables take on the disk, free space in them included. Those that

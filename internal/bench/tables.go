@@ -104,8 +104,30 @@ func Tables(ctx context.Context, o TablesOptions, each func(Result) error) (err 
 }
 
 // onLog measures the cases of one log.
-func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(Result) error) (err error) {
-	s, err := start(ctx, setting{1, FsyncDefault}, o.Logger)
+func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(Result) error) error {
+	c := cases[0]
+	write := func(log events.Appender) error {
+		o.Logger.LogAttrs(ctx, slog.LevelInfo, "writing the log", slog.Int("events", c.Events), slog.Int("commit", c.Commit))
+		return bulk.Write(ctx, log, c.Events/bulk.Events/c.workflows(), c.workflows(), c.Commit)
+	}
+	return onTables(ctx, o.Logger, write, func(m *making) error {
+		for _, c := range cases {
+			r, err := m.measure(ctx, c, o.Rounds)
+			if err != nil {
+				return fmt.Errorf("%s: %w", c, err)
+			}
+			if err := each(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// onTables runs servers of our own, writes a log, and does something with a
+// database that has its tables, empty.
+func onTables(ctx context.Context, logger *slog.Logger, write func(events.Appender) error, do func(*making) error) (err error) {
+	s, err := start(ctx, setting{1, FsyncDefault}, logger)
 	if err != nil {
 		return err
 	}
@@ -113,13 +135,11 @@ func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(R
 	if _, err := natslog.Create(ctx, s.js, natslog.CreateOptions{Streams: int(streams), Replicas: 1}); err != nil {
 		return err
 	}
-	log, err := natslog.Open(ctx, s.js, natslog.Config{Logger: o.Logger})
+	log, err := natslog.Open(ctx, s.js, natslog.Config{Logger: logger})
 	if err != nil {
 		return err
 	}
-	c := cases[0]
-	o.Logger.LogAttrs(ctx, slog.LevelInfo, "writing the log", slog.Int("events", c.Events), slog.Int("commit", c.Commit))
-	if err := bulk.Write(ctx, log, c.Events/bulk.Events/c.workflows(), c.workflows(), c.Commit); err != nil {
+	if err := write(log); err != nil {
 		return err
 	}
 
@@ -128,13 +148,13 @@ func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(R
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Remove()) }()
-	db, err := embedpg.Start(ctx, embedpg.Options{Logger: o.Logger})
+	db, err := embedpg.Start(ctx, embedpg.Options{Logger: logger})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Stop()) }()
-	m := &making{log: log, url: db.ConnString("postgres"), folder: folder.Path, logger: o.Logger}
-	pool, err := postgres.OpenPool(ctx, m.url, postgres.PoolConfig{MaxConns: 20})
+	m := &making{log: log, url: db.ConnString("postgres"), folder: folder.Path, logger: logger}
+	pool, err := postgres.OpenPool(ctx, m.url, postgres.PoolConfig{MaxConns: 40})
 	if err != nil {
 		return err
 	}
@@ -142,16 +162,7 @@ func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(R
 	if err := m.open(ctx, pool); err != nil {
 		return err
 	}
-	for _, c := range cases {
-		r, err := m.measure(ctx, c, o.Rounds)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c, err)
-		}
-		if err := each(r); err != nil {
-			return err
-		}
-	}
-	return nil
+	return do(m)
 }
 
 // making is the tables of a log being made, again and again.

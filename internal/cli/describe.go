@@ -84,6 +84,9 @@ func (a *app) printDescription(d pgstore.Description) error {
 		t.row("QUARANTINED", fmt.Sprintf("the tables lack %s from %s on, since %s", plural(q.Waiting, "commit"), q.Position, cell(q.Since)))
 		t.row("  because", q.Kind+": "+q.Reason)
 	}
+	for _, g := range d.Gaps {
+		t.row("GAP", fmt.Sprintf("%s from %s on are gone from the log, and may have been of this workflow", plural(g.Waiting, "message"), g.Position))
+	}
 	t.row("task queue", e.TaskQueue)
 	t.row("started", orZero(e.StartTime))
 	if e.ExecutionTime != nil && e.StartTime != nil && e.ExecutionTime.After(*e.StartTime) {

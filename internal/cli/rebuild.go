@@ -73,7 +73,7 @@ the swap. It is how tables come to keep more or less of events (--events). And i
 lost or spoilt, or a log that was restored.
 
 Until the swap nothing that readers see is changed. Interrupted or killed, it goes on where it was when it is run
-again, from any machine; --cancel drops what was filled instead. One runs at a time: one that was killed counts as
+again, from any machine; --cancel drops what was filled instead. One runs at a time: one that was killed elsewhere counts as
 running for 6 s more, and is waited for.
 
 A projection of your own is rebuilt by the service that has its handler (docs/projections.md); --cancel drops what

@@ -62,7 +62,7 @@ func TestScripts(t *testing.T) {
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign, "own": own, "spoil": spoil,
+					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign, "own": own, "spoil": spoil, "lose": lose,
 				},
 			})
 		})
@@ -110,6 +110,20 @@ func spoil(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
+// lose drops a table.
+func lose(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lose TABLE")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, ts.Getenv("DATABASE_URL"))
+	ts.Check(err)
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, "DROP TABLE "+args[0]+" CASCADE")
+	ts.Check(err)
+}
+
 // own makes a projection of one's own of the log, as a service does, whose handler
 // refuses a workflow, and ends once the tables are as far as the log.
 func own(ts *testscript.TestScript, neg bool, args []string) {
@@ -140,7 +154,7 @@ func own(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		return nil
-	}))
+	}), postgres.TargetConfig{})
 	ts.Check(err)
 	projector, err := projection.New(log, target, projection.Config{Logger: slog.New(slog.DiscardHandler)})
 	ts.Check(err)

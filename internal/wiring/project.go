@@ -60,6 +60,7 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 		return err
 	}
 	defer leases.Close()
+	buryKilled(ctx, pool, o)
 	work, err := pgxpool.NewWithConfig(ctx, leases.Sessions(pool.Config()))
 	if err != nil {
 		return err
@@ -96,6 +97,23 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 		return errors.Join(err, stop())
 	}
 	return errors.Join(project(ctx, log, target, store, c, o.Telemetry), stop(), stopLeases())
+}
+
+// buryKilled frees what projectors held that were killed on this machine, as this one
+// may have been a moment ago. If Postgres is away they are waited for.
+func buryKilled(ctx context.Context, pool *pgxpool.Pool, o ProjectOptions) {
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	n, err := postgres.Bury(ctx, pool, postgres.DiedHere)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		logger.Warn("leases of projectors that were killed here are waited for", slog.Any("error", err))
+	case n > 0:
+		logger.Info("took the leases of projectors that were killed here", slog.Int("projectors", n))
+	}
 }
 
 // registrar is who registers search attributes by the values that it projects.

@@ -64,11 +64,7 @@ type ExecutionPage struct {
 // (*FilterError, *events.InvalidError) if the query can never be answered,
 // projection.ErrVersion if there are no tables, and as Include says.
 func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
-	var l list
-	err := s.compile(ctx, q.Namespace, q.Include, func(known askable) (_ filter.Condition, err error) {
-		l, err = q.compile(known)
-		return l.Condition, err
-	})
+	l, err := s.compileList(ctx, q)
 	if err != nil {
 		return ExecutionPage{}, err
 	}
@@ -103,6 +99,26 @@ func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
 		page.Executions[i].normalize()
 	}
 	return page, nil
+}
+
+// ListStatement is what List asks Postgres for the page, for those who want to see
+// its plan (EXPLAIN): its columns may change with every version. It fails as List
+// does if the query can never be answered.
+func (s *Store) ListStatement(ctx context.Context, q ListQuery) (sql string, args []any, err error) {
+	l, err := s.compileList(ctx, q)
+	if err != nil {
+		return "", nil, err
+	}
+	sql, args = l.statement()
+	return sql, args, nil
+}
+
+func (s *Store) compileList(ctx context.Context, q ListQuery) (l list, err error) {
+	err = s.compile(ctx, q.Namespace, q.Include, func(known askable) (_ filter.Condition, err error) {
+		l, err = q.compile(known)
+		return l.Condition, err
+	})
+	return l, err
 }
 
 // listedExecution is a row of a list.

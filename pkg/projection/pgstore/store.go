@@ -74,10 +74,9 @@ type Config struct {
 	// folding without reading them back; 10,000. A workflow takes about 1 KiB,
 	// more if much of it is pending.
 	CacheRuns int
-	// AnswerTimeout bounds what the projector asks of the database: a batch's
-	// transaction, the reading of a checkpoint or of what a batch goes on from;
-	// 1 min. A server that vanishes without a word (its machine, its network) is
-	// given up then, and asked for anew. A batch that takes longer is tried again
+	// AnswerTimeout bounds what the projector asks of the database, each
+	// transaction and each reading; 1 min. A server that vanishes without a word (its
+	// machine, its network) is given up then (postgres.ErrNoAnswer), and asked for anew. A batch that takes longer is tried again
 	// in smaller ones.
 	AnswerTimeout time.Duration
 	// MaxWaits is how many may wait for the tables at a time; 10,000. One more
@@ -139,17 +138,21 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := projection.NewWaits(p.Checkpoints, projection.WaitsConfig{Max: c.MaxWaits})
-	if err != nil {
+	if p, err = p.WithWaits(projection.WaitsConfig{Max: c.MaxWaits}); err != nil {
 		return nil, fmt.Errorf("pgstore: MaxWaits: %w", err)
 	}
-	return &Store{pool: pool, projection: p, define: DefinitionOf, config: c.withDefaults(), waits: w, known: new(sync.Map), vocabulary: &vocabulary{}, many: manyRows}, nil
+	return &Store{pool: pool, projection: p, define: DefinitionOf, config: c.withDefaults(), waits: p.Waits(), known: new(sync.Map), vocabulary: &vocabulary{}, many: manyRows}, nil
 }
 
 // At is the store of one generation of the tables, whatever state that is in: for
 // a projector that fills it. Queries read the live one all the same.
 func (s *Store) At(generation int) *Store {
-	return &Store{pool: s.pool, projection: s.projection.At(generation), define: s.define, config: s.config, waits: s.waits, known: s.known, vocabulary: s.vocabulary, many: s.many, fault: s.fault}
+	return s.on(s.projection.At(generation))
+}
+
+// on is the store of what a projection is at, by its connections.
+func (s *Store) on(p *postgres.Projection) *Store {
+	return &Store{pool: p.Pool(), projection: p, define: s.define, config: s.config, waits: s.waits, known: s.known, vocabulary: s.vocabulary, many: s.many, fault: s.fault}
 }
 
 // Rebuild makes the tables anew beside the live ones; see postgres.Projection.Rebuild.
@@ -159,7 +162,7 @@ func (s *Store) Rebuild(ctx context.Context, log events.Source, o postgres.Rebui
 	if err != nil {
 		return postgres.Rebuilt{}, err
 	}
-	return p.Rebuild(ctx, log, func(generation int) projection.Target { return s.At(generation) }, o)
+	return p.Rebuild(ctx, log, func(at *postgres.Projection) projection.Target { return s.on(at) }, o)
 }
 
 // Projection is what is the same for every projection: generations, checkpoints.
@@ -194,13 +197,18 @@ func (s *Store) Checkpoint(ctx context.Context, id events.Identity, p events.Par
 
 // Aside is projection.Target's.
 func (s *Store) Aside(ctx context.Context, c projection.Checkpoint) ([]projection.Quarantined, error) {
-	return s.projection.Aside(ctx, c)
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	list, err := s.projection.Aside(ctx, c)
+	return list, s.failed(ctx, err)
 }
 
 // SetAside is projection.Target's.
 func (s *Store) SetAside(ctx context.Context, from projection.Checkpoint, to projection.Mark, q projection.Quarantined) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	if err := s.projection.SetAside(ctx, from, to, q); err != nil {
-		return err
+		return s.failed(ctx, err)
 	}
 	return s.crash(afterCommit)
 }

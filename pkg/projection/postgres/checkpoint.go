@@ -93,6 +93,15 @@ func (p *Projection) QueueMove(q *pgx.Batch, from, to projection.Checkpoint) {
 	})
 }
 
+// Moved is what a compare-and-set on one row says: projection.ErrFenced if the row was
+// not as it was meant to be.
+func Moved(tag pgconn.CommandTag) error {
+	if tag.RowsAffected() != 1 {
+		return projection.ErrFenced
+	}
+	return nil
+}
+
 // ScanCheckpoint reads a row of sql/checkpoint_read.sql.
 func ScanCheckpoint(row pgx.CollectableRow) (projection.Checkpoint, error) {
 	var (

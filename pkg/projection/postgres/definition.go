@@ -32,6 +32,9 @@ type Definition struct {
 	// ALTER TABLE table ADD CONSTRAINT name …, as keys of tables whose rows are
 	// written once. Names are unique, and stand without a schema and without quotes. What
 	// is to be said of an index (COMMENT ON INDEX) may follow behind a semicolon.
+	// A commit whose rows one of them refuses is quarantined, as by what Tables says:
+	// a rebuild that meets such rows fills its tables a second time, more slowly,
+	// with all Indexes in place. So what is expected to refuse belongs into Tables.
 	Indexes []string
 	// Views are the tables that readers see, and Schema is where they see them
 	// under the same names. The schema is made if it is not there.

@@ -67,8 +67,8 @@ func BoundConnecting(c *pgxpool.Config) {
 }
 
 // WithoutJIT has the server not compile a pool's statements, unless the URL says jit, by
-// itself or among its options. Compiling takes 20 to 90 ms, each time, of a query that
-// Postgres believes to be expensive, and saves those on these tables nothing
+// itself or among its options. Compiling takes from 20 ms to a second, each time, of a
+// query that Postgres believes to be expensive, and saves those on these tables nothing
 // (docs/performance.md).
 func WithoutJIT(c *pgxpool.Config) {
 	said := c.ConnConfig.RuntimeParams

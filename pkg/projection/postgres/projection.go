@@ -43,6 +43,18 @@ func (p *Projection) At(n int) *Projection {
 	return &at
 }
 
+// WithWaits is the projection with a config for those who wait for its tables. It
+// fails on one that cannot work.
+func (p *Projection) WithWaits(c projection.WaitsConfig) (*Projection, error) {
+	own := *p
+	var err error
+	own.waits, err = projection.NewWaits(own.Checkpoints, c)
+	return &own, err
+}
+
+// Waits are those that wait for the projection's tables.
+func (p *Projection) Waits() *projection.Waits { return p.waits }
+
 // Name is the projection's.
 func (p *Projection) Name() string { return p.definition.Name }
 

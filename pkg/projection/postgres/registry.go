@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -124,12 +123,7 @@ func (r *Registry) WriteRegistry(ctx context.Context, from, to projection.Contro
 		var q pgx.Batch
 		// The compare-and-set comes first and locks the checkpoint: of two writers one
 		// waits here and then finds that it has moved.
-		q.Queue(controlCheckpointMoveSQL, from.LogID, int64(from.LogEpoch), int64(from.Sequence), int64(to.Sequence), string(to.CommitID)).Exec(func(tag pgconn.CommandTag) error {
-			if tag.RowsAffected() != 1 {
-				return projection.ErrFenced
-			}
-			return nil
-		})
+		q.Queue(controlCheckpointMoveSQL, from.LogID, int64(from.LogEpoch), int64(from.Sequence), int64(to.Sequence), string(to.CommitID)).Exec(Moved)
 		if len(rows.Attributes) > 0 {
 			q.Queue(attributesInsertSQL, attributeColumns(rows.Attributes)...)
 		}

@@ -260,6 +260,9 @@ func (c *compiler) writeSet(f *field, operator string, values []any) {
 	if len(where) > 0 {
 		exists += " WHERE " + strings.Join(where, " AND ")
 	}
+	if f.things.each {
+		exists += " OFFSET 0" // keeps the subquery one
+	}
 	exists += ")"
 	if f.things.some != "" {
 		exists = "(" + f.things.some + " AND " + exists + ")"
