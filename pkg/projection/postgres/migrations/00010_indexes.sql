@@ -9,6 +9,7 @@ COMMENT ON INDEX annals.members_pkey IS 'A process is there once. The renewal of
 COMMENT ON INDEX annals.leases_pkey IS 'A lease is there once. Taking, renewing and giving it up; status.';
 COMMENT ON INDEX annals.quarantine_pkey IS 'A subject is there once. The projector, which passes over what is quarantined, and counts it; heal; quarantine, in order.';
 COMMENT ON INDEX annals.quarantine_by_workflow IS 'describe, list and waits, which say what of a workflow is not in the tables.';
+COMMENT ON INDEX annals.acknowledged_pkey IS 'A subject is there once a log. heal --acknowledge; a rebuild, which leaves out of its quarantine what was looked at.';
 COMMENT ON INDEX annals.search_attributes_pkey IS 'An attribute is there once. The types that a list or count of a namespace is compiled with; search-attribute list.';
 COMMENT ON INDEX annals.search_attribute_conflicts_pkey IS 'A conflict is there once. The keeper of the registry counts it; search-attribute list.';
 COMMENT ON INDEX annals.control_checkpoint_pkey IS 'There is one. The keeper of the registry, which moves it.';
@@ -25,6 +26,7 @@ COMMENT ON INDEX annals.members_pkey IS NULL;
 COMMENT ON INDEX annals.leases_pkey IS NULL;
 COMMENT ON INDEX annals.quarantine_pkey IS NULL;
 COMMENT ON INDEX annals.quarantine_by_workflow IS NULL;
+COMMENT ON INDEX annals.acknowledged_pkey IS NULL;
 COMMENT ON INDEX annals.search_attributes_pkey IS NULL;
 COMMENT ON INDEX annals.search_attribute_conflicts_pkey IS NULL;
 COMMENT ON INDEX annals.control_checkpoint_pkey IS NULL;
