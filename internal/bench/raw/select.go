@@ -2,8 +2,8 @@ package raw
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -26,25 +26,43 @@ type Plan struct {
 	Indexes []string // those it uses, each once, in the plan's order
 }
 
-// Explain asks for a statement's plan.
-func Explain(ctx context.Context, conn *pgx.Conn, sql string, args []any) (Plan, error) {
+// Explain asks for a statement's plan: for people, and for its indexes as JSON, since a
+// line of the first may as well be part of a value.
+func Explain(ctx context.Context, conn *pgx.Conn, sql string, args []any) (p Plan, err error) {
 	rows, err := conn.Query(ctx, "EXPLAIN (COSTS OFF) "+sql, args...)
 	if err != nil {
 		return Plan{}, fmt.Errorf("explain: %w", err)
 	}
-	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
+	if p.Lines, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 		return Plan{}, fmt.Errorf("explain: %w", err)
 	}
-	p := Plan{Lines: lines}
-	for _, line := range lines {
-		if m := usedIndex.FindStringSubmatch(line); m != nil && !slices.Contains(p.Indexes, m[1]) {
-			p.Indexes = append(p.Indexes, m[1])
-		}
+	var text []byte
+	if err := conn.QueryRow(ctx, "EXPLAIN (FORMAT JSON) "+sql, args...).Scan(&text); err != nil {
+		return Plan{}, fmt.Errorf("explain: %w", err)
+	}
+	var plans []struct {
+		Plan node `json:"Plan"`
+	}
+	if err := json.Unmarshal(text, &plans); err != nil {
+		return Plan{}, fmt.Errorf("explain: %w", err)
+	}
+	for _, one := range plans {
+		p.visit(one.Plan)
 	}
 	return p, nil
 }
 
-// usedIndex is what a node of a plan says of its index: "Index Scan using i on t",
-// "Bitmap Index Scan on i".
-var usedIndex = regexp.MustCompile(`^[ >-]*(?:Index(?: Only)? Scan(?: Backward)? using|Bitmap Index Scan on) (\S+)`)
+// node is one of a plan in JSON.
+type node struct {
+	Index    string `json:"Index Name"`
+	Children []node `json:"Plans"`
+}
+
+func (p *Plan) visit(n node) {
+	if n.Index != "" && !slices.Contains(p.Indexes, n.Index) {
+		p.Indexes = append(p.Indexes, n.Index)
+	}
+	for _, c := range n.Children {
+		p.visit(c)
+	}
+}
