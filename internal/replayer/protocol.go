@@ -1,0 +1,138 @@
+package replayer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/events/eventjson"
+	"github.com/annals-io/annals/pkg/replay"
+)
+
+// question is a line to the program. See docs/replay.md.
+type question struct {
+	Task     int               `json:"task"`
+	Begin    bool              `json:"begin"`
+	Workflow workflow          `json:"workflow"`
+	Type     string            `json:"workflowType"`
+	Next     events.EventID    `json:"next"`
+	Time     string            `json:"time,omitempty"`
+	Recorded bool              `json:"recorded"`
+	Versions map[string]int    `json:"versions"`
+	Markers  []json.RawMessage `json:"markers"`
+	Events   []json.RawMessage `json:"events"`
+}
+
+type workflow struct {
+	Namespace  string       `json:"namespace"`
+	WorkflowID string       `json:"workflowId"`
+	RunID      events.RunID `json:"runId"`
+}
+
+// ask is the line that asks for a task, ended by a newline.
+func ask(n int, t replay.Task) ([]byte, error) {
+	q := question{
+		Task: n, Begin: len(t.New) == len(t.History), Workflow: workflow{t.Workflow.Namespace, t.Workflow.ID, t.Run}, Type: t.Type,
+		Next: t.Next, Recorded: t.Recorded, Versions: t.Versions,
+	}
+	if !t.Time.IsZero() {
+		q.Time = t.Time.UTC().Format(time.RFC3339Nano)
+	}
+	var err error
+	if q.Markers, err = lines(t.Markers); err != nil {
+		return nil, err
+	}
+	if q.Events, err = lines(t.New); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(q)
+	return append(text, '\n'), err
+}
+
+func lines(evs []*events.Event) ([]json.RawMessage, error) {
+	all := make([]json.RawMessage, len(evs))
+	for i, e := range evs {
+		text, err := eventjson.EncodeEvent(e)
+		if err != nil {
+			return nil, fmt.Errorf("event %d: %w", e.GetEventId(), err)
+		}
+		all[i] = text
+	}
+	return all, nil
+}
+
+// answer is a line of the program.
+type answer struct {
+	Task     *int              `json:"task"`
+	Commands []json.RawMessage `json:"commands"`
+	Events   []json.RawMessage `json:"events"`
+	Error    string            `json:"error"`
+}
+
+// codeError is what the program's code says of a history that it has no answer
+// to.
+type codeError struct{ text string }
+
+func (e *codeError) Error() string { return e.text }
+
+// shown is how much of a line that is no answer an error shows.
+const shown = 200
+
+// understand reads the answer to the n-th task. Its error is a *codeError if the
+// answer says so; every other one says what is wrong with the line.
+func understand(line []byte, n int) ([]*replay.Command, error) {
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	var a answer
+	if err := d.Decode(&a); err != nil {
+		return nil, fmt.Errorf("printed what is no answer (standard output is for answers, a line of JSON each; all else belongs on standard error): %w: %s", err, excerpt(line))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("printed more than one value on a line: %s", excerpt(line))
+	}
+	switch {
+	case a.Task == nil:
+		return nil, fmt.Errorf("printed an answer without the number of its task: %s", excerpt(line))
+	case *a.Task != n:
+		return nil, fmt.Errorf("answered task %d when it was asked for task %d: one answer a task, in their order", *a.Task, n)
+	case a.Error != "":
+		return nil, &codeError{a.Error}
+	case a.Commands != nil && a.Events != nil:
+		return nil, fmt.Errorf("answered with commands and with events: one of them says it")
+	}
+	var commands []*replay.Command
+	for i, text := range a.Commands {
+		c := new(replay.Command)
+		if _, err := eventjson.DecodeMessage(text, c, eventjson.Options{}); err != nil {
+			return nil, fmt.Errorf("answered with commands of which number %d is none: %w", i, err)
+		}
+		if c.GetCommandType() == 0 {
+			return nil, fmt.Errorf("answered with commands of which number %d has no commandType: %s", i, excerpt(text))
+		}
+		commands = append(commands, c)
+	}
+	for i, text := range a.Events {
+		e := new(events.Event)
+		if _, err := eventjson.DecodeMessage(text, e, eventjson.Options{}); err != nil {
+			return nil, fmt.Errorf("answered with events of which number %d is none: %w", i, err)
+		}
+		c := replay.CommandOf(e)
+		if c == nil {
+			return nil, fmt.Errorf("answered with events of which number %d (%s) is none that code decides on", i, e.GetEventType())
+		}
+		commands = append(commands, c)
+	}
+	return commands, nil
+}
+
+func excerpt(line []byte) string {
+	text := bytes.TrimSpace(line)
+	if len(text) > shown {
+		return fmt.Sprintf("%q…", text[:shown])
+	}
+	return fmt.Sprintf("%q", text)
+}
