@@ -1,7 +1,9 @@
 package replayer
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -90,7 +92,7 @@ func (p Program) start() (*process, error) {
 // code asks the process for each task.
 func (r *process) code(ctx context.Context, t replay.Task) ([]*replay.Command, error) {
 	r.asked++
-	line, err := ask(r.asked, t)
+	line, err := replay.EncodeTask(r.asked, t)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", replay.ErrNotAsked, err)
 	}
@@ -137,9 +139,9 @@ func (r *process) code(ctx context.Context, t replay.Task) ([]*replay.Command, e
 			return nil, context.Cause(ctx)
 		}
 	}
-	commands, err := understand(said, r.asked)
-	if _, ofTheCode := err.(*codeError); err != nil && !ofTheCode { //nolint:errorlint // understand's own
-		return nil, broken(err.Error())
+	commands, err := replay.DecodeAnswer(said, r.asked)
+	if errors.Is(err, replay.ErrNotAsked) {
+		return nil, broken(strings.TrimPrefix(err.Error(), replay.ErrNotAsked.Error()+": it "))
 	}
 	return commands, err
 }
@@ -195,7 +197,7 @@ func (r *process) end() error {
 		switch {
 		case more:
 			r.kill()
-			return broken("printed more than was asked for: " + excerpt(l))
+			return broken("printed more than was asked for: " + fmt.Sprintf("%.200q", bytes.TrimSpace(l)))
 		case r.flooded != nil:
 			r.kill()
 			return broken(r.flooded.Error())

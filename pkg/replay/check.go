@@ -273,9 +273,9 @@ func (c *checking) decision(ctx context.Context, d decision) (int, error) {
 		case i == len(is):
 			c.mismatch(d, was, is, i, "the code does not ask for what was recorded")
 		case was[i].command.GetCommandType() != is[i].GetCommandType():
-			c.mismatch(d, was, is, i, "the code asks for something else")
+			c.mismatch(d, was, is, i, "the code asks for a command of another type")
 		default:
-			c.mismatch(d, was, is, i, "the code asks for the same with other values")
+			c.mismatch(d, was, is, i, "the code asks for a command of that type with other values")
 			c.report.Mismatch.Fields = c.o.Compare.differences(was[i].command, is[i])
 		}
 		return 0, nil

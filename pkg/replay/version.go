@@ -55,6 +55,15 @@ func (t Task) Version(change string, newest int) (version int, marker *Command) 
 	return newest, CommandOf(VersionMarker(change, newest))
 }
 
+// RecordedVersion is which version of which change an event records, if it is a
+// version marker: of Temporal's Go and Java SDKs, or, as version 1, of the SDKs on
+// its Rust core. A marker whose details are encrypted records nothing that can
+// be read.
+func RecordedVersion(e *events.Event) (change string, version int, ok bool) {
+	a := e.GetMarkerRecordedEventAttributes()
+	return versionOf(a.GetMarkerName(), a.GetDetails())
+}
+
 // versionOf is what a version marker's details say. Other payloads are never
 // read; one that is encrypted says nothing.
 func versionOf(name string, details map[string]*commonpb.Payloads) (change string, version int, ok bool) {
@@ -88,8 +97,7 @@ func read(p *commonpb.Payloads, into any) bool {
 
 // noteVersion adds what a marker records.
 func noteVersion(versions map[string]int, e *events.Event) {
-	a := e.GetMarkerRecordedEventAttributes()
-	if change, v, ok := versionOf(a.GetMarkerName(), a.GetDetails()); ok {
+	if change, v, ok := RecordedVersion(e); ok {
 		versions[change] = v
 	}
 }

@@ -1,4 +1,4 @@
-package replayer
+package replay
 
 import (
 	"bytes"
@@ -10,10 +10,9 @@ import (
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/eventjson"
-	"github.com/annals-io/annals/pkg/replay"
 )
 
-// question is a line to the program. See docs/replay.md.
+// question is a line to the program. See docs/md.
 type question struct {
 	Task     int               `json:"task"`
 	Begin    bool              `json:"begin"`
@@ -33,8 +32,10 @@ type workflow struct {
 	RunID      events.RunID `json:"runId"`
 }
 
-// ask is the line that asks for a task, ended by a newline.
-func ask(n int, t replay.Task) ([]byte, error) {
+// EncodeTask is the line that asks a program for the n-th task that it is given,
+// from 1, ended by a newline: the protocol of `annals replay --check`. It fails
+// if JSON cannot hold an event.
+func EncodeTask(n int, t Task) ([]byte, error) {
 	q := question{
 		Task: n, Begin: len(t.New) == len(t.History), Workflow: workflow{t.Workflow.Namespace, t.Workflow.ID, t.Run}, Type: t.Type,
 		Next: t.Next, Recorded: t.Recorded, Versions: t.Versions,
@@ -68,23 +69,28 @@ func lines(evs []*events.Event) ([]json.RawMessage, error) {
 // answer is a line of the program.
 type answer struct {
 	Task     *int              `json:"task"`
-	Commands []json.RawMessage `json:"commands"`
-	Events   []json.RawMessage `json:"events"`
-	Error    string            `json:"error"`
+	Commands []json.RawMessage `json:"commands,omitempty"`
+	Events   []json.RawMessage `json:"events,omitempty"`
+	Error    string            `json:"error,omitempty"`
 }
-
-// codeError is what the program's code says of a history that it has no answer
-// to.
-type codeError struct{ text string }
-
-func (e *codeError) Error() string { return e.text }
 
 // shown is how much of a line that is no answer an error shows.
 const shown = 200
 
-// understand reads the answer to the n-th task. Its error is a *codeError if the
-// answer says so; every other one says what is wrong with the line.
-func understand(line []byte, n int) ([]*replay.Command, error) {
+// DecodeAnswer reads the line by which a program answers its n-th task. It fails
+// with a *CodeError if the program says that its code has no answer to the
+// history; every other error wraps ErrNotAsked and says what is wrong with the
+// line.
+func DecodeAnswer(line []byte, n int) ([]*Command, error) {
+	commands, err := decodeAnswer(line, n)
+	var none *CodeError
+	if err != nil && !errors.As(err, &none) {
+		err = fmt.Errorf("%w: it %w", ErrNotAsked, err)
+	}
+	return commands, err
+}
+
+func decodeAnswer(line []byte, n int) ([]*Command, error) {
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()
 	var a answer
@@ -100,13 +106,13 @@ func understand(line []byte, n int) ([]*replay.Command, error) {
 	case *a.Task != n:
 		return nil, fmt.Errorf("answered task %d when it was asked for task %d: one answer a task, in their order", *a.Task, n)
 	case a.Error != "":
-		return nil, &codeError{a.Error}
+		return nil, &CodeError{Reason: a.Error}
 	case a.Commands != nil && a.Events != nil:
 		return nil, fmt.Errorf("answered with commands and with events: one of them says it")
 	}
-	var commands []*replay.Command
+	var commands []*Command
 	for i, text := range a.Commands {
-		c := new(replay.Command)
+		c := new(Command)
 		if _, err := eventjson.DecodeMessage(text, c, eventjson.Options{}); err != nil {
 			return nil, fmt.Errorf("answered with commands of which number %d is none: %w", i, err)
 		}
@@ -120,7 +126,7 @@ func understand(line []byte, n int) ([]*replay.Command, error) {
 		if _, err := eventjson.DecodeMessage(text, e, eventjson.Options{}); err != nil {
 			return nil, fmt.Errorf("answered with events of which number %d is none: %w", i, err)
 		}
-		c := replay.CommandOf(e)
+		c := CommandOf(e)
 		if c == nil {
 			return nil, fmt.Errorf("answered with events of which number %d (%s) is none that code decides on", i, e.GetEventType())
 		}
