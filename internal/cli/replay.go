@@ -204,6 +204,11 @@ func (a *app) histories(ctx context.Context, r *replaying, p *progress) (iter.Se
 		if run == "" {
 			run = tail.Run()
 		}
+		for _, err := range log.Read(ctx, w, events.ReadOptions{Run: run, Limit: 1}) {
+			if err != nil {
+				return nil, 0, err // such as that there is none
+			}
+		}
 		add(w, run)
 	case r.query != "":
 		store, err := a.tables(ctx)
