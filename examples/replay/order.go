@@ -31,10 +31,10 @@ func careful(t replay.Task) []*events.Event {
 	switch {
 	case recorded:
 	case !t.Recorded && !has(t, "charge"):
-		// A new decision, before the point: the run takes the change, and says so first.
+		// A new task, before the point: the run takes the change, and says so first.
 		return append([]*events.Event{replay.VersionMarker(screening, 1)}, next(t, "screen", "charge", "ship")...)
 	default:
-		version = replay.DefaultVersion // it was past the point, or this very decision was made, without
+		version = replay.DefaultVersion // it was past the point, or this very task was made, without
 	}
 	if version == replay.DefaultVersion {
 		return next(t, "charge", "ship")

@@ -55,7 +55,7 @@ func run(ctx context.Context, log events.Log, w events.Workflow, decide code, un
 	}
 }
 
-// taskAt is a decision that is to be made now, after the n-th event.
+// taskAt is a task that is to be made now, after the n-th event.
 func taskAt(ctx context.Context, log events.Reader, w events.Workflow, run events.RunID, n events.EventID) (replay.Task, error) {
 	t := replay.Task{Workflow: w, Run: run, Next: n + 4, Versions: map[string]int{}}
 	for e, err := range log.Read(ctx, w, events.ReadOptions{Run: run, Limit: int(n)}) {

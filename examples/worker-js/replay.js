@@ -3,7 +3,7 @@
 //
 //   annals replay --type Shipment --check node replay.js
 //
-// Each line in asks for a decision, each line out is the answer: docs/replay.md.
+// Each line in asks for a task, each line out is the answer: docs/replay.md.
 // Standard output is for answers alone.
 
 import { createInterface } from 'node:readline'

@@ -30,16 +30,17 @@ type replaying struct {
 	files               []string
 	all                 bool
 	compare             []string
-	check               string
+	check               bool
 	config              replayer.Config
 }
 
 func replayCommand(a *app) *cobra.Command {
 	var r replaying
 	c := &cobra.Command{
-		Use:   "replay (--type TYPE | --query FILTER | --workflow WORKFLOW | --file PATH…) --check PROGRAM [ARG…]",
-		Short: "Hold today's code of a workflow against recorded histories",
-		Long: `Runs PROGRAM, which has the workflow's code, over recorded histories, decision by decision, and compares the
+		DisableFlagsInUseLine: true,
+		Use:                   "replay (--type TYPE | --query FILTER | --workflow WORKFLOW | --file PATH…) [flags] --check PROGRAM [ARG…]",
+		Short:                 "Hold today's code of a workflow against recorded histories",
+		Long: `Runs PROGRAM, which has the workflow's code, over recorded histories, task by task, and compares the
 commands that it asks for with those recorded: activities, timers, children, markers, signals and cancel requests
 to others, answers to updates, search attributes, memo, Nexus operations, and how the run ends. Of each history
 where the two part it prints the first event at which they do, both sides, and the events around. Exit code 1 if
@@ -53,7 +54,7 @@ log, so that tables that lag behind hide none; of what a query lists (--query, f
 (--workflow); or those in files, folders and patterns (--file). The histories themselves are always the log's.
 
 Compared is what says which command it is: types, ids and names. --compare task-queues, inputs, times or all asks
-for more. What stands behind PROGRAM is for the program, flags too.`,
+for more. --check stands last: what follows PROGRAM is for the program, flags too.`,
 		Example: `  annals replay --type Order --check ./order-check
   annals replay --type Shipment --all --check node replay.js
   annals replay --query "WorkflowType = 'Order' AND StartTime > '2026-01-01T00:00:00Z'" --check ./order-check -o jsonl
@@ -68,7 +69,7 @@ for more. What stands behind PROGRAM is for the program, flags too.`,
 	f.StringVar(&r.run, "run", "", "with --workflow: run `ID` (default: the newest)")
 	f.StringArrayVarP(&r.files, "file", "f", nil, "histories in a file, a folder or those that a pattern names `PATH`; may be given several times")
 	f.BoolVar(&r.all, "all", false, "with --type: closed runs too")
-	f.StringVar(&r.check, "check", "", "the `PROGRAM` with the code; arguments follow")
+	f.BoolVar(&r.check, "check", false, "the last flag: behind it stand the program with the code and its arguments, flags too")
 	f.StringSliceVar(&r.compare, "compare", nil, "what else must be as it was: task-queues, inputs, times, all `WHAT,…`")
 	f.IntVar(&r.config.Check.Around, "around", 5, "print `N` events before and after the one where code and history part")
 	f.BoolVar(&r.config.Check.Piecemeal, "piecemeal", false, "the engine, one without workflow tasks, does not record at once what it decides at once")
@@ -102,8 +103,8 @@ func (r *replaying) validate(args []string) error {
 		return usagef("--run belongs to --workflow")
 	case r.all && r.workflowType == "":
 		return usagef("--all belongs to --type: the others name open and closed runs alike")
-	case r.check == "":
-		return usagef("--check: which program has the code?")
+	case !r.check || len(args) == 0:
+		return usagef("which program has the code? End with --check PROGRAM [ARG…]")
 	case r.config.Processes < 1:
 		return usagef("--processes is %d, want 1 or more", r.config.Processes)
 	case r.config.Check.Around < 1:
@@ -125,11 +126,11 @@ func (r *replaying) validate(args []string) error {
 			return usagef("--compare: %q is none of task-queues, inputs, times and all", what)
 		}
 	}
-	path, err := exec.LookPath(r.check)
+	path, err := exec.LookPath(args[0])
 	if err != nil {
 		return usagef("--check: %w", err)
 	}
-	r.config.Program.Path, r.config.Program.Args = path, args
+	r.config.Program.Path, r.config.Program.Args = path, args[1:]
 	return nil
 }
 

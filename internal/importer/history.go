@@ -49,7 +49,7 @@ func (c *Config) read(file string) (*history, error) {
 		return h, err
 	}
 	h.size, h.sum = int64(len(text)), sha256.Sum256(text)
-	evs, dropped, err := eventjson.Decode(text, eventjson.Options{Lenient: !c.Strict})
+	evs, dropped, err := c.decode(file, text)
 	if err != nil {
 		return h, refuse("%v", err)
 	}

@@ -19,7 +19,7 @@ type ProgramError struct {
 	Program  string
 	Workflow events.Workflow
 	Run      events.RunID
-	Next     events.EventID // of the decision that it was asked for; 0: none
+	Next     events.EventID // of the task that it was asked for; 0: none
 	What     string
 	Stderr   string // the end of what it wrote to standard error
 }

@@ -119,9 +119,6 @@ func (r *running) worker(ctx context.Context, work <-chan History) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if res.Err != nil {
-			res.Report = nil
-		}
 		if p != nil && errors.Is(res.Err, replay.ErrNotAsked) {
 			p.kill()
 			p = nil

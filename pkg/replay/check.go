@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -30,19 +31,19 @@ type Task struct {
 	New []*events.Event
 	// Next is the id that the event of the first command has, or would have.
 	Next events.EventID
-	// Time is that of the decision: of the start of the workflow task, else of
+	// Time is that of the task: of the start of the workflow task, else of
 	// the last event known.
 	Time time.Time
 	// Recorded says that the history has what was decided, so that it will be
 	// compared. In a run's last task it may be false: the history ends before
-	// the decision.
+	// the task.
 	Recorded bool
-	// Markers are the markers that this very decision recorded: what a
+	// Markers are the markers that this very task recorded: what a
 	// side effect or a version was, of which code needs to know when it repeats
-	// the decision.
+	// the task.
 	Markers []*events.Event
 	// Versions are the versions of changes that the run has recorded, up to and
-	// with this decision; see Task.Version. It MUST NOT be changed.
+	// with this task; see Task.Version. It MUST NOT be changed.
 	Versions map[string]int
 }
 
@@ -70,7 +71,7 @@ type CheckOptions struct {
 }
 
 // Check holds code against a run (empty: the newest) of the log: it runs the
-// code over the history, decision by decision, and compares what it asks for
+// code over the history, task by task, and compares what it asks for
 // with what was recorded. It fails as events.Reader.Read does, and with what
 // wraps ErrNotAsked. It is safe for concurrent use with code that is.
 func Check(ctx context.Context, log events.Reader, w events.Workflow, run events.RunID, code Code, o CheckOptions) (*CheckReport, error) {
@@ -86,7 +87,7 @@ func Check(ctx context.Context, log events.Reader, w events.Workflow, run events
 
 // CheckHistory is Check of a history from anywhere. It begins with event 1; the
 // workflow and the run are for the report and the tasks. A history that does not
-// begin with a start fails with events.ErrInvalid.
+// begin with a start, or whose ids are not dense, fails with events.ErrInvalid.
 func CheckHistory(ctx context.Context, w events.Workflow, run events.RunID, history iter.Seq2[*events.Event, error], code Code, o CheckOptions) (*CheckReport, error) {
 	if o.Around == 0 {
 		o.Around = 5
@@ -97,17 +98,22 @@ func CheckHistory(ctx context.Context, w events.Workflow, run events.RunID, hist
 			return nil, err
 		}
 		c.history = append(c.history, e)
+		if e.GetEventId() != int64(len(c.history)) {
+			return nil, &events.InvalidError{Field: "history", Reason: fmt.Sprintf("has event %d where %d is next", e.GetEventId(), len(c.history))}
+		}
 	}
 	if len(c.history) == 0 || !events.Opens(c.history[0]) {
 		return nil, &events.InvalidError{Field: "history", Reason: "does not begin with the start of a run"}
 	}
 	c.report.Type = c.history[0].GetWorkflowExecutionStartedEventAttributes().GetWorkflowType().GetName()
 	c.report.Events = len(c.history)
-	err := c.run(ctx)
+	if err := c.run(ctx); err != nil {
+		return nil, err
+	}
 	if m := c.report.Mismatch; m != nil {
 		m.Around = c.around(m.EventID)
 	}
-	return c.report, err
+	return c.report, nil
 }
 
 // checking is a check under way.
@@ -122,7 +128,7 @@ type checking struct {
 }
 
 func (c *checking) run(ctx context.Context) error {
-	next := c.nextDecision
+	next := c.nextBlock
 	if c.hasTasks() {
 		next = c.nextTask
 	}
@@ -131,7 +137,7 @@ func (c *checking) run(ctx context.Context) error {
 		if !ok {
 			break
 		}
-		if end, err := c.decision(ctx, d); err != nil || c.report.Mismatch != nil {
+		if end, err := c.compare(ctx, d); err != nil || c.report.Mismatch != nil {
 			return err
 		} else {
 			at = end
@@ -149,50 +155,50 @@ func (c *checking) hasTasks() bool {
 	return false
 }
 
-// decision is what was recorded at once.
-type decision struct {
+// block is what was recorded at once.
+type block struct {
 	known    int // events that were known: history[:known]
 	from, to int // what was decided: history[from:to]
 	task     events.EventID
 	// cut says that a reset has cut off what followed.
 	cut bool
 	// alone says that there are no workflow tasks, so that a marker in it may be
-	// of anybody, and what was decided at once may be several decisions.
+	// of anybody, and what was decided at once may be several tasks.
 	alone bool
 }
 
 // nextTask is the next completed workflow task from an index on. What it decided
 // stands right behind it.
-func (c *checking) nextTask(at int) (decision, bool) {
+func (c *checking) nextTask(at int) (block, bool) {
 	for i := at; i < len(c.history); i++ {
 		e := c.history[i]
 		if e.GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
 			continue
 		}
-		d := decision{known: i, from: i + 1, to: i + 1, task: events.EventID(e.GetEventId())}
+		d := block{known: i, from: i + 1, to: i + 1, task: events.EventID(e.GetEventId())}
 		for d.to < len(c.history) && (decided(c.history[d.to]) || atOnce(c.history[d.to])) {
 			d.to++
 		}
 		d.cut = d.to < len(c.history) && resets(c.history[d.to])
 		return d, true
 	}
-	return decision{}, false
+	return block{}, false
 }
 
-// nextDecision is the next block of commands of an engine without workflow tasks.
-func (c *checking) nextDecision(at int) (decision, bool) {
+// nextBlock is the next block of commands of an engine without workflow tasks.
+func (c *checking) nextBlock(at int) (block, bool) {
 	for i := at; i < len(c.history); i++ {
 		if !commands(c.history[i]) {
 			continue
 		}
-		d := decision{known: i, from: i, to: i, alone: true}
+		d := block{known: i, from: i, to: i, alone: true}
 		for d.to < len(c.history) && commands(c.history[d.to]) {
 			d.to++
 		}
 		d.cut = d.to < len(c.history) && resets(c.history[d.to])
 		return d, true
 	}
-	return decision{}, false
+	return block{}, false
 }
 
 // commands says whether an event was decided, by its type alone.
@@ -232,8 +238,8 @@ type pair struct {
 	command *Command
 }
 
-// decision compares one, and gives the index from which to look for the next.
-func (c *checking) decision(ctx context.Context, d decision) (int, error) {
+// compare compares one, and gives the index from which to look for the next.
+func (c *checking) compare(ctx context.Context, d block) (int, error) {
 	recorded := c.history[d.from:d.to]
 	issued, failed, err := c.ask(ctx, d.known, d.from, recorded, true)
 	if err != nil {
@@ -301,7 +307,8 @@ func (c *checking) has(change string, version int) bool {
 	return ok && v == version
 }
 
-func (c *checking) index(e *events.Event) int { return int(e.GetEventId() - c.history[0].GetEventId()) }
+// index is an event's place in the history: ids are dense.
+func (c *checking) index(e *events.Event) int { return int(e.GetEventId()) - 1 }
 
 // compared are the recorded commands that code must ask for: not those about
 // versions, which are code's to read, and not rejections of updates, which
@@ -328,8 +335,8 @@ func (c *checking) ask(ctx context.Context, known, next int, decided []*events.E
 	}
 	t := Task{
 		Workflow: c.report.Workflow, Run: c.report.Run, Type: c.report.Type,
-		History: c.history[:known:known], New: c.history[c.given:known:known], Next: events.EventID(c.history[0].GetEventId()) + events.EventID(next),
-		Recorded: recorded, Versions: c.versions,
+		History: c.history[:known:known], New: c.history[c.given:known:known], Next: events.EventID(next + 1),
+		Recorded: recorded, Versions: maps.Clone(c.versions),
 	}
 	for _, e := range decided {
 		if e.GetEventType() == enumspb.EVENT_TYPE_MARKER_RECORDED {
@@ -340,7 +347,7 @@ func (c *checking) ask(ctx context.Context, known, next int, decided []*events.E
 		t.Time = last.GetEventTime().AsTime()
 	}
 	c.given = known
-	c.report.Decisions++
+	c.report.Tasks++
 	issued, err = c.call(ctx, t)
 	switch {
 	case err == nil:
@@ -383,20 +390,20 @@ func (c *checking) ahead(ctx context.Context) error {
 		return err
 	}
 	if failed != "" {
-		c.mismatch(decision{known: end, from: end, to: end}, nil, nil, 0, failed)
+		c.mismatch(block{known: end, from: end, to: end}, nil, nil, 0, failed)
 		return nil
 	}
 	c.report.Ahead = issued
 	return nil
 }
 
-// mismatch notes where code and history part: at the i-th command of a decision.
-func (c *checking) mismatch(d decision, was []pair, is []*Command, i int, reason string) {
+// mismatch notes where code and history part: at the i-th command of a task.
+func (c *checking) mismatch(d block, was []pair, is []*Command, i int, reason string) {
 	m := &Mismatch{TaskEventID: d.task, Reason: reason, AllIssued: is}
 	for _, p := range was {
 		m.AllRecorded = append(m.AllRecorded, p.command)
 	}
-	m.EventID = events.EventID(c.history[0].GetEventId()) + events.EventID(d.to)
+	m.EventID = events.EventID(d.to + 1)
 	if i < len(was) {
 		m.Recorded = was[i].event
 		m.EventID = events.EventID(was[i].event.GetEventId())
@@ -409,6 +416,6 @@ func (c *checking) mismatch(d decision, was []pair, is []*Command, i int, reason
 
 // around are the events about an id.
 func (c *checking) around(id events.EventID) []*events.Event {
-	i := int(id) - int(c.history[0].GetEventId())
+	i := int(id) - 1
 	return c.history[max(0, min(i, len(c.history))-c.o.Around):min(len(c.history), i+1+c.o.Around)]
 }

@@ -149,7 +149,7 @@ func TestCheckFindsTheFirstDifferenceInRealHistories(t *testing.T) {
 	}
 }
 
-// firstOf is the id of the first compared event of the decision that an event
+// firstOf is the id of the first compared event of the task that an event
 // belongs to.
 func firstOf(history []*events.Event, compared []int, at int) int64 {
 	first := at
@@ -161,7 +161,7 @@ func firstOf(history []*events.Event, compared []int, at int) int64 {
 	return history[first].EventId
 }
 
-// withTasks is a history of an engine with workflow tasks: decisions come in
+// withTasks is a history of an engine with workflow tasks: tasks come in
 // order, each after what happened since the last one.
 func withTasks(parts ...any) []*events.Event {
 	var all []*events.Event
@@ -249,9 +249,9 @@ func TestCheck(t *testing.T) {
 			[][]*replay.Command{cmds(events.UpdateAccepted("u", "add"), charge(), events.UpdateCompleted("u", 0))}, replay.CheckOptions{}, 0, "3 commands", 0},
 		{"an update not accepted", "", withTasks(start(), decided{events.UpdateAccepted("u", "add")}), [][]*replay.Command{nil}, replay.CheckOptions{}, 5, "ProtocolMessage u/accept", 0},
 		{"an update rejected", "Temporal records no rejection", withTasks(start(), decided{charge()}), [][]*replay.Command{cmds(rejected, charge())}, replay.CheckOptions{}, 0, "", 0},
-		{"no workflow tasks", "each block is a decision", withTasks(start(), charge(), events.ActivityStarted(2, 1, "w"), events.ActivityCompleted(2, 3, "ok"), events.WorkflowCompleted()),
+		{"no workflow tasks", "each block is a task", withTasks(start(), charge(), events.ActivityStarted(2, 1, "w"), events.ActivityCompleted(2, 3, "ok"), events.WorkflowCompleted()),
 			[][]*replay.Command{cmds(charge()), cmds(events.WorkflowCompleted())}, replay.CheckOptions{}, 0, "2 commands", 0},
-		{"one at a time", "a decision may follow on a decision", withTasks(start(), charge(), events.TimerStarted("t", time.Hour)), [][]*replay.Command{cmds(charge()), cmds(events.TimerStarted("t", time.Hour))}, replay.CheckOptions{}, 0, "", 0},
+		{"one at a time", "a task may follow on a task", withTasks(start(), charge(), events.TimerStarted("t", time.Hour)), [][]*replay.Command{cmds(charge()), cmds(events.TimerStarted("t", time.Hour))}, replay.CheckOptions{}, 0, "", 0},
 		{"no workflow tasks, one more", "", withTasks(start(), charge()), [][]*replay.Command{cmds(charge(), charge())}, replay.CheckOptions{}, 3, "more than was recorded", 0},
 		{"piecemeal", "the rest may be to come", withTasks(start(), charge()), [][]*replay.Command{cmds(charge(), charge())}, replay.CheckOptions{Piecemeal: true}, 0, "", 0},
 		{"a fact of somebody else's", "code need not ask for it", withTasks(start(), charge(), events.Custom("OrderPaid", 1), events.WorkflowCompleted()),
@@ -277,7 +277,7 @@ func TestCheck(t *testing.T) {
 }
 
 // What the code is given: all there is, what is new, the ids to come, and the
-// markers of the decision that it repeats.
+// markers of the task that it repeats.
 func TestCheckGivesTheTask(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
@@ -327,7 +327,7 @@ func TestCheckOfCodeThatFails(t *testing.T) {
 	if _, err := replay.CheckHistory(ctx, order, "r", sequence(history), fails(ctx.Err()), replay.CheckOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
-	for _, bad := range [][]*events.Event{nil, history[1:]} {
+	for _, bad := range [][]*events.Event{nil, history[1:], slices.Delete(slices.Clone(history), 2, 3), slices.Delete(slices.Clone(history), 0, 4)} {
 		if _, err := replay.CheckHistory(t.Context(), order, "r", sequence(bad), fails(nil), replay.CheckOptions{}); !errors.Is(err, events.ErrInvalid) {
 			t.Errorf("a history that begins nowhere: %v", err)
 		}
@@ -373,7 +373,7 @@ func TestCommandOf(t *testing.T) {
 }
 
 // Every type of command has what it is compared by, and every event of a
-// decision its command.
+// task its command.
 func TestEveryCommandTypeIsKnown(t *testing.T) {
 	t.Parallel()
 	made := map[string]bool{}

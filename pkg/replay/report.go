@@ -14,16 +14,16 @@ import (
 
 // CheckReport is what a check found of one run.
 type CheckReport struct {
-	Workflow  events.Workflow
-	Run       events.RunID
-	Type      string // of the workflow
-	Events    int    // in the history
-	Decisions int    // that the code was asked for
-	Commands  int    // that were recorded and asked for alike
+	Workflow events.Workflow
+	Run      events.RunID
+	Type     string // of the workflow
+	Events   int    // in the history
+	Tasks    int    // that the code was asked for
+	Commands int    // that were recorded and asked for alike
 	// Mismatch is where code and history part first; nil: they agree.
 	Mismatch *Mismatch
 	// Ahead is what the code would ask for next, where the history ends and
-	// something has happened since the last decision. It was compared with
+	// something has happened since the last task. It was compared with
 	// nothing.
 	Ahead []*Command
 }
@@ -37,11 +37,11 @@ type Mismatch struct {
 	EventID     events.EventID // of Recorded, else of what follows on what was decided
 	TaskEventID events.EventID // that completed the workflow task; 0: the engine has none
 	Reason      string
-	Recorded    *events.Event // nil: nothing more was recorded in this decision
+	Recorded    *events.Event // nil: nothing more was recorded in this task
 	Issued      *Command      // nil: the code asks for nothing more
 	// Fields are those by which the two differ, if they are of one type.
 	Fields []FieldMismatch
-	// AllRecorded and AllIssued are what was compared of the decision. The code
+	// AllRecorded and AllIssued are what was compared of the task. The code
 	// has issued none if it has no answer.
 	AllRecorded, AllIssued []*Command
 	// Around are the events about EventID, in their order.
@@ -53,7 +53,7 @@ type Mismatch struct {
 func (r *CheckReport) String() string {
 	name := fmt.Sprintf("%s run %s", r.Workflow, printable(string(r.Run)))
 	if r.Agrees() {
-		return fmt.Sprintf("%s: agrees, %d events, %d decisions, %d commands", name, r.Events, r.Decisions, r.Commands)
+		return fmt.Sprintf("%s: agrees, %d events, %d tasks, %d commands", name, r.Events, r.Tasks, r.Commands)
 	}
 	m := r.Mismatch
 	var b bytes.Buffer
@@ -174,12 +174,12 @@ func (r *CheckReport) MarshalJSON() ([]byte, error) {
 		RunID      events.RunID      `json:"runId"`
 		Type       string            `json:"workflowType"`
 		Events     int               `json:"events"`
-		Decisions  int               `json:"decisions"`
+		Tasks      int               `json:"tasks"`
 		Commands   int               `json:"commands"`
 		Agrees     bool              `json:"agrees"`
 		Mismatch   *mismatch         `json:"mismatch"`
 		Ahead      []json.RawMessage `json:"ahead"`
-	}{r.Workflow.Namespace, r.Workflow.ID, r.Run, r.Type, r.Events, r.Decisions, r.Commands, r.Agrees(), part, commands(r.Ahead)})
+	}{r.Workflow.Namespace, r.Workflow.ID, r.Run, r.Type, r.Events, r.Tasks, r.Commands, r.Agrees(), part, commands(r.Ahead)})
 	if failed != nil {
 		return nil, failed
 	}
