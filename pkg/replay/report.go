@@ -162,7 +162,8 @@ func (r *CheckReport) MarshalJSON() ([]byte, error) {
 	if m := r.Mismatch; m != nil {
 		part = &mismatch{
 			m.EventID, m.TaskEventID, m.Reason, event(m.Recorded), command(m.Issued), notNil(m.Fields),
-			commands(m.AllRecorded), commands(m.AllIssued), []json.RawMessage{},
+			commands(m.AllRecorded), commands(m.AllIssued),
+			[]json.RawMessage{},
 		}
 		for _, e := range m.Around {
 			part.Around = append(part.Around, event(e))
