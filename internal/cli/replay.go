@@ -290,6 +290,10 @@ func (c checkedRun) MarshalJSON() ([]byte, error) {
 	}{c.History.File, c.History.Workflow.Namespace, c.History.Workflow.ID, c.History.Run, c.Err.Error()})
 }
 
+// shownWhole is how many runs that do not agree are printed whole, as text: of
+// the others the first line says which, and where.
+const shownWhole = 20
+
 // printChecked prints results in the order of their workflows; as text, those
 // that do not agree.
 func printChecked(to io.Writer, o *output, results []replayer.Result) error {
@@ -315,6 +319,9 @@ func printChecked(to io.Writer, o *output, results []replayer.Result) error {
 				text += fmt.Sprintf("%s run %s: could not be checked: %v", r.History.Workflow, r.History.Run, r.Err)
 			} else {
 				text += r.Report.String()
+			}
+			if i >= shownWhole {
+				text, _, _ = strings.Cut(strings.TrimPrefix(text, "\n"), "\n")
 			}
 			if _, err := fmt.Fprintln(to, text); err != nil {
 				return err
