@@ -22,8 +22,8 @@ Exit codes: 0 done; 1 the answer is no (a difference, a conflict, not found, som
   annals history order-1 -o temporal
   annals verify`,
 	},
-		devCommand(a), demoCommand(a), importCommand(a), appendCommand(a), historyCommand(a), stateCommand(a),
-		listCommand(a), countCommand(a), describeCommand(a), watchCommand(a), verifyCommand(a), projectionCommand(a), logCommand(a), searchAttributeCommand(a), benchCommand(a), doctorCommand(a), versionCommand(a),
+		devCommand(a), demoCommand(a), importCommand(a), appendCommand(a), historyCommand(a), stateCommand(a), diffCommand(a),
+		listCommand(a), countCommand(a), describeCommand(a), watchCommand(a), replayCommand(a), verifyCommand(a), projectionCommand(a), logCommand(a), searchAttributeCommand(a), benchCommand(a), doctorCommand(a), versionCommand(a),
 	)
 	a.serverFlags(root.PersistentFlags())
 	a.logFlags(root.PersistentFlags(), "info", "text")

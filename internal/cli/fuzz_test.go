@@ -9,7 +9,7 @@ func FuzzPoint(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if _, err := parsePoint(s); err != nil && exitCode(err) != exitUsage {
+		if _, err := parsePoint("at", s); err != nil && exitCode(err) != exitUsage {
 			t.Errorf("%q: %v", s, err)
 		}
 	})

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	historypb "go.temporal.io/api/history/v1"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/eventjson"
@@ -23,10 +25,10 @@ func historyCommand(a *app) *cobra.Command {
 		Short: "Print a history from the log",
 		Long: `Prints the events of one run, as the log has them: the newest run if none is named.
 
--o temporal prints one {"events": […]} as the temporal CLI does, which replayers read; -o jsonl one event a
-line, as it is read; -o json {namespace, workflowId, runId, events}. A history is printed whole or the command
-fails with exit code 3: with jsonl the lines before the failure are right, and the exit code says that they
-are not all.`,
+-o temporal prints one {"events": […]} as the temporal CLI does, which replayers read; -o proto the same as the
+protobuf message temporal.api.history.v1.History; -o jsonl one event a line; -o json {namespace, workflowId, runId,
+events}. Those but the last are printed as they are read, however long they are. A history is printed whole or the
+command fails with exit code 3: what was printed by then is not all, which only the exit code says of jsonl and proto.`,
 		Example: `  annals history order-1
   annals history order-1 --reverse --limit 5          # the last five events, newest first
   annals history order-1 --from 10 -o jsonl           # from event 10 on
@@ -39,15 +41,23 @@ are not all.`,
 	f.Int64Var((*int64)(&read.From), "from", 0, "first event printed, in either direction `N` (default: the first, or with --reverse the last)")
 	f.IntVar(&read.Limit, "limit", 0, "print at most `N` events (default: all)")
 	f.BoolVar(&read.Reverse, "reverse", false, "newest first")
-	o := outputFlag(c, formatTable, formatJSON, formatJSONL, formatTemporal)
+	o := outputFlag(c, formatTable, formatJSON, formatJSONL, formatTemporal, formatProto)
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if o.is(formatProto) && isTerminal(a.out) {
+			return usagef("-o proto is not for a terminal: send it to a file")
+		}
 		log, err := a.open(c.Context())
 		if err != nil {
 			return err
 		}
 		w := a.workflow(args[0])
-		if o.is(formatJSONL) {
+		switch o.format {
+		case formatJSONL:
 			return printEvents(a.out, log.Read(c.Context(), w, read))
+		case formatTemporal:
+			return printHistory(a.out, log.Read(c.Context(), w, read))
+		case formatProto:
+			return printProto(a.out, log.Read(c.Context(), w, read))
 		}
 		if read.Run == "" && o.is(formatJSON) {
 			// So that what is printed is one run, even if another begins meanwhile.
@@ -64,10 +74,7 @@ are not all.`,
 			}
 			evs = append(evs, e)
 		}
-		switch o.format {
-		case formatTemporal:
-			return printHistory(a.out, evs)
-		case formatJSON:
+		if o.is(formatJSON) {
 			return printRun(a.out, w, read.Run, evs)
 		}
 		t := newTable(a.out, "id", "time", "type", "name")
@@ -107,13 +114,31 @@ func eventTime(e *events.Event) time.Time {
 }
 
 // printHistory prints events as Temporal's tools do.
-func printHistory(w io.Writer, evs []*events.Event) error {
-	text, err := eventjson.Encode(evs)
-	if err != nil {
+func printHistory(to io.Writer, evs iter.Seq2[*events.Event, error]) error {
+	if err := eventjson.EncodeTo(to, evs); err != nil {
 		return err
 	}
-	_, err = w.Write(append(text, '\n'))
+	_, err := io.WriteString(to, "\n")
 	return err
+}
+
+// printProto prints events as a History in protobuf, record by record.
+func printProto(to io.Writer, evs iter.Seq2[*events.Event, error]) (err error) {
+	w := bufio.NewWriter(to)
+	defer func() { err = errors.Join(err, w.Flush()) }()
+	for e, err := range evs {
+		if err != nil {
+			return err
+		}
+		one, err := proto.MarshalOptions{Deterministic: true}.Marshal(&historypb.History{Events: []*events.Event{e}})
+		if err != nil {
+			return fmt.Errorf("event %d: %w", e.GetEventId(), err)
+		}
+		if _, err := w.Write(one); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func printRun(to io.Writer, w events.Workflow, run events.RunID, evs []*events.Event) error {

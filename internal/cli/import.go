@@ -18,8 +18,11 @@ func importCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import PATH…",
 		Short: "Import Temporal histories, files or folders, into the log",
-		Long: `Takes histories in Temporal's JSON (what 'temporal workflow show -o json' and the SDKs' replay tests write)
-into the log. Of a folder, and the folders in it, all files that end in .json, .jsonl or .ndjson are taken.
+		Long: `Takes histories in Temporal's JSON (what 'temporal workflow show -o json' and the SDKs' replay tests write: one
+{"events": […]}, the same inside {"history": …}, an array of events, or one event a line), or as the protobuf message
+temporal.api.history.v1.History (.pb, .binpb, or told by its bytes), into the log. Of a folder, and the folders in
+it, all files that end in .json, .jsonl, .ndjson, .pb or .binpb are taken; what is neither a file nor a folder is taken for a
+pattern.
 
 The workflow id is the start event's, else the file's name without its extension (--ids file: always that).
 To import again changes nothing: what is there is present, what has grown is extended. A history that cannot

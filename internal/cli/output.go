@@ -19,6 +19,7 @@ const (
 	formatJSON     = "json"
 	formatJSONL    = "jsonl"
 	formatTemporal = "temporal"
+	formatProto    = "proto"
 )
 
 // output is the flag -o of a command: one of the formats that it knows.

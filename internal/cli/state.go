@@ -31,7 +31,7 @@ backwards in real histories.`,
 	c.Flags().StringVar(&at, "at", "", "event id, inclusive, or RFC 3339 time `N|TIME` (default: the end)")
 	o := outputFlag(c, formatTable, formatJSON)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		point, err := parsePoint(at)
+		point, err := parsePoint("at", at)
 		if err != nil {
 			return err
 		}
@@ -51,20 +51,20 @@ backwards in real histories.`,
 	return c
 }
 
-// parsePoint reads an event id or a time; empty is the end.
-func parsePoint(s string) (replay.Point, error) {
+// parsePoint reads the event id or the time of a flag; empty is the end.
+func parsePoint(flag, s string) (replay.Point, error) {
 	if s == "" {
 		return replay.AtEnd(), nil
 	}
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		if n < 1 {
-			return replay.Point{}, usagef("--at is %d, event ids begin at 1", n)
+			return replay.Point{}, usagef("--%s is %d, event ids begin at 1", flag, n)
 		}
 		return replay.AtEvent(events.EventID(n)), nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil || t.IsZero() {
-		return replay.Point{}, usagef("--at is %q, want an event id or a time like 2026-01-31T12:00:00Z", s)
+		return replay.Point{}, usagef("--%s is %q, want an event id or a time like 2026-01-31T12:00:00Z", flag, s)
 	}
 	return replay.AtTime(t), nil
 }

@@ -11,7 +11,7 @@ import (
 
 // extensions are those of the files that are taken from a folder. A file that
 // is named itself may have any.
-var extensions = []string{".json", ".jsonl", ".ndjson"}
+var extensions = append([]string{".json", ".jsonl", ".ndjson"}, binaryExtensions...)
 
 // listing is the files that paths name.
 type listing struct {
@@ -21,7 +21,8 @@ type listing struct {
 
 // list finds the files that the paths name: each file once, the files of a
 // folder and of the folders in it in the order of their names. Hidden ones in a
-// folder are left out.
+// folder are left out. A path that is none is taken for a pattern, as
+// filepath.Match has it, of files and folders.
 func list(paths []string) listing {
 	var l listing
 	seen := map[string]bool{}
@@ -31,7 +32,7 @@ func list(paths []string) listing {
 			l.files = append(l.files, file)
 		}
 	}
-	for _, path := range paths {
+	for _, path := range expand(paths) {
 		info, err := os.Stat(path)
 		switch {
 		case err != nil:
@@ -52,6 +53,21 @@ func list(paths []string) listing {
 		}
 	}
 	return l
+}
+
+// expand puts in the place of a pattern what it matches, if that is anything.
+func expand(paths []string) []string {
+	var all []string
+	for _, path := range paths {
+		if _, err := os.Stat(path); err != nil {
+			if matches, err := filepath.Glob(path); err == nil && len(matches) > 0 {
+				all = append(all, matches...)
+				continue
+			}
+		}
+		all = append(all, path)
+	}
+	return all
 }
 
 func (l *listing) refuse(path string, err error) {

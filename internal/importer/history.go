@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ func (c *Config) read(file string) (*history, error) {
 		return h, err
 	}
 	h.size, h.sum = int64(len(text)), sha256.Sum256(text)
-	evs, dropped, err := eventjson.Decode(text, eventjson.Options{Lenient: !c.Strict})
+	evs, dropped, err := c.decode(file, text)
 	if err != nil {
 		return h, refuse("%v", err)
 	}
@@ -87,11 +88,14 @@ func readFile(file string) ([]byte, error) {
 		return nil, unreadable(err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, eventjson.DefaultMaxBytes+1))
-	if err != nil {
+	var text bytes.Buffer
+	if info, err := f.Stat(); err == nil { // as much as it takes: growing would take twice that
+		text.Grow(int(min(max(info.Size(), 0), eventjson.DefaultMaxBytes)) + bytes.MinRead)
+	}
+	if _, err := text.ReadFrom(io.LimitReader(f, eventjson.DefaultMaxBytes+1)); err != nil {
 		return nil, unreadable(err)
 	}
-	return text, nil
+	return text.Bytes(), nil
 }
 
 // unreadable is the refusal of a file that cannot be read: its name is said

@@ -36,7 +36,7 @@ var layers = []layer{
 	{"pkg/projection/postgres", []string{"pkg/events", "pkg/projection", "pkg/searchattribute"}},
 	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/events/eventjson", "pkg/execution", "pkg/searchattribute", "pkg/projection", "pkg/projection/postgres", "pkg/projection/pgstore/..."}},
 	{"pkg/projection/projectiontest", []string{"pkg/events", "pkg/events/eventjson", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/projection/postgres"}},
-	{"pkg/replay", []string{"pkg/events", "pkg/execution"}},
+	{"pkg/replay", []string{"pkg/events", "pkg/events/eventjson", "pkg/execution"}},
 	{"pkg/telemetry", []string{"pkg/events", "pkg/searchattribute", "pkg/projection"}},
 	{"pkg/api/...", []string{"pkg/api/..."}},
 	{"pkg/api/...", []string{"pkg/api/..."}},

@@ -70,6 +70,32 @@ func Example_whatWasSoAtATime() {
 	// the day before: true
 }
 
+// Diff says what happened between two points of a run: what was opened, changed
+// or closed, and the fields of its state that differ.
+func Example_whatChangedBetweenTwoPoints() {
+	ctx := context.Background()
+	annals := orderWithHistory(ctx)
+	d, err := replay.Diff(ctx, annals,
+		replay.Place{Workflow: orderSeven, At: replay.AtEvent(1)},
+		replay.Place{Workflow: orderSeven, At: replay.AtTime(time.Date(2026, 11, 23, 12, 5, 0, 0, time.UTC))})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Print(d)
+	for _, f := range d.Fields {
+		if f.Path == "counts.activities" {
+			fmt.Printf("\n%s: %s, %s\n", f.Path, f.Before, f.After)
+		}
+	}
+	// Output:
+	// default/order-7 run run-1: from event 1 (2026-11-23T12:00:00Z) to event 3 (2026-11-23T12:02:00Z)
+	//
+	// WHAT      EVENT  ID      NAME        BEFORE  AFTER
+	// activity  2      charge  ChargeCard  -       Started
+	//
+	// counts.activities: 0, 1
+}
+
 // Load gives the state and the cursor that goes with it. What is decided on the
 // one is appended after the other, or refused if something came between.
 func Example_howDoIDecideAndThenAppend() {

@@ -19,6 +19,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/execution/wellformed"
+	"github.com/annals-io/annals/pkg/replay"
 )
 
 // errKilled ends a worker in the middle of an append.
@@ -302,6 +303,17 @@ func runsOf(t *testing.T, log events.Log, w events.Workflow) (runs []string) {
 func ending(t *testing.T, w events.Workflow, run events.RunID, history []*events.Event) string {
 	for _, v := range wellformed.Check(slices.Values(history)) {
 		t.Errorf("run %s of %s is not well-formed: %+v", run, w, v)
+	}
+	// What workers that were killed, and took over, have written is what the code asks for: inputs, timeouts and queues, too.
+	report, err := replay.CheckHistory(t.Context(), w, run, func(yield func(*events.Event, error) bool) {
+		for _, e := range history {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}, workflows.Registry().Code(), replay.CheckOptions{Compare: replay.CompareAll})
+	if err != nil || !report.Agrees() || report.Commands == 0 {
+		t.Errorf("run %s of %s: %v, %v", run, w, report, err)
 	}
 	var activities []string
 	for _, e := range history {

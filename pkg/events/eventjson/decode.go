@@ -109,6 +109,13 @@ func (d *decoder) document(data []byte) error {
 	if !utf8.Valid(data) {
 		return notUTF8(data)
 	}
+	if json.Valid(data) { // one value, which is not copied: a history may be large
+		t := text(bytes.Trim(data, " \t\r\n"))
+		if err := checkDepth(t, d.opts); err != nil {
+			return err
+		}
+		return d.only(t)
+	}
 	values := json.NewDecoder(bytes.NewReader(data))
 	next := func() (text, error) {
 		start := values.InputOffset()
@@ -129,8 +136,7 @@ func (d *decoder) document(data []byte) error {
 	if err != nil {
 		return err
 	}
-	switch form := formOf(first); form {
-	case formEvents:
+	if formOf(first) == formEvents {
 		for value := first; ; {
 			if err := d.event(value); err != nil {
 				return err
@@ -141,12 +147,9 @@ func (d *decoder) document(data []byte) error {
 				return err
 			}
 		}
-	case formUnknown:
-		return fmt.Errorf("%w: have %s, want one with events, with a history, or an event", ErrNotHistory, first.kind(0))
-	default:
-		if err := d.container(first, form); err != nil {
-			return err
-		}
+	}
+	if err := d.only(first); err != nil {
+		return err
 	}
 	if _, err := next(); err == nil {
 		return fmt.Errorf("%w: %s: more than one value", ErrNotHistory, place(data, int(values.InputOffset())))
@@ -154,6 +157,18 @@ func (d *decoder) document(data []byte) error {
 		return err
 	}
 	return nil
+}
+
+// only decodes the one value that there is.
+func (d *decoder) only(t text) error {
+	switch form := formOf(t); form {
+	case formEvents:
+		return d.event(t)
+	case formUnknown:
+		return fmt.Errorf("%w: have %s, want one with events, with a history, or an event", ErrNotHistory, t.kind(0))
+	default:
+		return d.container(t, form)
+	}
 }
 
 // form is how an input holds its events.

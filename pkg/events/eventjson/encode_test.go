@@ -3,6 +3,9 @@ package eventjson_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"iter"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,6 +50,49 @@ func TestEncode(t *testing.T) {
 	}
 	if diff := cmp.Diff(timer2, string(line)); diff != "" {
 		t.Errorf("line (-want +got):\n%s", diff)
+	}
+}
+
+// Event by event gives what all at once gives, of every event that there can be
+// and of real histories; of none, too.
+func TestEncodeTo(t *testing.T) {
+	all := map[string][]*events.Event{"every event": everyEvent(t), "one": {timer(1, "a")}, "none": nil, "a text that looks like the end": {timer(1, "\n  ]\n}")}}
+	for name, evs := range all {
+		want, err := eventjson.Encode(evs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		if err := eventjson.EncodeTo(&got, yielding(evs, nil)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Errorf("%s (-at once +event by event):\n%s", name, diff)
+		}
+	}
+	broken := errors.New("cut")
+	var got bytes.Buffer
+	if err := eventjson.EncodeTo(&got, yielding(nil, broken)); !errors.Is(err, broken) || got.Len() > 0 {
+		t.Errorf("an error before the first event: %v, and %q", err, got.String())
+	}
+	if err := eventjson.EncodeTo(&got, yielding([]*events.Event{timer(1, "a")}, broken)); !errors.Is(err, broken) || json.Valid(got.Bytes()) {
+		t.Errorf("an error behind an event: %v, and %q", err, got.String())
+	}
+	if err := eventjson.EncodeTo(&got, yielding([]*events.Event{timer(1, "a"), timer(2, "\xff")}, nil)); err == nil || !strings.Contains(err.Error(), "event 1") {
+		t.Errorf("an event without a JSON: %v", err)
+	}
+}
+
+func yielding(evs []*events.Event, err error) iter.Seq2[*events.Event, error] {
+	return func(yield func(*events.Event, error) bool) {
+		for _, e := range evs {
+			if !yield(e, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(nil, err)
+		}
 	}
 }
 

@@ -1,0 +1,110 @@
+package replayer_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/annals-io/annals/internal/testenv"
+)
+
+// behave says, in the environment, that this binary is to be the program.
+const behave = "REPLAYER_TEST_BEHAVE"
+
+func TestMain(m *testing.M) {
+	if how := os.Getenv(behave); how != "" {
+		os.Exit(program(how))
+	}
+	testenv.Main(m)
+}
+
+// program charges a card, and completes once that was done. It behaves well, or
+// as it is told to: badly from a workflow named bad on.
+func program(how string) int {
+	in := bufio.NewReader(os.Stdin)
+	fmt.Fprintln(os.Stderr, "the program says:", how)
+	if how == "deaf" {
+		select {} //nolint:revive // it never reads
+	}
+	done := false
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			break
+		}
+		var q struct {
+			Task     int
+			Begin    bool
+			Workflow struct{ WorkflowID string }
+			Events   []struct{ EventType string }
+		}
+		if err := json.Unmarshal([]byte(line), &q); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 9
+		}
+		done = done && !q.Begin
+		undecided := q.Begin
+		for _, e := range q.Events {
+			undecided = undecided || e.EventType == "EVENT_TYPE_ACTIVITY_TASK_COMPLETED"
+			done = done || e.EventType == "EVENT_TYPE_ACTIVITY_TASK_COMPLETED"
+		}
+		answer := `"commands":[]`
+		switch {
+		case undecided && done:
+			answer = `"events":[{"eventType":"WorkflowExecutionCompleted","workflowExecutionCompletedEventAttributes":{}}]`
+		case undecided:
+			answer = `"commands":[{"commandType":"ScheduleActivityTask","scheduleActivityTaskCommandAttributes":{"activityId":"charge","activityType":{"name":"Charge"}}}]`
+		}
+		if q.Workflow.WorkflowID == "bad" {
+			switch how {
+			case "other":
+				answer = strings.Replace(answer, `"Charge"`, `"ChargeCard"`, 1)
+			case "error":
+				answer = `"error":"no such workflow type"`
+			case "die":
+				fmt.Fprintln(os.Stderr, "out of memory")
+				return 7
+			case "hang":
+				select {}
+			case "nonsense":
+				fmt.Println("hello")
+			case "flood":
+				for {
+					if _, err := os.Stdout.WriteString(strings.Repeat("x", 1<<16)); err != nil {
+						return 0
+					}
+				}
+			case "twice":
+				fmt.Printf("{\"task\":%d}\n", q.Task)
+			case "wrong number":
+				q.Task++
+			case "no number":
+				fmt.Println("{}")
+			case "unknown field":
+				answer = `"comands":[]`
+			case "unknown command field":
+				answer = `"commands":[{"commandType":"StartTimer","startTimerCommandAttributes":{"timmerId":"t"}}]`
+			case "no type":
+				answer = `"commands":[{}]`
+			case "no command":
+				answer = `"events":[{"eventType":"WorkflowExecutionSignaled"}]`
+			case "both":
+				answer = `"events":[],"commands":[]`
+			}
+		}
+		fmt.Printf("{\"task\":%d,%s}\n", q.Task, answer)
+	}
+	if how == "fails at the end" {
+		return 3
+	}
+	if how == "talks at the end" {
+		fmt.Println("good bye")
+	}
+	if how == "stays" {
+		select {}
+	}
+	return 0
+}

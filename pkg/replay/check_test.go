@@ -1,0 +1,420 @@
+package replay_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/annals-io/annals/internal/testenv/historytest"
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/replay"
+)
+
+// echo is code that asks for exactly what a history has, found by what the
+// events say of themselves.
+func echo(history []*events.Event) replay.Code {
+	return func(_ context.Context, t replay.Task) ([]*replay.Command, error) {
+		var all []*replay.Command
+		for _, e := range history[int(t.Next-1):] {
+			c := replay.CommandOf(e)
+			if c == nil && e.GetEventType() != enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED && e.GetEventType() != enumspb.EVENT_TYPE_NEXUS_OPERATION_CANCELED {
+				break
+			}
+			if c != nil {
+				all = append(all, c)
+			}
+		}
+		return all, nil
+	}
+}
+
+func sequence(history []*events.Event) iter.Seq2[*events.Event, error] {
+	return func(yield func(*events.Event, error) bool) {
+		for _, e := range history {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// realHistories are those that tests are given, from a start on.
+func realHistories(t *testing.T) map[string][]*events.Event {
+	t.Helper()
+	log := newLog(t)
+	workflows, err := historytest.Real(t.Context(), log, "../..", rand.New(rand.NewPCG(1, 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]*events.Event{}
+	for _, w := range workflows {
+		for run, history := range runsOf(t, log, w) {
+			all[w.ID+" "+string(run)] = history
+		}
+	}
+	if len(all) < 3 {
+		t.Fatalf("only %d histories", len(all))
+	}
+	return all
+}
+
+// comparedEvents are those of a history that code must ask for.
+func comparedEvents(history []*events.Event) []int {
+	var all []int
+	for i, e := range history {
+		c := replay.CommandOf(e)
+		m := e.GetMarkerRecordedEventAttributes().GetMarkerName()
+		sa := e.GetUpsertWorkflowSearchAttributesEventAttributes().GetSearchAttributes().GetIndexedFields()
+		if c != nil && m != "Version" && m != "core_patch" && (len(sa) != 1 || sa["TemporalChangeVersion"] == nil) {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+// Code that asks for what was recorded agrees with every real history, all of
+// what can be compared included; code that leaves one thing out, asks for one
+// more, for another or for two in another order is found, at that event.
+func TestCheckFindsTheFirstDifferenceInRealHistories(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	for name, history := range realHistories(t) {
+		check := func(code replay.Code) *replay.CheckReport {
+			report, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), code, replay.CheckOptions{Compare: replay.CompareAll})
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if text, err := json.Marshal(report); err != nil || !json.Valid(text) {
+				t.Fatalf("%s: %v", name, err)
+			}
+			return report
+		}
+		want := comparedEvents(history)
+		same := check(echo(history))
+		if !same.Agrees() || same.Commands != len(want) || same.Events != len(history) {
+			t.Errorf("%s: %s\n%d commands compared, the history has %d", name, same, same.Commands, len(want))
+			continue
+		}
+		if len(want) == 0 {
+			continue
+		}
+		for range 4 {
+			at := want[r.IntN(len(want))]
+			original := history[at]
+			// altered is echo, with the command of that event given to edit.
+			altered := func(edit func(all []*replay.Command, i int) []*replay.Command) *replay.CheckReport {
+				return check(func(ctx context.Context, task replay.Task) ([]*replay.Command, error) {
+					all, err := echo(history)(ctx, task)
+					n := 0
+					for i := int(task.Next - 1); i <= at && n <= len(all); i++ {
+						if i == at && n < len(all) {
+							return edit(slices.Clone(all), n), err
+						}
+						if replay.CommandOf(history[i]) != nil {
+							n++
+						}
+					}
+					return all, err
+				})
+			}
+			must := func(what string, report *replay.CheckReport, id int64, recorded bool) {
+				t.Helper()
+				m := report.Mismatch
+				if m == nil || int64(m.EventID) != id || recorded && m.Recorded != original {
+					t.Fatalf("%s: with event %d %s (%s): %s, want it at event %d", name, original.EventId, what, replay.CommandOf(original), report, id)
+				}
+				if !slices.ContainsFunc(m.Around, func(e *events.Event) bool { return e.EventId == min(id, int64(len(history))) }) {
+					t.Errorf("%s: event %d is not among those around", name, id)
+				}
+			}
+			must("left out", altered(func(all []*replay.Command, i int) []*replay.Command { return slices.Delete(all, i, i+1) }), original.EventId, true)
+			must("changed", altered(func(all []*replay.Command, i int) []*replay.Command {
+				all[i] = replay.CommandOf(events.TimerStarted("another", time.Hour))
+				return all
+			}), original.EventId, true)
+			must("preceded by another", altered(func(all []*replay.Command, i int) []*replay.Command {
+				return slices.Insert(all, i, replay.CommandOf(events.TimerStarted("another", time.Hour)))
+			}), original.EventId, true)
+			must("failing", altered(func([]*replay.Command, int) []*replay.Command { panic("no") }), 0+int64(firstOf(history, want, at)), false)
+		}
+	}
+}
+
+// firstOf is the id of the first compared event of the task that an event
+// belongs to.
+func firstOf(history []*events.Event, compared []int, at int) int64 {
+	first := at
+	for i := at - 1; i >= 0 && (replay.CommandOf(history[i]) != nil || history[i].GetEventType() == enumspb.EVENT_TYPE_ACTIVITY_TASK_CANCELED || history[i].GetEventType() == enumspb.EVENT_TYPE_NEXUS_OPERATION_CANCELED); i-- {
+		if slices.Contains(compared, i) {
+			first = i
+		}
+	}
+	return history[first].EventId
+}
+
+// withTasks is a history of an engine with workflow tasks: tasks come in
+// order, each after what happened since the last one.
+func withTasks(parts ...any) []*events.Event {
+	var all []*events.Event
+	for _, p := range parts {
+		switch p := p.(type) {
+		case *events.Event:
+			all = append(all, p)
+		case decided:
+			n := events.EventID(len(all))
+			all = append(all, events.WorkflowTaskScheduled("orders"), events.WorkflowTaskStarted(n+1, "w"), events.WorkflowTaskCompleted(n+1, n+2, "w"))
+			all = append(all, events.DecidedBy(n+3, p...)...)
+		}
+	}
+	for i, e := range all {
+		e.EventId = int64(i + 1)
+	}
+	return all
+}
+
+type decided []*events.Event
+
+// answers is code that gives one answer after the other.
+func answers(all ...[]*replay.Command) replay.Code {
+	n := 0
+	return func(context.Context, replay.Task) ([]*replay.Command, error) {
+		if n == len(all) {
+			return nil, errors.New("asked once too often")
+		}
+		n++
+		return all[n-1], nil
+	}
+}
+
+func cmds(evs ...*events.Event) []*replay.Command { return replay.CommandsOf(evs...) }
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	start := func() *events.Event { return events.WorkflowStarted("Order", "orders") }
+	charge := func() *events.Event { return events.ActivityScheduled("charge", "ChargeCard", 42) }
+	failedTask := func(n events.EventID) []any {
+		return []any{events.WorkflowTaskScheduled("orders"), events.WorkflowTaskStarted(n, "w"), events.WorkflowTaskFailed(n, n+1, errors.New("no"))}
+	}
+	reset := func(n events.EventID) *events.Event {
+		e := events.WorkflowTaskFailed(n, n+1, errors.New("reset"))
+		e.GetWorkflowTaskFailedEventAttributes().Cause = enumspb.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+		return e
+	}
+	rejected := &events.Event{EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_REJECTED}
+	for _, tt := range []struct {
+		name, why string
+		history   []*events.Event
+		answers   [][]*replay.Command
+		options   replay.CheckOptions
+		at        events.EventID // 0: they agree
+		says      string
+		ahead     int
+	}{
+		{"as recorded", "", withTasks(start(), decided{charge()}), [][]*replay.Command{cmds(charge())}, replay.CheckOptions{}, 0, "1 commands", 0},
+		{
+			"another type", "what it is called is what it is", withTasks(start(), decided{charge()}),
+			[][]*replay.Command{cmds(events.ActivityScheduled("charge", "Charge", 42))},
+			replay.CheckOptions{},
+			5, "activityType.name: recorded ChargeCard, the code has Charge", 0,
+		},
+		{"another input", "is compared if wanted only", withTasks(start(), decided{charge()}), [][]*replay.Command{cmds(events.ActivityScheduled("charge", "ChargeCard", 43))}, replay.CheckOptions{}, 0, "", 0},
+		{
+			"another input, compared", "", withTasks(start(), decided{charge()}),
+			[][]*replay.Command{cmds(events.ActivityScheduled("charge", "ChargeCard", 43))},
+			replay.CheckOptions{Compare: replay.CompareInputs},
+			5, "input: recorded [42], the code has [43]", 0,
+		},
+		{"another timer", "its time is compared if wanted only", withTasks(start(), decided{events.TimerStarted("t", time.Hour)}), [][]*replay.Command{cmds(events.TimerStarted("t", time.Minute))}, replay.CheckOptions{}, 0, "", 0},
+		{
+			"another time, compared", "", withTasks(start(), decided{events.TimerStarted("t", time.Hour)}),
+			[][]*replay.Command{cmds(events.TimerStarted("t", time.Minute))},
+			replay.CheckOptions{Compare: replay.CompareTimes},
+			5, "startToFireTimeout: recorded 1h0m0s, the code has 1m0s", 0,
+		},
+		{"one more", "", withTasks(start(), decided{charge()}), [][]*replay.Command{cmds(charge(), events.TimerStarted("t", time.Hour))}, replay.CheckOptions{}, 6, "recorded: nothing more", 0},
+		{"one less", "", withTasks(start(), decided{charge(), events.TimerStarted("t", time.Hour)}), [][]*replay.Command{cmds(charge())}, replay.CheckOptions{}, 6, "the code: nothing more", 0},
+		{"nothing decided", "a workflow task may decide nothing", withTasks(start(), decided{}, events.Signaled("s"), decided{charge()}), [][]*replay.Command{nil, cmds(charge())}, replay.CheckOptions{}, 0, "", 0},
+		{"something where nothing was", "", withTasks(start(), decided{}, events.Signaled("s"), decided{charge()}), [][]*replay.Command{cmds(charge())}, replay.CheckOptions{}, 5, "more than was recorded", 0},
+		{"after a failed task", "a task that failed decided nothing", withTasks(slices.Concat([]any{start()}, failedTask(2), []any{decided{charge()}})...), [][]*replay.Command{cmds(charge())}, replay.CheckOptions{}, 0, "", 0},
+		{
+			"in the middle of a task", "the code may be ahead", withTasks(start(), decided{charge()}, events.Signaled("s"), events.WorkflowTaskScheduled("orders"), events.WorkflowTaskStarted(7, "w")),
+			[][]*replay.Command{cmds(charge()), cmds(events.WorkflowCompleted())},
+			replay.CheckOptions{},
+			0, "", 1,
+		},
+		{"after a signal", "nobody has decided yet", withTasks(start(), decided{charge()}, events.Signaled("s")), [][]*replay.Command{cmds(charge()), nil}, replay.CheckOptions{}, 0, "", 0},
+		{"terminated", "nothing is decided any more", withTasks(start(), decided{charge()}, events.WorkflowTerminated("enough")), [][]*replay.Command{cmds(charge())}, replay.CheckOptions{}, 0, "", 0},
+		{
+			"reset behind a task", "what the reset cut off is not missed", withTasks(start(), decided{charge()}, reset(2), decided{charge()}),
+			[][]*replay.Command{cmds(charge(), charge()), cmds(charge())},
+			replay.CheckOptions{},
+			0, "", 0,
+		},
+		{
+			"an update", "its messages are the commands", withTasks(start(), decided{events.UpdateAccepted("u", "add"), charge(), events.UpdateCompleted("u", 5)}),
+			[][]*replay.Command{cmds(events.UpdateAccepted("u", "add"), charge(), events.UpdateCompleted("u", 0))},
+			replay.CheckOptions{},
+			0, "3 commands", 0,
+		},
+		{"an update not accepted", "", withTasks(start(), decided{events.UpdateAccepted("u", "add")}), [][]*replay.Command{nil}, replay.CheckOptions{}, 5, "ProtocolMessage u/accept", 0},
+		{"an update rejected", "Temporal records no rejection", withTasks(start(), decided{charge()}), [][]*replay.Command{cmds(rejected, charge())}, replay.CheckOptions{}, 0, "", 0},
+		{
+			"no workflow tasks", "each block is a task", withTasks(start(), charge(), events.ActivityStarted(2, 1, "w"), events.ActivityCompleted(2, 3, "ok"), events.WorkflowCompleted()),
+			[][]*replay.Command{cmds(charge()), cmds(events.WorkflowCompleted())},
+			replay.CheckOptions{},
+			0, "2 commands", 0,
+		},
+		{"one at a time", "a task may follow on a task", withTasks(start(), charge(), events.TimerStarted("t", time.Hour)), [][]*replay.Command{cmds(charge()), cmds(events.TimerStarted("t", time.Hour))}, replay.CheckOptions{}, 0, "", 0},
+		{"no workflow tasks, one more", "", withTasks(start(), charge()), [][]*replay.Command{cmds(charge(), charge())}, replay.CheckOptions{}, 3, "more than was recorded", 0},
+		{"piecemeal", "the rest may be to come", withTasks(start(), charge()), [][]*replay.Command{cmds(charge(), charge())}, replay.CheckOptions{Piecemeal: true}, 0, "", 0},
+		{
+			"a fact of somebody else's", "code need not ask for it", withTasks(start(), charge(), events.Custom("OrderPaid", 1), events.WorkflowCompleted()),
+			[][]*replay.Command{cmds(charge()), cmds(events.WorkflowCompleted())},
+			replay.CheckOptions{},
+			0, "", 0,
+		},
+		{
+			"a marker of one's own", "", withTasks(start(), charge(), events.Custom("OrderPaid", 1), events.WorkflowCompleted()),
+			[][]*replay.Command{cmds(charge(), events.Custom("OrderPaid", 1), events.WorkflowCompleted())},
+			replay.CheckOptions{},
+			0, "3 commands", 0,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			report, err := replay.CheckHistory(t.Context(), order, "r", sequence(tt.history), answers(tt.answers...), tt.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := events.EventID(0)
+			if report.Mismatch != nil {
+				at = report.Mismatch.EventID
+			}
+			if at != tt.at || !strings.Contains(report.String(), tt.says) || len(report.Ahead) != tt.ahead {
+				t.Errorf("it differs at %d, want %d and %q: %s\n%s\nahead: %v", at, tt.at, tt.says, tt.why, report, report.Ahead)
+			}
+		})
+	}
+}
+
+// What the code is given: all there is, what is new, the ids to come, and the
+// markers of the task that it repeats.
+func TestCheckGivesTheTask(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	history := withTasks(
+		events.WorkflowStarted("Order", "orders"),
+		decided{replay.VersionMarker("fee", 2), events.Custom("SideEffect", 7), events.ActivityScheduled("a", "A")},
+		events.Signaled("s"),
+		decided{events.WorkflowCompleted()},
+	)
+	for i, e := range history {
+		events.At(noon.Add(time.Duration(i)*time.Second), e)
+	}
+	var tasks []replay.Task
+	_, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), func(ctx context.Context, task replay.Task) ([]*replay.Command, error) {
+		tasks = append(tasks, task)
+		return echo(history)(ctx, task)
+	}, replay.CheckOptions{})
+	if err != nil || len(tasks) != 2 {
+		t.Fatalf("%d tasks, %v", len(tasks), err)
+	}
+	first, second := tasks[0], tasks[1]
+	if len(first.History) != 3 || len(first.New) != 3 || first.Next != 5 || !first.Time.Equal(noon.Add(2*time.Second)) || !first.Recorded ||
+		first.Versions["fee"] != 2 || len(first.Markers) != 2 || first.Type != "Order" || first.Workflow != order || first.Run != "r" {
+		t.Errorf("the first task is %+v", first)
+	}
+	if len(second.History) != 10 || len(second.New) != 7 || second.New[0].EventId != 4 || second.Next != 12 || len(second.Markers) != 0 {
+		t.Errorf("the second task is %+v", second)
+	}
+}
+
+// Code that cannot be asked ends the check; code that has no answer is a finding.
+func TestCheckOfCodeThatFails(t *testing.T) {
+	t.Parallel()
+	history := withTasks(events.WorkflowStarted("Order", "orders"), decided{events.ActivityScheduled("a", "A")})
+	fails := func(err error) replay.Code {
+		return func(context.Context, replay.Task) ([]*replay.Command, error) { return nil, err }
+	}
+	if _, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), fails(replay.ErrNotAsked), replay.CheckOptions{}); !errors.Is(err, replay.ErrNotAsked) {
+		t.Errorf("code that is gone: %v", err)
+	}
+	report, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), fails(errors.New("no such type")), replay.CheckOptions{})
+	if err != nil || report.Agrees() || report.Mismatch.EventID != 5 || !strings.Contains(report.String(), "no such type") {
+		t.Errorf("code without an answer: %v %v", report, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := replay.CheckHistory(ctx, order, "r", sequence(history), fails(ctx.Err()), replay.CheckOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+	for _, bad := range [][]*events.Event{nil, history[1:], slices.Delete(slices.Clone(history), 2, 3), slices.Delete(slices.Clone(history), 0, 4)} {
+		if _, err := replay.CheckHistory(t.Context(), order, "r", sequence(bad), fails(nil), replay.CheckOptions{}); !errors.Is(err, events.ErrInvalid) {
+			t.Errorf("a history that begins nowhere: %v", err)
+		}
+	}
+}
+
+// A run of the log, by its name and as the newest.
+func TestCheckReadsTheLog(t *testing.T) {
+	t.Parallel()
+	log := newLog(t)
+	history := withTasks(events.WorkflowStarted("Order", "orders"), decided{events.ActivityScheduled("a", "A")})
+	res := add(t, log, events.NewRun(), history...)
+	for _, run := range []events.RunID{"", res.RunID} {
+		report, err := replay.Check(t.Context(), log, order, run, echo(history), replay.CheckOptions{})
+		if err != nil || !report.Agrees() || report.Run != res.RunID {
+			t.Errorf("%v %v", report, err)
+		}
+	}
+	if _, err := replay.Check(t.Context(), log, order, "none", echo(history), replay.CheckOptions{}); !errors.Is(err, events.ErrNotFound) {
+		t.Errorf("a run that is not there: %v", err)
+	}
+}
+
+// An event and the command that it was written for say the same, field by field.
+func TestCommandOf(t *testing.T) {
+	t.Parallel()
+	for _, e := range []*events.Event{
+		events.ActivityScheduled("a", "A", 1), events.TimerStarted("t", time.Hour), events.TimerCanceled("t", 5), events.ActivityCancelRequested(5),
+		events.ChildInitiated(events.Child{Workflow: order, Type: "Ship"}, 1), events.Custom("m", 1), events.SearchAttributesUpserted(map[string]any{"A": 1}),
+		events.MemoUpserted(map[string]any{"m": 1}), events.WorkflowCompleted(1), events.WorkflowFailed(errors.New("no")), events.WorkflowCanceled("d"),
+		events.ContinuedAsNew("Order", "orders", 1), events.UpdateAccepted("u", "add"), events.UpdateCompleted("u", 3),
+	} {
+		c := replay.CommandOf(e)
+		if c == nil || c.GetAttributes() == nil || proto.Size(c) < 3 {
+			t.Errorf("%s has no command with attributes: %v", e.GetEventType(), c)
+		}
+	}
+	for _, e := range []*events.Event{nil, {}, events.Signaled("s"), events.WorkflowTerminated("t"), events.ActivityStarted(1, 1, "w"), events.WorkflowStarted("T", "q")} {
+		if c := replay.CommandOf(e); c != nil {
+			t.Errorf("%s was decided: %v", e.GetEventType(), c)
+		}
+	}
+}
+
+// Every type of command has what it is compared by, and every event of a
+// task its command.
+func TestEveryCommandTypeIsKnown(t *testing.T) {
+	t.Parallel()
+	made := map[string]bool{}
+	for n := range enumspb.EventType_name {
+		if c := replay.CommandOf(&events.Event{EventType: enumspb.EventType(n)}); c != nil {
+			made[c.GetCommandType().String()] = true
+		}
+	}
+	for n := range enumspb.CommandType_name {
+		if name := enumspb.CommandType(n).String(); n != 0 && !made[name] {
+			t.Errorf("no event is for the command %s", name)
+		}
+	}
+}
