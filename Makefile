@@ -43,6 +43,7 @@ generate: ## make the generated code anew
 tidy: ## mend go.mod, here and in the modules below
 	go mod tidy
 	cd tools && go mod tidy
+	cd e2e/temporal && go mod tidy
 
 check: ## what needs no tests: format, vet, tidy, modules, lint
 	.ci/run format vet tidy modules lint
