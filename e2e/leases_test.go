@@ -308,7 +308,7 @@ func TestAProjectorThatWasStoppedInATransactionGoesOn(t *testing.T) {
 		events int    // of the commit that it is stopped in
 		stands string // how its session stands then
 	}{
-		{"idle", 1, `state = 'idle in transaction'`},
+		{"idle", 1, `xact_start IS NOT NULL AND wait_event = 'ClientRead'`},
 		{"in the middle of COPY", 30_000, // 2.8 MB of rows: more than a socket takes
 			`state = 'active' AND query ILIKE 'copy%' AND wait_event = 'ClientRead'`},
 	} {
@@ -344,7 +344,8 @@ func TestAProjectorThatWasStoppedInATransactionGoesOn(t *testing.T) {
 			if _, err := s.log.Append(t.Context(), events.Request{Workflow: w, Events: list}); err != nil {
 				t.Fatal(err)
 			}
-			pid := s.session(t, second.pid(), `wait_event_type = 'Lock' AND $2 <> 0`, 1)
+			// Others of its sessions may wait for a lock for a moment.
+			pid := s.session(t, second.pid(), `wait_event_type = 'Lock' AND query ILIKE '%run_events%' AND $2 <> 0`, 1)
 			second.signal(t, syscall.SIGSTOP)
 			began := time.Now()
 			if err := blocker.Rollback(t.Context()); err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annals-io/annals/internal/testenv"
@@ -194,6 +195,41 @@ func (e environment) rebuild(t *testing.T, kill func(rebuiltLine) bool, args ...
 	return last, killed && last.Phase != "done"
 }
 
+// killWhileItFills kills a rebuild that has filled some of its tables' partitions,
+// and cannot have filled all: one is kept from beginning. It gives the generation.
+func (e environment) killWhileItFills(t *testing.T) (generation int) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), e.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.QueryRow(t.Context(), `SELECT last_generation + 1 FROM annals.projections WHERE name = 'executions'`).Scan(&generation); err != nil {
+		t.Fatal(err)
+	}
+	exec(`SELECT pg_advisory_lock(5)`)
+	exec(`CREATE FUNCTION public.held() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(5); RETURN NEW; END'`)
+	exec(fmt.Sprintf(`CREATE TRIGGER held BEFORE INSERT ON annals.checkpoints FOR EACH ROW WHEN (NEW.generation = %d AND NEW.partition = 15) EXECUTE FUNCTION public.held()`, generation))
+	last, killed := e.rebuild(t, func(rebuiltLine) (some bool) {
+		if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM annals.checkpoints WHERE generation = $1 AND sequence > 0)`, generation).Scan(&some); err != nil {
+			t.Error(err)
+		}
+		return some
+	})
+	if !killed || last.Phase != "filling" || last.Generation != generation {
+		t.Errorf("killed %v at %+v, want while it fills generation %d", killed, last, generation)
+	}
+	exec(`SELECT pg_advisory_unlock(5)`)
+	exec(`DROP FUNCTION public.held() CASCADE`)
+	return generation
+}
+
 // A log is projected by two processes, appended to without a break, and read in all
 // ways, while its tables are made anew by a third process, which is killed again
 // and again: no reader sees anything that it should not, and the tables are what
@@ -211,13 +247,17 @@ func TestRebuild(t *testing.T) {
 	w := startReaders(t, e.database, still{namespace: "still", below: "order-00001000", workflows: int64(min(workflows, 1000)), events: 10 * int64(min(workflows, 1000))})
 	appending := startLoad(t, log, 2)
 
-	kills := map[string]int{}
+	kills := map[string]int{"filling": 1}
 	resumed := 0
-	for range *rebuildKills {
+	begun := e.killWhileItFills(t)
+	for i := range *rebuildKills {
 		left := 1 + rand.IntN(20) // reports, which come five times a second
 		last, killed := e.rebuild(t, func(rebuiltLine) bool { left--; return left == 0 })
 		if killed {
 			kills[last.Phase]++
+		}
+		if i == 0 && last.Generation != begun {
+			t.Errorf("it did not go on with generation %d: %+v", begun, last)
 		}
 	}
 	began := time.Now()
@@ -231,7 +271,9 @@ func TestRebuild(t *testing.T) {
 	// And whole.
 	var whole rebuiltLine
 	for i := range max(*rebuildSwaps, 1) {
+		old := w.oldSnapshot(t.Context())
 		whole, _ = e.rebuild(t, nil)
+		old()
 		if whole.Phase != "done" || whole.Resumed || whole.Generation != r.Generation+1+i {
 			t.Errorf("the one after it ended with %+v", whole)
 		}
@@ -248,6 +290,9 @@ func TestRebuild(t *testing.T) {
 	v := parse[verified](t, e.annals(0, "verify", "-o", "json"))
 	if want := 10*int64(workflows) + appending.appended.Load(); v.Events < want || v.Rows["events"] != v.Events {
 		t.Errorf("verified %d events and %d rows of them; %d were acknowledged", v.Events, v.Rows["events"], want)
+	}
+	if w.refused.Load() < int64(max(*rebuildSwaps, 1)) {
+		t.Errorf("%d transactions from before a swap were told to run again, of one each at least", w.refused.Load())
 	}
 	if n := w.anomalies.Load(); n > 0 {
 		t.Errorf("%d anomalies", n)

@@ -170,6 +170,7 @@ var tamperings = []tampering{
 			{column, "victim", "annals.executions column state"},
 			{column, "victim", "annals.workflows column last_sequence: the table has \"11\", the log says \"10\""},
 			{column, "victim", "annals.workflows column last_hash"},
+			{extra, "victim", "annals.signals event_id 6"},
 		},
 		heads: []found{
 			{other, "", "log 0:9: sequences 9 to 12 hold 3 messages where there were 4"},
@@ -185,6 +186,7 @@ var tamperings = []tampering{
 			{column, "victim", "annals.executions column state"},
 			{column, "victim", "annals.workflows column last_sequence: the table has \"11\", the log says \"10\""},
 			{column, "victim", "annals.workflows column last_hash"},
+			{extra, "victim", "annals.signals event_id 6"},
 			{short, "victim", "log 0:11: it ended here, with event 6; in the log it ends at 10"},
 		},
 	},
@@ -417,6 +419,8 @@ var tamperings = []tampering{
 			{column, "victim", "annals.events event_id 5 column name: the table has \"d\", the log says \"X\""},
 			{column, "victim", "annals.events event_id 6 column name: the table has \"e\", the log says \"X\""},
 			{column, "victim", "annals.workflows column last_hash"},
+			{column, "victim", "annals.signals event_id 5 column signal_name: the table has \"d\", the log says \"X\""},
+			{column, "victim", "annals.signals event_id 6 column signal_name: the table has \"e\", the log says \"X\""},
 		},
 		heads: []found{
 			{other, "", "log 0:9: sequences 9 to 12 hold 4 messages that were others"},
@@ -426,6 +430,8 @@ var tamperings = []tampering{
 			{column, "victim", "annals.events event_id 5 column name: the table has \"d\", the log says \"X\""},
 			{column, "victim", "annals.events event_id 6 column name: the table has \"e\", the log says \"X\""},
 			{column, "victim", "annals.workflows column last_hash"},
+			{column, "victim", "annals.signals event_id 5 column signal_name: the table has \"d\", the log says \"X\""},
+			{column, "victim", "annals.signals event_id 6 column signal_name: the table has \"e\", the log says \"X\""},
 			{other, "victim", "log 0:11: its last commit has chain hash "},
 		},
 	},

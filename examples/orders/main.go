@@ -106,8 +106,8 @@ func second(ctx context.Context, annals *natslog.Log, pool *pgxpool.Pool, out io
 		written, err = shop(ctx, annals, 24, 48)
 		more <- err
 	}()
-	rebuilt, err := p.Rebuild(ctx, annals, func(generation int) projection.Target {
-		return target(p.At(generation), handler{2})
+	rebuilt, err := p.Rebuild(ctx, annals, func(at *postgres.Projection) projection.Target {
+		return target(at, handler{2})
 	}, postgres.RebuildOptions{})
 	if err := errors.Join(err, <-more); err != nil {
 		return err
@@ -162,7 +162,7 @@ func (s *service) stop() error {
 }
 
 func target(p *postgres.Projection, h handler) projection.Target {
-	t, err := postgres.NewTarget(p, h)
+	t, err := postgres.NewTarget(p, h, postgres.TargetConfig{})
 	if err != nil {
 		panic(err) // of what this program wrote itself
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/annals-io/annals/internal/ingest"
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
@@ -38,16 +39,6 @@ type faulty struct {
 	before atomic.Pointer[func(call string, w http.ResponseWriter, r *http.Request) (answered bool)]
 }
 
-// emptyTables is a database with empty tables.
-var emptyTables = testenv.Template{Name: "tables", Prepare: func(ctx context.Context, url string) error {
-	pool, err := pgxpool.New(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	return pgstore.Migrate(ctx, pool)
-}}
-
 // serveFaulty serves it until the test's end. Each may say, by the number of the
 // append, whether the log's answers are lost from there until the API has said
 // that it does not know, and whether the API's answer is lost.
@@ -64,7 +55,7 @@ func serveFaulty(t *testing.T, stored bool, logLost, answerLost func(n int64) bo
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := pgxpool.New(t.Context(), testenv.Postgres(t, emptyTables))
+	pool, err := pgxpool.New(t.Context(), testenv.Postgres(t, pgtables.Empty))
 	if err != nil {
 		t.Fatal(err)
 	}

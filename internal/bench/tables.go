@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +32,8 @@ type TablesCase struct {
 	Rebuild bool
 	Events  int // of the log: histories of 10, those of up to 1,000 workflows interleaved
 	Commit  int // events of a commit
+	// Mode is what the tables keep of events; empty: pgstore.EventsIndex.
+	Mode pgstore.EventsMode
 }
 
 // String is the case's name.
@@ -38,11 +42,13 @@ func (c TablesCase) String() string {
 	if c.Rebuild {
 		kind = "rebuild"
 	}
-	return fmt.Sprintf("%s/events=%d/commit=%d/workflows=%d", kind, c.Events, c.Commit, c.workflows())
+	return fmt.Sprintf("%s/events=%d/commit=%d/workflows=%d/mode=%s", kind, c.Events, c.Commit, c.workflows(), c.mode())
 }
 
 // interleaved is how many workflows are open at a time.
 const interleaved = 1000
+
+func (c TablesCase) mode() pgstore.EventsMode { return cmp.Or(c.Mode, pgstore.EventsIndex) }
 
 func (c TablesCase) workflows() int { return min(interleaved, c.Events/bulk.Events) }
 
@@ -62,7 +68,7 @@ type TablesOptions struct {
 // Tables measures how fast the tables are made from a log on disk, beside COPY of
 // the rows that result into the same tables, in turns, and gives each case when it
 // is done. Both servers are in this process or its children.
-func Tables(ctx context.Context, o TablesOptions, each func(Result) error) (err error) {
+func Tables(ctx context.Context, o TablesOptions, each func(Result) error) error {
 	var cases []TablesCase
 	for _, c := range o.Cases {
 		if c.Events < bulk.Events || c.Commit < 1 {
@@ -79,11 +85,6 @@ func Tables(ctx context.Context, o TablesOptions, each func(Result) error) (err 
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	o.Rounds = max(o.Rounds, 1)
-	defer func() {
-		if err != nil && ctx.Err() != nil {
-			err = context.Cause(ctx) // and not of what it ended
-		}
-	}()
 	for len(cases) > 0 {
 		n := 1
 		for n < len(cases) && cases[n].Events == cases[0].Events && cases[n].Commit == cases[0].Commit {
@@ -98,8 +99,35 @@ func Tables(ctx context.Context, o TablesOptions, each func(Result) error) (err 
 }
 
 // onLog measures the cases of one log.
-func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(Result) error) (err error) {
-	s, err := start(ctx, setting{1, FsyncDefault}, o.Logger)
+func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(Result) error) error {
+	c := cases[0]
+	write := func(log events.Appender) error {
+		o.Logger.LogAttrs(ctx, slog.LevelInfo, "writing the log", slog.Int("events", c.Events), slog.Int("commit", c.Commit))
+		return bulk.Write(ctx, log, c.Events/bulk.Events/c.workflows(), c.workflows(), c.Commit)
+	}
+	return onTables(ctx, o.Logger, write, func(m *making) error {
+		for _, c := range cases {
+			r, err := m.measure(ctx, c, o.Rounds)
+			if err != nil {
+				return fmt.Errorf("%s: %w", c, err)
+			}
+			if err := each(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// onTables runs servers of our own, writes a log, and does something with a
+// database that has its tables, empty.
+func onTables(ctx context.Context, logger *slog.Logger, write func(events.Appender) error, do func(*making) error) (err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // and not of what it ended
+		}
+	}()
+	s, err := start(ctx, setting{1, FsyncDefault}, logger)
 	if err != nil {
 		return err
 	}
@@ -107,13 +135,11 @@ func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(R
 	if _, err := natslog.Create(ctx, s.js, natslog.CreateOptions{Streams: int(streams), Replicas: 1}); err != nil {
 		return err
 	}
-	log, err := natslog.Open(ctx, s.js, natslog.Config{Logger: o.Logger})
+	log, err := natslog.Open(ctx, s.js, natslog.Config{Logger: logger})
 	if err != nil {
 		return err
 	}
-	c := cases[0]
-	o.Logger.LogAttrs(ctx, slog.LevelInfo, "writing the log", slog.Int("events", c.Events), slog.Int("commit", c.Commit))
-	if err := bulk.Write(ctx, log, c.Events/bulk.Events/c.workflows(), c.workflows(), c.Commit); err != nil {
+	if err := write(log); err != nil {
 		return err
 	}
 
@@ -122,13 +148,13 @@ func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(R
 		return err
 	}
 	defer func() { err = errors.Join(err, folder.Remove()) }()
-	db, err := embedpg.Start(ctx, embedpg.Options{Logger: o.Logger})
+	db, err := embedpg.Start(ctx, embedpg.Options{Logger: logger})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Stop()) }()
-	m := &making{log: log, url: db.ConnString("postgres"), folder: folder.Path, logger: o.Logger}
-	pool, err := postgres.OpenPool(ctx, m.url, postgres.PoolConfig{MaxConns: 20})
+	m := &making{log: log, url: db.ConnString("postgres"), folder: folder.Path, logger: logger}
+	pool, err := postgres.OpenPool(ctx, m.url, postgres.PoolConfig{MaxConns: 40})
 	if err != nil {
 		return err
 	}
@@ -136,16 +162,7 @@ func onLog(ctx context.Context, cases []TablesCase, o TablesOptions, each func(R
 	if err := m.open(ctx, pool); err != nil {
 		return err
 	}
-	for _, c := range cases {
-		r, err := m.measure(ctx, c, o.Rounds)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c, err)
-		}
-		if err := each(r); err != nil {
-			return err
-		}
-	}
-	return nil
+	return do(m)
 }
 
 // making is the tables of a log being made, again and again.
@@ -157,23 +174,34 @@ type making struct {
 	definition postgres.Definition
 	projection *postgres.Projection
 	store      *pgstore.Store
-	files      [][]raw.File // what is copied; nil: not dumped yet
+	mode       pgstore.EventsMode
+	files      [][]raw.File // what is copied in that mode; nil: not dumped yet
 	logger     *slog.Logger
 	postmaster int // process id
 }
 
 func (m *making) open(ctx context.Context, pool *pgxpool.Pool) (err error) {
-	m.pool, m.definition = pool, pgstore.Definition()
+	m.pool = pool
 	if err := pgstore.Migrate(ctx, pool); err != nil {
-		return err
-	}
-	if m.projection, err = postgres.Open(pool, m.definition); err != nil {
 		return err
 	}
 	if m.store, err = pgstore.New(pool, pgstore.Config{}); err != nil {
 		return err
 	}
 	return pool.QueryRow(ctx, `SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)::integer`).Scan(&m.postmaster)
+}
+
+// in has the tables be made in a mode from now on.
+func (m *making) in(ctx context.Context, mode pgstore.EventsMode) (err error) {
+	if m.mode == mode {
+		return nil
+	}
+	m.mode, m.files, m.definition = mode, nil, pgstore.DefinitionOf(mode)
+	if m.projection, err = postgres.Open(m.pool, m.definition); err != nil {
+		return err
+	}
+	_, err = m.pool.Exec(ctx, "UPDATE annals.generations SET mode = $1 WHERE projection = $2", mode, pgstore.Name)
+	return err
 }
 
 // parallel is how many connections make indexes, and how many copy.
@@ -196,12 +224,19 @@ func (m *making) timed(do func() error) (made, error) {
 
 // measure has both sides make the tables, in turns.
 func (m *making) measure(ctx context.Context, c TablesCase, rounds int) (Result, error) {
+	if err := m.in(ctx, c.mode()); err != nil {
+		return Result{}, err
+	}
 	var ours, theirs side
 	var list, rawList []made
+	var sizes []size
 	for round := range rounds {
 		one, err := m.ours(ctx, c)
 		if err != nil {
 			return Result{}, err
+		}
+		if sizes, err = m.sizes(ctx); err != nil {
+			return Result{}, fmt.Errorf("measure the tables: %w", err)
 		}
 		if m.files == nil {
 			if err := m.dump(ctx); err != nil {
@@ -223,8 +258,43 @@ func (m *making) measure(ctx context.Context, c TablesCase, rounds int) (Result,
 	for _, one := range list {
 		r.PeakRSS = max(r.PeakRSS, one.peakRSS)
 	}
+	r.Bytes = bytesOf(sizes, c.Events)
 	r.CPU, r.RawCPU = cpuOfEvent(list, c.Events), cpuOfEvent(rawList, c.Events)
 	return r, nil
+}
+
+//go:embed sql/sizes.sql
+var sizesSQL string
+
+// size is what a table takes on the disk.
+type size struct {
+	Table          string
+	Bytes, Indexes int64
+}
+
+func (m *making) sizes(ctx context.Context) ([]size, error) {
+	rows, err := m.pool.Query(ctx, sizesSQL, schema)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[size])
+}
+
+// bytesOf divides what the tables take: those that have a row an event or a commit by
+// the events, all others by the executions.
+func bytesOf(sizes []size, events int) *TableBytes {
+	var b TableBytes
+	for _, s := range sizes {
+		switch s.Table {
+		case "run_events", "commits":
+			b.Event += float64(s.Bytes) / float64(events)
+			b.EventIndexes += float64(s.Indexes) / float64(events)
+		default:
+			b.Execution += float64(s.Bytes) / float64(events/bulk.Events)
+			b.ExecutionIndexes += float64(s.Indexes) / float64(events/bulk.Events)
+		}
+	}
+	return &b
 }
 
 // cpuOfEvent is the median, in microseconds an event, of all processes together.

@@ -84,8 +84,14 @@ func (a *app) printDescription(d pgstore.Description) error {
 		t.row("QUARANTINED", fmt.Sprintf("the tables lack %s from %s on, since %s", plural(q.Waiting, "commit"), q.Position, cell(q.Since)))
 		t.row("  because", q.Kind+": "+q.Reason)
 	}
+	for _, g := range d.Gaps {
+		t.row("GAP", fmt.Sprintf("%s from %s on are gone from the log, and may have been of this workflow", plural(g.Waiting, "message"), g.Position))
+	}
 	t.row("task queue", e.TaskQueue)
 	t.row("started", orZero(e.StartTime))
+	if e.ExecutionTime != nil && e.StartTime != nil && e.ExecutionTime.After(*e.StartTime) {
+		t.row("first task due", *e.ExecutionTime)
+	}
 	if e.CloseTime != nil {
 		t.row("closed", *e.CloseTime)
 	}
@@ -119,7 +125,7 @@ func (a *app) printDescription(d pgstore.Description) error {
 	optional("worker", workerNote(e), e.BuildID != "" || e.Deployment != "" || e.SDKName != "")
 	for i, v := range searchValueNotes(e) {
 		if i == 0 {
-			t.row("search attributes", "")
+			t.row("search attributes", " ")
 		}
 		t.row("  "+v[0], v[1])
 	}

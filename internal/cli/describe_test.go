@@ -46,12 +46,13 @@ func TestDescribeShowsHeartbeats(t *testing.T) {
 // activities, and of how far behind an answer is.
 func TestDescribeForPeople(t *testing.T) {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	due := at.Add(time.Hour)
 	lost, taken := "refused: no money", "gone"
 	var out bytes.Buffer
 	a := newApp(Streams{Out: &out, Err: &out})
 	err := a.printDescription(pgstore.Description{
 		Execution: pgstore.Execution{
-			WorkflowID: "w", RunID: "r", Pause: []byte(`{"time":"2026-11-23T12:00:00Z","identity":"ann","reason":"audit"}`),
+			WorkflowID: "w", RunID: "r", StartTime: &at, ExecutionTime: &due, Pause: []byte(`{"time":"2026-11-23T12:00:00Z","identity":"ann","reason":"audit"}`),
 			SearchValues: []byte(`{"Amount":7,"Customer":"c-1","Tags":["a","b"]}`), UntypedAttributes: []string{"Unheard"},
 			Deployment: "orders", BuildID: "b1", VersioningBehavior: "Pinned", SDKName: "temporal-go", SDKVersion: "1.47.0",
 		},
@@ -70,6 +71,7 @@ func TestDescribeForPeople(t *testing.T) {
 	got := out.String()
 	for _, want := range []string{
 		"3:7 of 2026-11-23T12:00:00.000Z, lag 2 commits, 1.2 s\n",
+		"first task due ", " 2026-11-23T13:00:00.000Z\n",
 		"since 2026-11-23T12:00:00.000Z by ann: audit\n",
 		"orders, b1, Pinned, temporal-go 1.47.0\n",
 		"  Amount ", "  Customer ", ` ["a","b"]`, "  Unheard ", "(no type yet",
@@ -80,5 +82,8 @@ func TestDescribeForPeople(t *testing.T) {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in:\n%s", want, got)
 		}
+	}
+	if strings.Contains(got, "search attributes  -") {
+		t.Errorf("what is a heading looks like a value that is absent:\n%s", got)
 	}
 }

@@ -23,7 +23,8 @@ With a COMMAND: runs it with the three URLs set, and PGHOST, PGPORT, PGUSER, PGD
 psql and its like, hands on interrupts, ends with its exit code, and stops everything, what the command has
 started and left behind too.
 
-Data is kept in ./.annals; with --ephemeral nothing is, however the process ends.`,
+Data is kept in ./.annals; with --ephemeral nothing is, however the process ends. Tables that an older version has left
+are made anew from the log before it is ready.`,
 		Example: `  annals dev
   annals dev --data /var/lib/annals
   annals dev --ephemeral -- sh -c 'annals import histories/ && annals verify'
@@ -39,10 +40,15 @@ Data is kept in ./.annals; with --ephemeral nothing is, however the process ends
 	c.Flags().StringVar(&data, "data", env("ANNALS_DATA", ".annals"), "`FOLDER` that keeps the data ($ANNALS_DATA)")
 	c.Flags().StringVar(&o.HTTP, "http", env("ANNALS_HTTP", ""), "`ADDRESS` of ingest (default 127.0.0.1:7070, or another port if that is taken) ($ANNALS_HTTP)")
 	c.Flags().BoolVar(&o.Ephemeral, "ephemeral", false, "keep nothing")
+	events := eventsFlag(c.Flags())
 	c.MarkFlagsMutuallyExclusive("data", "ephemeral")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if !o.Ephemeral {
 			o.DataDir = data
+		}
+		var err error
+		if o.Events, err = events(); err != nil {
+			return err
 		}
 		o.Command, o.In, o.Out, o.Err = args, a.in, a.out, a.err
 		code, err := dev.Run(c.Context(), o)

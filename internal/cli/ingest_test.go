@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events/natslog"
 )
 
@@ -151,7 +152,7 @@ func TestIngestAndProjector(t *testing.T) {
 func TestIngestRefuses(t *testing.T) {
 	t.Parallel()
 	bin, dir := install(t), t.TempDir()
-	env := []string{"NATS_URL=" + testenv.NATSURL(t), "DATABASE_URL=" + testenv.Postgres(t, migrated)}
+	env := []string{"NATS_URL=" + testenv.NATSURL(t), "DATABASE_URL=" + testenv.Postgres(t, pgtables.Empty)}
 	for _, c := range []struct {
 		name string
 		args []string

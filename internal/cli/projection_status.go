@@ -98,7 +98,8 @@ type partitionStatus struct {
 
 type heartbeatStanding struct {
 	Checkpoint *uint64       `json:"checkpoint"`
-	Behind     *uint64       `json:"behind"` // the most that may be missing
+	Behind     *uint64       `json:"behind"`    // the most that may be missing
+	LagReason  string        `json:"lagReason"` // why both are not known; empty: they are, or the log could not be asked
 	Holder     *holderStatus `json:"holder"`
 	Phase      string        `json:"phase"`
 	Reason     string        `json:"reason"`
@@ -166,6 +167,8 @@ func (a *app) projectionStatus(ctx context.Context, name string, wait time.Durat
 		}
 		if c, behind, err := store.HeartbeatLag(logCtx, log); err == nil {
 			s.Heartbeats.Checkpoint, s.Heartbeats.Behind = &c.Sequence, &behind
+		} else {
+			s.Heartbeats.LagReason = err.Error()
 		}
 	}
 	return s, nil
@@ -271,8 +274,10 @@ func (s *projectionStatus) print(w io.Writer) error {
 	if s.heartbeats() {
 		t.row("heartbeats", "", known(h.Checkpoint), "", known(h.Behind), "", "", h.Holder, expiry(h.Holder), h.Phase)
 	}
-	if h.Reason != "" {
-		why = append(why, "heartbeats: "+h.Reason)
+	for _, reason := range []string{h.LagReason, h.Reason} {
+		if reason != "" {
+			why = append(why, "heartbeats: "+reason)
+		}
 	}
 	if s.Rebuild != nil {
 		t.row("rebuild", "", "", "", "", "", "", s.Rebuild, expiry(s.Rebuild), "")

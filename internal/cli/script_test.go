@@ -17,28 +17,17 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
 	"github.com/annals-io/annals/pkg/projection"
-	"github.com/annals-io/annals/pkg/projection/pgstore"
 	"github.com/annals-io/annals/pkg/projection/postgres"
 )
-
-// migrated is a database with the tables.
-var migrated = testenv.Template{Name: "migrated", Prepare: func(ctx context.Context, url string) error {
-	pool, err := pgxpool.New(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	return pgstore.Migrate(ctx, pool)
-}}
 
 // Each script is run with the real programs on servers of its own account and
 // database. Their commands, beside testscript's:
@@ -64,16 +53,16 @@ func TestScripts(t *testing.T) {
 				Setup: func(e *testscript.Env) error {
 					e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
 					e.Setenv("NATS_URL", testenv.NATSURL(t))
-					e.Setenv("DATABASE_URL", testenv.Postgres(t, migrated))
+					e.Setenv("DATABASE_URL", testenv.Postgres(t, pgtables.Empty))
 					if strings.HasPrefix(filepath.Base(script), "backup") { // where a log is restored
 						e.Setenv("SECOND_NATS_URL", testenv.NATSURL(t))
-						e.Setenv("SECOND_DATABASE_URL", testenv.Postgres(t, migrated))
+						e.Setenv("SECOND_DATABASE_URL", testenv.Postgres(t, pgtables.Empty))
 					}
 					e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, ".config"))
 					return nil
 				},
 				Cmds: map[string]func(*testscript.TestScript, bool, []string){
-					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign, "own": own, "spoil": spoil,
+					"exits": exits, "field": field, "keys": keys, "lines": lines, "foreign": foreign, "own": own, "spoil": spoil, "lose": lose,
 				},
 			})
 		})
@@ -95,6 +84,15 @@ func foreign(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// jetStream is on a connection of its own, which the caller closes.
+func jetStream(ts *testscript.TestScript) jetstream.JetStream {
+	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
+	ts.Check(err)
+	js, err := jetstream.New(nc)
+	ts.Check(err)
+	return js
+}
+
 // spoil gives a stream of the log an age after which it forgets.
 func spoil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
@@ -102,16 +100,27 @@ func spoil(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
-	ts.Check(err)
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	ts.Check(err)
+	js := jetStream(ts)
+	defer js.Conn().Close()
 	s, err := js.Stream(ctx, args[0])
 	ts.Check(err)
 	c := s.CachedInfo().Config
 	c.MaxAge = time.Hour
 	_, err = js.UpdateStream(ctx, c)
+	ts.Check(err)
+}
+
+// lose drops a table.
+func lose(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: lose TABLE")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, ts.Getenv("DATABASE_URL"))
+	ts.Check(err)
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, "DROP TABLE "+args[0]+" CASCADE")
 	ts.Check(err)
 }
 
@@ -123,11 +132,8 @@ func own(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	nc, err := nats.Connect(ts.Getenv("NATS_URL"))
-	ts.Check(err)
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	ts.Check(err)
+	js := jetStream(ts)
+	defer js.Conn().Close()
 	log, err := natslog.Open(ctx, js, natslog.Config{})
 	ts.Check(err)
 	pool, err := postgres.OpenPool(ctx, ts.Getenv("DATABASE_URL"), postgres.PoolConfig{})
@@ -148,7 +154,7 @@ func own(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		return nil
-	}))
+	}), postgres.TargetConfig{})
 	ts.Check(err)
 	projector, err := projection.New(log, target, projection.Config{Logger: slog.New(slog.DiscardHandler)})
 	ts.Check(err)

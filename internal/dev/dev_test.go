@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/annals-io/annals/internal/scratch"
 	"github.com/annals-io/annals/internal/wiring/discovery"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
@@ -179,5 +181,63 @@ func TestPrivate(t *testing.T) {
 	}
 	if _, err := p.Log().Tail(t.Context(), w); err == nil {
 		t.Error("the log answers after it was stopped")
+	}
+}
+
+// Data that an older program has left is gone on with: its tables, which nobody else
+// could rebuild, are made anew before anything reads them.
+func TestTablesOfAnOlderVersionAreMadeAnew(t *testing.T) {
+	folder, err := scratch.New("test", scratch.Options{Enter: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := folder.Remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	o := Options{DataDir: filepath.Join(folder.Path, "data"), Private: true, Logger: slog.New(slog.DiscardHandler)}
+	start := func() (*Pipeline, *pgstore.Store) {
+		t.Helper()
+		p, err := Start(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables, err := pgstore.New(p.Pool(), pgstore.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, tables
+	}
+	p, tables := start()
+	w := events.Workflow{Namespace: "default", ID: "w"}
+	res, err := p.Log().Append(t.Context(), events.Request{Workflow: w, Events: []*events.Event{events.WorkflowStarted("Order", "")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tables.WaitFor(t.Context(), res.Vector()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Pool().Exec(t.Context(), `UPDATE annals.generations SET version = version - 1`); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	p, tables = start()
+	count, err := tables.Count(t.Context(), pgstore.CountQuery{Namespace: "default"})
+	if err != nil || count.Count != 1 {
+		t.Errorf("at once there are %d runs, %v; want one", count.Count, err)
+	}
+	res, err = p.Log().Append(t.Context(), events.Request{Workflow: w, Expect: events.After(res.Cursor), Events: []*events.Event{events.WorkflowCompleted("")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tables.WaitFor(t.Context(), res.Vector()); err != nil {
+		t.Errorf("it does not go on: %v", err)
+	}
+	if err := p.Stop(); err != nil {
+		t.Error(err)
 	}
 }

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"syscall"
 
+	"github.com/annals-io/annals/internal/filelock"
 	"github.com/annals-io/annals/internal/scratch"
 )
 
@@ -32,8 +32,8 @@ func openStore(dir string) (store, error) {
 	if err != nil {
 		return store{}, fmt.Errorf("store folder: %w", err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
+	if err := filelock.Take(lock); err != nil {
+		if errors.Is(err, filelock.ErrHeld) {
 			err = ErrInUse
 		}
 		return store{}, errors.Join(fmt.Errorf("%s: %w", dir, err), lock.Close())
@@ -47,7 +47,7 @@ func (s store) close() error {
 		return s.folder.Remove()
 	}
 	if s.lock != nil {
-		return s.lock.Close()
+		return filelock.Release(s.lock)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/annals-io/annals/internal/filelock"
 	"github.com/annals-io/annals/internal/scratch"
 )
 
@@ -78,8 +79,8 @@ func openDataFolder(dir string, id identity) (d dataFolder, err error) {
 	if err != nil {
 		return d, fmt.Errorf("data folder: %w", err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
+	if err := filelock.Take(lock); err != nil {
+		if errors.Is(err, filelock.ErrHeld) {
 			err = fmt.Errorf("%w: another process runs a server on it", ErrInUse)
 		}
 		return d, errors.Join(fmt.Errorf("%s: %w", dir, err), lock.Close())
@@ -91,7 +92,7 @@ func (d dataFolder) close() error {
 	if d.lock == nil {
 		return nil
 	}
-	return d.lock.Close()
+	return filelock.Release(d.lock)
 }
 
 // initialise makes the cluster if there is none. It is made beside its place and then renamed: what a

@@ -192,7 +192,7 @@ func TestJSON(t *testing.T) {
 	delete(described, "asOf")
 	same(t, "describe", described, map[string]any{
 		"workflow":          map[string]any{"newestRunId": "r1", "runs": "1"},
-		"pendingActivities": []any{}, "pendingChildren": []any{}, "quarantine": nil,
+		"pendingActivities": []any{}, "pendingChildren": []any{}, "quarantine": nil, "gaps": []any{},
 		"pendingNexusOperations": []any{}, "pendingUpdates": []any{}, "pendingExternalRequests": []any{}, "lag": map[string]any{"commits": "0", "age": "0s"},
 		"pendingTimers": []any{map[string]any{
 			"startedEventId": "2", "timerId": "t", "startedTime": "2026-01-02T03:04:06Z", "fireTime": "2026-01-02T03:05:06Z",

@@ -19,6 +19,7 @@ import (
 
 	"github.com/annals-io/annals/internal/ingest"
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/api/annals/v1/annalsv1connect"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
@@ -29,18 +30,9 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-var emptyTables = testenv.Template{Name: "tables", Prepare: func(ctx context.Context, url string) error {
-	pool, err := pgxpool.New(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	return pgstore.Migrate(ctx, pool)
-}}
-
 func newPool(t *testing.T) *pgxpool.Pool {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), testenv.Postgres(t, emptyTables))
+	pool, err := pgxpool.New(t.Context(), testenv.Postgres(t, pgtables.Empty))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,6 +75,9 @@ func description(d pgstore.Description) (*annalsv1.DescribeExecutionResponse, er
 		Workflow:  &annalsv1.WorkflowRuns{NewestRunId: d.Workflow.NewestRunID, Runs: d.Workflow.Runs},
 	}
 	answer.Quarantine = quarantine(d.Quarantine)
+	for i := range d.Gaps {
+		answer.Gaps = append(answer.Gaps, quarantine(&d.Gaps[i]))
+	}
 	for _, a := range d.PendingActivities {
 		beat, err := heartbeat(a.LastHeartbeat)
 		if err != nil {

@@ -34,7 +34,7 @@ var layers = []layer{
 	{"pkg/projection", []string{"pkg/events", "pkg/execution", "pkg/searchattribute"}},
 	{"pkg/projection/leasestest", []string{"pkg/projection"}},
 	{"pkg/projection/postgres", []string{"pkg/events", "pkg/projection", "pkg/searchattribute"}},
-	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/execution", "pkg/searchattribute", "pkg/projection", "pkg/projection/postgres", "pkg/projection/pgstore/..."}},
+	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/events/eventjson", "pkg/execution", "pkg/searchattribute", "pkg/projection", "pkg/projection/postgres", "pkg/projection/pgstore/..."}},
 	{"pkg/projection/projectiontest", []string{"pkg/events", "pkg/events/eventjson", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/projection/postgres"}},
 	{"pkg/replay", []string{"pkg/events", "pkg/execution"}},
 	{"pkg/telemetry", []string{"pkg/events", "pkg/searchattribute", "pkg/projection"}},
@@ -43,7 +43,7 @@ var layers = []layer{
 	{"pkg/store", []string{"pkg/events", "pkg/execution"}},
 	{"pkg/store/internal/...", []string{"pkg/events", "pkg/execution", "pkg/replay", "pkg/store"}},
 	{"pkg/store/memstore", []string{"pkg/events", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/store", "pkg/store/internal/..."}},
-	{"pkg/store/pipeline", []string{"pkg/events", "pkg/projection/pgstore", "pkg/projection/postgres", "pkg/store", "pkg/store/internal/..."}},
+	{"pkg/store/pipeline", []string{"pkg/events", "pkg/projection", "pkg/projection/pgstore", "pkg/projection/postgres", "pkg/store", "pkg/store/internal/..."}},
 	{"pkg/store/storetest", []string{"pkg/events", "pkg/events/eventstest", "pkg/execution", "pkg/store"}},
 }
 

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+
+	"github.com/annals-io/annals/internal/filelock"
 )
 
 // prefix begins the name of every folder, so that a sweep knows its own and takes no folder of somebody
@@ -149,7 +151,7 @@ func claim(base, kind string, o Options) (*Folder, error) {
 		}
 		lock, err := lockFolder(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errHeld):
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, filelock.ErrHeld):
 			continue
 		case err != nil:
 			return nil, errors.Join(err, os.Remove(path))

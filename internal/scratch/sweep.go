@@ -7,10 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-)
 
-// errHeld says that another process has the folder's lock.
-var errHeld = errors.New("the folder has an owner")
+	"github.com/annals-io/annals/internal/filelock"
+)
 
 // sweep removes the folders in base that this user's dead processes left. It does what it can: what
 // is left is the next sweep's.
@@ -43,17 +42,14 @@ func mine(e fs.DirEntry) bool {
 	return ok && int(stat.Uid) == os.Geteuid()
 }
 
-// lockFolder takes the lock on path itself. It fails with errHeld when another has it, and with
+// lockFolder takes the lock on path itself. It fails with filelock.ErrHeld when another has it, and with
 // fs.ErrNotExist when the folder went away in between.
 func lockFolder(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = errHeld
-		}
+	if err := filelock.Take(file); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	// A sweep that held the lock until now has removed the folder under this name.

@@ -35,6 +35,7 @@ func (c Config) Postgres(ctx context.Context) (*pgxpool.Pool, error) {
 	}
 	config.ConnConfig.Tracer = queryTracer()
 	postgres.BoundConnecting(config)
+	postgres.WithoutJIT(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("database: %w", err)

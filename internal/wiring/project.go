@@ -19,6 +19,8 @@ import (
 // ProjectOptions say how a projector is run.
 type ProjectOptions struct {
 	Migrate bool // make the tables first
+	// Events is what the tables are to keep of events; see pgstore.Config.
+	Events pgstore.EventsMode
 	// Telemetry measures batches, the lag, and what has stopped. Nil: nothing is
 	// measured.
 	Telemetry *exporters.Exporters
@@ -28,8 +30,14 @@ type ProjectOptions struct {
 }
 
 // Migrate makes the tables, or brings them to this program's version; see
-// pgstore.Migrate.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) error { return pgstore.Migrate(ctx, pool) }
+// pgstore.Store.Migrate.
+func Migrate(ctx context.Context, pool *pgxpool.Pool, mode pgstore.EventsMode) error {
+	s, err := pgstore.New(pool, pgstore.Config{Events: mode})
+	if err != nil {
+		return err
+	}
+	return s.Migrate(ctx)
+}
 
 // Project keeps the tables up to date with the log, its heartbeats and the registry
 // of search attributes included, until the context ends, and then returns nil. Any
@@ -52,6 +60,7 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 		return err
 	}
 	defer leases.Close()
+	buryKilled(ctx, pool, o)
 	work, err := pgxpool.NewWithConfig(ctx, leases.Sessions(pool.Config()))
 	if err != nil {
 		return err
@@ -88,6 +97,23 @@ func Project(ctx context.Context, log events.Log, pool *pgxpool.Pool, o ProjectO
 		return errors.Join(err, stop())
 	}
 	return errors.Join(project(ctx, log, target, store, c, o.Telemetry), stop(), stopLeases())
+}
+
+// buryKilled frees what projectors held that were killed on this machine, as this one
+// may have been a moment ago. If Postgres is away they are waited for.
+func buryKilled(ctx context.Context, pool *pgxpool.Pool, o ProjectOptions) {
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	n, err := postgres.Bury(ctx, pool, postgres.DiedHere)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		logger.Warn("leases of projectors that were killed here are waited for", slog.Any("error", err))
+	case n > 0:
+		logger.Info("took the leases of projectors that were killed here", slog.Int("projectors", n))
+	}
 }
 
 // registrar is who registers search attributes by the values that it projects.

@@ -1,6 +1,8 @@
 package searchattribute
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -47,6 +49,9 @@ func Predefined(name string) (Type, bool) {
 	t, ok := predefined[name]
 	return t, ok
 }
+
+// PredefinedNames are the names of the attributes that need no registration, sorted.
+func PredefinedNames() []string { return slices.Sorted(maps.Keys(predefined)) }
 
 // CheckName refuses, as *events.InvalidError, a name that cannot be registered: it
 // is empty, longer than 255 bytes, no UTF-8, holds control characters or a

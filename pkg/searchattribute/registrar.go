@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 
@@ -16,6 +18,11 @@ import (
 // names which a program makes up do not fill the control stream. A command may
 // register more.
 const MaxAttributes = 1000
+
+// fullFor is how long a namespace that has so many is not looked at again for a value
+// whose attribute is not known: what a command registers meanwhile is known that much
+// later here. The tables have its type all the same, by whoever keeps the registry.
+const fullFor = time.Second
 
 // Registrar registers attributes and keeps conflicts, in a log's control stream. It
 // is safe for concurrent use.
@@ -28,6 +35,8 @@ type Registrar struct {
 	// changing has room for the one caller that goes to the control stream; the
 	// others wait for it, each as long as its own context lasts.
 	changing chan struct{}
+	// full is when a namespace was last found to have MaxAttributes: time.Time by name.
+	full sync.Map
 
 	registered, conflicts, refused atomic.Int64
 }
@@ -161,6 +170,10 @@ func (r *Registrar) first(ctx context.Context, namespace, name string, t Type, a
 		r.refuse(ctx, namespace, name, err)
 		return r.registry.Load(), nil
 	}
+	if found, full := r.full.Load(namespace); full && time.Since(found.(time.Time)) < fullFor {
+		r.refuse(ctx, namespace, name, errFull)
+		return r.registry.Load(), nil
+	}
 	d.Cause, d.By = at, r.by
 	registry, _, err := r.until(ctx, d, func(registry *Registry) (bool, error) {
 		if _, ok := registry.Attribute(namespace, name); ok {
@@ -173,13 +186,17 @@ func (r *Registrar) first(ctx context.Context, namespace, name string, t Type, a
 			}
 		}
 		if n >= MaxAttributes {
-			r.refuse(ctx, namespace, name, fmt.Errorf("namespace %s has %d attributes, and values register no more", namespace, n))
+			r.full.Store(namespace, time.Now())
+			r.refuse(ctx, namespace, name, errFull)
 			return true, nil
 		}
 		return false, nil
 	})
 	return registry, err
 }
+
+// errFull is why values under new names register nothing.
+var errFull = fmt.Errorf("the namespace has %d attributes, and values register no more", MaxAttributes)
 
 // refuse counts a value that registers nothing; the first is logged.
 func (r *Registrar) refuse(ctx context.Context, namespace, name string, why error) {
@@ -258,15 +275,17 @@ func (r *Registrar) until(ctx context.Context, d events.Decision, enough func(*R
 // catchUp reads what the registry does not know of the control stream.
 func (r *Registrar) catchUp(ctx context.Context) (*Registry, error) {
 	known := r.registry.Load()
-	next := known.clone()
+	next := known
 	for d, err := range r.control.Decisions(ctx, known.Sequence()) {
+		if next == known { // most looks find nothing new
+			next = known.clone()
+		}
 		if err := next.Apply(d, err); err != nil {
 			return nil, err
 		}
 	}
-	if next.Sequence() == known.Sequence() {
-		return known, nil
+	if next != known {
+		r.registry.Store(next)
 	}
-	r.registry.Store(next)
 	return next, nil
 }

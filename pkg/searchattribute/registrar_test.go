@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -273,6 +275,52 @@ func TestValuesRegisterSoManyAttributes(t *testing.T) {
 	same(t, "stats", searchattribute.Stats{Registered: searchattribute.MaxAttributes, Refused: 2}, r.Stats())
 	if _, _, err := r.Register(t.Context(), order.Namespace, "ByCommand", searchattribute.Bool); err != nil {
 		t.Error(err)
+	}
+}
+
+// looked counts how often somebody reads the control stream.
+type looked struct {
+	events.Control
+	looks atomic.Int64
+}
+
+func (l *looked) Decisions(ctx context.Context, after uint64) iter.Seq2[events.StoredDecision, error] {
+	l.looks.Add(1)
+	return l.Control.Decisions(ctx, after)
+}
+
+// Values beyond that do not each read the control stream; what a command registers
+// is found all the same.
+func TestValuesThatRegisterNothingDoNotReadTheStream(t *testing.T) {
+	log := newLog(t)
+	byCommand := searchattribute.NewRegistrar(log, "command", quiet)
+	for i := range searchattribute.MaxAttributes {
+		if _, _, err := byCommand.Register(t.Context(), order.Namespace, fmt.Sprint("Made", i), searchattribute.Bool); err != nil {
+			t.Fatal(err)
+		}
+	}
+	control := &looked{Control: log}
+	r := searchattribute.NewRegistrar(control, "test", quiet)
+	const values = 10_000
+	meet := func(name string) {
+		t.Helper()
+		if err := r.Meet(t.Context(), order, at(1), sets(name, typed("Bool", "true"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range values {
+		meet(fmt.Sprint("More", i))
+	}
+	if n := control.looks.Load(); n > values/10 {
+		t.Errorf("%d values that register nothing read the stream %d times", values, n)
+	}
+	same(t, "stats", searchattribute.Stats{Refused: values}, r.Stats())
+	if _, _, err := byCommand.Register(t.Context(), order.Namespace, "More0", searchattribute.Bool); err != nil {
+		t.Fatal(err)
+	}
+	for known := false; !known; {
+		meet("More0")
+		_, known = r.Registry().Attribute(order.Namespace, "More0")
 	}
 }
 

@@ -2,6 +2,8 @@ package raw
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,17 +25,29 @@ func NewPublisher(js jetstream.JetStream, subject string, header nats.Header, bo
 	return &Publisher{js: js, subject: subject, header: header, body: body}
 }
 
-// Publish publishes one message and returns when it is acknowledged.
+// Publish publishes one message and returns when it is acknowledged. Replicas may
+// refuse it for a moment after they have acknowledged the one before, while that is
+// still on its way through them: then it is published again.
 func (p *Publisher) Publish(ctx context.Context) error {
-	m := nats.NewMsg(p.subject)
-	for name, values := range p.header {
-		m.Header[name] = values
+	for {
+		m := nats.NewMsg(p.subject)
+		for name, values := range p.header {
+			m.Header[name] = values
+		}
+		m.Data = p.body
+		ack, err := p.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(p.last))
+		var refused *jetstream.APIError
+		switch {
+		case err == nil:
+			p.last = ack.Sequence
+			return nil
+		case !errors.As(err, &refused) || refused.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequenceConstant:
+			return err
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	m.Data = p.body
-	ack, err := p.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(p.last))
-	if err != nil {
-		return err
-	}
-	p.last = ack.Sequence
-	return nil
 }

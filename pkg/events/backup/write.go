@@ -57,7 +57,6 @@ func Write(ctx context.Context, s Source, dir string, o Options) (Report, error)
 	if err := w.disk.mkdir(dir); err != nil {
 		return Report{}, err
 	}
-	// Locked by the open file: closing it lets the next one in.
 	l, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return Report{}, err
@@ -66,6 +65,7 @@ func Write(ctx context.Context, s Source, dir string, o Options) (Report, error)
 	if err := lock(l); err != nil {
 		return Report{}, err
 	}
+	defer unlock(l)
 	switch w.old, _, err = readManifest(dir); {
 	case errors.Is(err, ErrNone):
 		w.old = nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 	"github.com/annals-io/annals/pkg/projection/postgres"
@@ -15,7 +16,7 @@ import (
 // TestAcquireTimeout: with every connection in use, all that needs one ends in
 // time and says why; a call whose own context ends first says that.
 func TestAcquireTimeout(t *testing.T) {
-	url := testenv.Postgres(t, emptyTables)
+	url := testenv.Postgres(t, pgtables.Empty)
 	const limit = 60 * time.Millisecond
 	pool, err := postgres.OpenPool(t.Context(), url, postgres.PoolConfig{MaxConns: 1, AcquireTimeout: limit})
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // waits asks a projector again and again until a partition waits for what it is meant to wait for, and gives where it
@@ -314,7 +315,7 @@ func TestADatabaseThatDoesNotAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-held
-	waits(t, r, func(err error) bool { return errors.Is(err, pgstore.ErrNoAnswer) })
+	waits(t, r, func(err error) bool { return errors.Is(err, postgres.ErrNoAnswer) })
 	line := lines.with(t, "does not answer within 300ms")
 	if !strings.Contains(line, "level=WARN") {
 		t.Errorf("logged: %s", line)
@@ -386,5 +387,56 @@ func TestASlowDatabaseGetsSmallerBatches(t *testing.T) {
 	}
 	if r := verify(t, log, onlooker, noWait); len(r.Differences) != 0 {
 		t.Errorf("differences: %+v", r.Differences)
+	}
+}
+
+// Whatever a projector or a keeper asks is given up when the answer takes too long.
+func TestWhatGetsNoAnswerIsGivenUp(t *testing.T) {
+	t.Parallel()
+	pool, log := newTables(t), newLog(t, 1)
+	store := storeOn(t, pool, pgstore.Config{})
+	at, err := store.Checkpoint(t.Context(), log.Identity(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heartbeats, err := store.HeartbeatCheckpoint(t.Context(), log.Identity())
+	if err != nil {
+		t.Fatal(err)
+	}
+	control, err := store.Registry().ControlCheckpoint(t.Context(), log.Identity())
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = holder.Rollback(context.Background()) }()
+	if _, err := holder.Exec(t.Context(), `LOCK TABLE annals.checkpoints, annals.quarantine, annals.heartbeat_checkpoints, annals.control_checkpoint IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	hasty := storeOn(t, pool, pgstore.Config{AnswerTimeout: 200 * time.Millisecond})
+	for _, tt := range []struct {
+		name string
+		ask  func(context.Context) error
+	}{
+		{"Checkpoint", func(ctx context.Context) error { _, err := hasty.Checkpoint(ctx, log.Identity(), 0); return err }},
+		{"Aside", func(ctx context.Context) error { _, err := hasty.Aside(ctx, at); return err }},
+		{"SetAside", func(ctx context.Context) error {
+			return hasty.SetAside(ctx, at, projection.Mark{}, projection.Quarantined{Subject: "x", Kind: projection.KindForeign, First: 1, Last: 1, Waiting: 1})
+		}},
+		{"HeartbeatCheckpoint", func(ctx context.Context) error { _, err := hasty.HeartbeatCheckpoint(ctx, log.Identity()); return err }},
+		{"BeginHeartbeatsAnew", func(ctx context.Context) error { return hasty.BeginHeartbeatsAnew(ctx, heartbeats) }},
+		{"ControlCheckpoint", func(ctx context.Context) error {
+			_, err := hasty.Registry().ControlCheckpoint(ctx, log.Identity())
+			return err
+		}},
+		{"WriteRegistry", func(ctx context.Context) error {
+			return hasty.Registry().WriteRegistry(ctx, control, control, projection.RegistryRows{})
+		}},
+	} {
+		if err := tt.ask(t.Context()); !errors.Is(err, postgres.ErrNoAnswer) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
 	}
 }

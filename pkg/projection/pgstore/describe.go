@@ -31,6 +31,8 @@ var (
 	pendingRequestsSQL string
 	//go:embed sql/as_of.sql
 	asOfSQL string
+	//go:embed sql/gaps.sql
+	gapsSQL string
 )
 
 // Description is a run with what is pending in it, all of one moment. Lists are
@@ -54,6 +56,9 @@ type Description struct {
 	// Quarantine says that the tables lack commits of the workflow, and why: the
 	// rest is as it was before the first of them. Nil: it is not quarantined.
 	Quarantine *Quarantine `json:"quarantine"`
+	// Gaps are messages of the workflow's partition that are gone from the log: any of
+	// them may have been the workflow's. The first 10 that nobody has acknowledged.
+	Gaps []Quarantine `json:"gaps"`
 }
 
 // WorkflowRuns is what the workflow's runs add up to.
@@ -309,6 +314,14 @@ func (d *Description) readRun(ctx context.Context, tx pgx.Tx, w events.Workflow,
 		c, err := pgx.CollectRows(rows, postgres.ScanCheckpoint)
 		if err == nil && len(c) == 1 {
 			d.AsOf = asOf(c[0])
+		}
+		return err
+	})
+	b.Queue(gapsSQL, append(key[:3:3], namedLacking)...).Query(func(rows pgx.Rows) error {
+		gaps, err := pgx.CollectRows(rows, postgres.ScanQuarantined)
+		d.Gaps = make([]Quarantine, len(gaps))
+		for i := range gaps {
+			d.Gaps[i] = *QuarantineOf(gaps[i])
 		}
 		return err
 	})

@@ -241,7 +241,7 @@ func TestDescribeNothingPending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `"workflow":{"newestRunId":"r2","runs":2},"pendingActivities":[],"pendingTimers":[],"pendingChildren":[],"pendingNexusOperations":[],"pendingUpdates":[],"pendingExternalRequests":[],"asOf":{"position":"","time":null},"lag":null,"quarantine":null}`; !strings.HasSuffix(string(b), want) {
+	if want := `"workflow":{"newestRunId":"r2","runs":2},"pendingActivities":[],"pendingTimers":[],"pendingChildren":[],"pendingNexusOperations":[],"pendingUpdates":[],"pendingExternalRequests":[],"asOf":{"position":"","time":null},"lag":null,"quarantine":null,"gaps":[]}`; !strings.HasSuffix(string(b), want) {
 		t.Errorf("%s\ndoes not end in %s", b, want)
 	}
 }

@@ -100,12 +100,12 @@ var askable = []*askedField{
 	attribute("TemporalExternalPayloadCount", numbers, someNumbers),
 	attribute("BatcherUser", texts, anyOf(someIDs)),
 	{name: "LastFailure", sort: failures, values: anyOf(someMessages), get: func(s *knownRun) any { return s.failures }},
-	{name: "HasPendingActivity", sort: sets, values: anyOf(someTypes), get: func(s *knownRun) any { return pending(s.activities) }},
-	{name: "HasPendingChild", sort: sets, values: anyOf(someTypes), get: func(s *knownRun) any { return pending(s.children) }},
+	{name: "HasPendingActivity", sort: sets, values: anyOf(someTypes), get: func(s *knownRun) any { return s.ifOpen(pending(s.activities)) }},
+	{name: "HasPendingChild", sort: sets, values: anyOf(someTypes), get: func(s *knownRun) any { return s.ifOpen(pending(s.children)) }},
 	{name: "PendingTimerBefore", sort: dues, values: someTimes, get: func(s *knownRun) any {
 		var list []time.Time
 		for _, t := range s.timers {
-			if t.pending && t.due != nil {
+			if s.isOpen() && t.pending && t.due != nil {
 				list = append(list, *t.due)
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/execution"
@@ -104,25 +103,22 @@ func (s *Store) WriteHeartbeats(ctx context.Context, from, to projection.Heartbe
 
 // BeginHeartbeatsAnew is projection.HeartbeatTarget's.
 func (s *Store) BeginHeartbeatsAnew(ctx context.Context, c projection.HeartbeatCheckpoint) error {
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	return s.failed(ctx, pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var q pgx.Batch
 		begin := c
 		begin.Sequence = 0
 		queueHeartbeatMove(&q, c, begin)
 		q.Queue(heartbeatForgetPlacesSQL, c.LogID, int64(c.LogEpoch))
 		return tx.SendBatch(ctx, &q).Close()
-	})
+	}))
 }
 
 // queueHeartbeatMove is the compare-and-set, which locks the checkpoint: of two
 // writers one waits here and then finds that it has moved.
 func queueHeartbeatMove(q *pgx.Batch, from, to projection.HeartbeatCheckpoint) {
-	q.Queue(heartbeatCheckpointMoveSQL, from.LogID, int64(from.LogEpoch), int64(from.Sequence), int64(to.Sequence)).Exec(func(tag pgconn.CommandTag) error {
-		if tag.RowsAffected() != 1 {
-			return projection.ErrFenced
-		}
-		return nil
-	})
+	q.Queue(heartbeatCheckpointMoveSQL, from.LogID, int64(from.LogEpoch), int64(from.Sequence), int64(to.Sequence)).Exec(postgres.Moved)
 }
 
 func refusedHeartbeats(batch []events.StoredHeartbeat, to projection.HeartbeatCheckpoint, cause error) error {

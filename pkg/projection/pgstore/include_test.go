@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
@@ -194,7 +195,7 @@ func (*counting) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData
 // A thousand that wait ask Postgres no more often than one does.
 func TestAThousandWaitsLoadPostgresAsOneDoes(t *testing.T) {
 	t.Parallel()
-	c, err := pgxpool.ParseConfig(testenv.Postgres(t, emptyTables))
+	c, err := pgxpool.ParseConfig(testenv.Postgres(t, pgtables.Empty))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +286,7 @@ func swapOnce(ctx context.Context, pool *pgxpool.Pool) error {
 		to := from + 1
 		var sql strings.Builder
 		fmt.Fprintf(&sql, `SELECT 1 FROM annals.checkpoints WHERE projection = '%s' FOR UPDATE; CREATE SCHEMA annals_executions_%d;`, pgstore.Name, to)
-		for _, table := range pgstore.Described() {
+		for _, table := range pgstore.Described(pgstore.EventsIndex) {
 			fmt.Fprintf(&sql, `CREATE TABLE annals_executions_%[1]d.%[3]s (LIKE annals_executions_%[2]d.%[3]s INCLUDING ALL);
 				INSERT INTO annals_executions_%[1]d.%[3]s SELECT * FROM annals_executions_%[2]d.%[3]s;`, to, from, table.Name)
 		}
@@ -310,6 +311,69 @@ func swapOnce(ctx context.Context, pool *pgxpool.Pool) error {
 	})
 }
 
+// atStatement calls a function before a statement that holds a text is sent.
+type atStatement struct {
+	text string
+	call func()
+}
+
+func (a *atStatement) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	if strings.Contains(q.SQL, a.text) {
+		a.call()
+	}
+	return ctx
+}
+
+func (a *atStatement) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// A projector that looks for its checkpoint while the tables are replaced does not
+// go on with those that were: it would be fenced by nobody.
+func TestACheckpointIsNotOfTablesThatWereReplaced(t *testing.T) {
+	t.Parallel()
+	url := testenv.Postgres(t, pgtables.Empty)
+	pool := poolOn(t, url, nil)
+	log := newLog(t, 1)
+	if _, err := storeOn(t, pool, pgstore.Config{}).Checkpoint(t.Context(), log.Identity(), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"INSERT INTO annals.checkpoints", "FROM annals.checkpoints"} {
+		var once sync.Once
+		store := storeOn(t, poolOn(t, url, &atStatement{text, func() {
+			once.Do(func() {
+				if err := swap(t.Context(), pool); err != nil {
+					t.Error(err)
+				}
+			})
+		}}), pgstore.Config{})
+		if c, err := store.Checkpoint(t.Context(), log.Identity(), 0); !errors.Is(err, projection.ErrFenced) {
+			t.Errorf("replaced before %q: %+v, %v, want ErrFenced", text, c, err)
+		}
+		c, err := store.Checkpoint(t.Context(), log.Identity(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var live int
+		if err := pool.QueryRow(t.Context(), `SELECT generation FROM annals.generations WHERE state = 'live'`).Scan(&live); err != nil || c.Generation != live {
+			t.Errorf("asked again: of generation %d, %d is live, %v", c.Generation, live, err)
+		}
+	}
+}
+
+func poolOn(t *testing.T, url string, tracer pgx.QueryTracer) *pgxpool.Pool {
+	t.Helper()
+	c, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ConnConfig.Tracer = tracer
+	pool, err := pgxpool.NewWithConfig(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
 // TestWhatWasAppendedIsNeverMissed: whoever asks with the vector of what he has
 // just appended finds it, whatever becomes of the projector meanwhile, and while
 // one generation of the tables after the other takes the place of the one before.
@@ -324,7 +388,7 @@ func TestWhatWasAppendedIsNeverMissed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			log := tt.log(t)
-			c, err := pgxpool.ParseConfig(testenv.Postgres(t, emptyTables))
+			c, err := pgxpool.ParseConfig(testenv.Postgres(t, pgtables.Empty))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -50,6 +50,15 @@ func (s *knownRun) id() string { return s.workflow + "/" + s.run }
 
 func (s *knownRun) isOpen() bool { return s.status == "Running" || s.status == "Paused" }
 
+// ifOpen is what an open run has pending; what a closed one never ended waits for
+// nothing.
+func (s *knownRun) ifOpen(names []string) []string {
+	if s.isOpen() {
+		return names
+	}
+	return nil
+}
+
 // pending are the names of what is.
 func pending(things []thing) []string {
 	var names []string

@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	_ "embed"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,9 +9,6 @@ import (
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/postgres"
 )
-
-//go:embed sql/lacking.sql
-var lackingSQL string
 
 // namedLacking is how many an answer names at most.
 const namedLacking = 10
@@ -36,27 +32,13 @@ func (s *Store) lacking(ctx context.Context, q postgres.Querier, namespace strin
 	if v.IsZero() {
 		return nil, nil
 	}
-	var partitions []int16
-	var sequences []int64
-	for _, p := range v.Positions() {
-		partitions, sequences = append(partitions, int16(p.Partition)), append(sequences, int64(p.Sequence))
-	}
-	rows, err := q.Query(ctx, lackingSQL, Name, namespace, partitions, sequences, namedLacking)
-	if err != nil {
+	page, err := s.projection.QuarantinedIn(ctx, q, postgres.QuarantineQuery{Namespace: namespace, Within: &v, Limit: namedLacking})
+	if err != nil || page.Total == 0 {
 		return nil, err
 	}
-	var l Lacking
-	l.Workflows, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (LackingWorkflow, error) {
-		var x projection.Quarantined
-		var id, kind string
-		var partition int16
-		var first, good int64
-		err := row.Scan(&id, &kind, &x.Reason, &partition, &first, &good, &x.Waiting, &x.Since, &l.Total)
-		x.Kind, x.Partition, x.First, x.LastGood, x.Since = projection.Kind(kind), events.Partition(partition), uint64(first), uint64(good), x.Since.UTC()
-		return LackingWorkflow{WorkflowID: id, Quarantine: *QuarantineOf(x)}, err
-	})
-	if err != nil || l.Total == 0 {
-		return nil, err
+	l := Lacking{Total: page.Total}
+	for _, x := range page.Entries {
+		l.Workflows = append(l.Workflows, LackingWorkflow{WorkflowID: x.Workflow.ID, Quarantine: *QuarantineOf(x)})
 	}
 	return &l, nil
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
 	"github.com/annals-io/annals/pkg/projection/postgres"
-	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // Executions of a page.
@@ -65,11 +64,7 @@ type ExecutionPage struct {
 // (*FilterError, *events.InvalidError) if the query can never be answered,
 // projection.ErrVersion if there are no tables, and as Include says.
 func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
-	var l list
-	err := s.compile(ctx, q.Namespace, q.Include, func(types map[string]searchattribute.Type) (guessed bool, err error) {
-		l, err = q.compile(types)
-		return l.Guessed, err
-	})
+	l, err := s.compileList(ctx, q)
 	if err != nil {
 		return ExecutionPage{}, err
 	}
@@ -106,6 +101,26 @@ func (s *Store) List(ctx context.Context, q ListQuery) (ExecutionPage, error) {
 	return page, nil
 }
 
+// ListStatement is what List asks Postgres for the page, for those who want to see
+// its plan (EXPLAIN): its columns may change with every version. It fails as List
+// does if the query can never be answered.
+func (s *Store) ListStatement(ctx context.Context, q ListQuery) (sql string, args []any, err error) {
+	l, err := s.compileList(ctx, q)
+	if err != nil {
+		return "", nil, err
+	}
+	sql, args = l.statement()
+	return sql, args, nil
+}
+
+func (s *Store) compileList(ctx context.Context, q ListQuery) (l list, err error) {
+	err = s.compile(ctx, q.Namespace, q.Include, func(known askable) (_ filter.Condition, err error) {
+		l, err = q.compile(known)
+		return l.Condition, err
+	})
+	return l, err
+}
+
 // listedExecution is a row of a list.
 type listedExecution struct {
 	Execution
@@ -127,7 +142,7 @@ type list struct {
 // follow the filter's and the order's, and those of the token's place.
 const listParameters = 3
 
-func (q ListQuery) compile(types map[string]searchattribute.Type) (list, error) {
+func (q ListQuery) compile(known askable) (list, error) {
 	if err := events.CheckID("namespace", q.Namespace, events.MaxNamespaceBytes); err != nil {
 		return list{}, err
 	}
@@ -141,7 +156,7 @@ func (q ListQuery) compile(types map[string]searchattribute.Type) (list, error) 
 	}
 	l := list{namespace: q.Namespace, limit: q.Limit, offset: q.Offset}
 	var err error
-	if l.List, err = filter.CompileList(q.Query, q.OrderBy, filter.Options{Attributes: types, After: listParameters}); err != nil {
+	if l.List, err = filter.CompileList(q.Query, q.OrderBy, known.options(listParameters)); err != nil {
 		return list{}, err
 	}
 	l.binding = binding(q, l.Order)

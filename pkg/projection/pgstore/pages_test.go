@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
@@ -18,7 +19,7 @@ import (
 // find where a page begins by rules of their own.
 func newIndexed(t testing.TB) (*pgstore.Store, *pgxpool.Pool) {
 	t.Helper()
-	c, err := pgxpool.ParseConfig(testenv.Postgres(t, migrated))
+	c, err := pgxpool.ParseConfig(testenv.Postgres(t, pgtables.Empty))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -314,8 +314,21 @@ func TestOnlyTheWorkflowThatCannotBeAppliedWaits(t *testing.T) {
 				if gap.Workflow != (events.Workflow{}) || gap.Kind != projection.KindGap || gap.First != s.results[2].Position.Sequence || gap.Last != gap.First || gap.Waiting != 1 {
 					t.Errorf("the gap is recorded as %+v", gap)
 				}
+				gaps := func() []pgstore.Quarantine {
+					d, err := s.store.Describe(ctx, pgstore.DescribeQuery{Workflow: victim})
+					if err != nil {
+						t.Error(err)
+					}
+					return d.Gaps
+				}
+				if diff := cmp.Diff([]pgstore.Quarantine{*pgstore.QuarantineOf(gap)}, gaps()); diff != "" {
+					t.Errorf("describe names the gaps: wanted (-) and found (+):\n%s", diff)
+				}
 				if _, err := s.store.Acknowledge(ctx, gap.Position()); err != nil {
 					t.Error(err)
+				}
+				if left := gaps(); len(left) != 0 {
+					t.Errorf("describe names a gap that was acknowledged: %+v", left)
 				}
 				entries = s.entries()
 			}
@@ -559,4 +572,125 @@ func TestQuarantineOnAServer(t *testing.T) {
 		t.Error(err)
 	}
 	mustAgree(t, log, store, pool, append(g.Workflows(), victim, refused))
+}
+
+// Tables that are made anew meet what somebody has acknowledged again, and do not
+// ask again; what is more than that, they do.
+func TestARebuildKeepsAcknowledgements(t *testing.T) {
+	t.Parallel()
+	pool, full := newTables(t), newLog(t, 1)
+	store := storeOn(t, pool, pgstore.Config{})
+	var lost events.Position
+	for i := range 5 {
+		res, err := full.Append(t.Context(), events.Request{Workflow: events.Workflow{Namespace: "default", ID: fmt.Sprint("w", i)}, Events: []*events.Event{events.WorkflowStarted("T", "q")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 2 {
+			lost = res.Position
+		}
+	}
+	log := hole{full, lost}
+	put := func(subject string) events.Position {
+		return events.Position{Sequence: full.Put(0, subject, nil, []byte("hello"))}
+	}
+	const seen, more, open = "annals.nobody.seen", "annals.nobody.more", "annals.nobody.open"
+	first := map[string]events.Position{seen: put(seen), more: put(more), open: put(open)}
+	r := start(t, log, store, projection.Config{})
+	defer func() {
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	entries := func() (list []string) {
+		t.Helper()
+		page, err := store.Quarantined(t.Context(), postgres.QuarantineQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range page.Entries {
+			list = append(list, fmt.Sprintf("%s from %s on: %d", q.Subject, q.Position(), q.Waiting))
+		}
+		return list
+	}
+	waitFor(t, store, ends(t, full))
+	if n := len(entries()); n != 4 {
+		t.Fatalf("%d are quarantined: %v", n, entries())
+	}
+	for _, at := range []events.Position{lost, first[seen], first[more]} {
+		if _, err := store.Acknowledge(t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := put(more)
+	waitFor(t, store, ends(t, full))
+	if diff := cmp.Diff([]string{fmt.Sprintf("%s from %s on: 1", open, first[open]), fmt.Sprintf("%s from %s on: 1", more, again)}, entries()); diff != "" {
+		t.Fatalf("before: wanted (-) and there (+):\n%s", diff)
+	}
+	rebuild(t, store, log, quietly())
+	if diff := cmp.Diff([]string{fmt.Sprintf("%s from %s on: 2", more, first[more]), fmt.Sprintf("%s from %s on: 1", open, first[open])}, entries()); diff != "" {
+		t.Errorf("rebuilt: wanted (-) and there (+):\n%s", diff)
+	}
+	if _, err := store.Acknowledge(t.Context(), first[more]); err != nil {
+		t.Error(err)
+	}
+	rebuild(t, store, log, quietly())
+	if diff := cmp.Diff([]string{fmt.Sprintf("%s from %s on: 1", open, first[open])}, entries()); diff != "" {
+		t.Errorf("rebuilt once more: wanted (-) and there (+):\n%s", diff)
+	}
+}
+
+// Whoever acknowledges while another generation becomes live does so in that one.
+func TestAnAcknowledgementBesideASwap(t *testing.T) {
+	t.Parallel()
+	pool, log := newTables(t), newLog(t, 1)
+	store := storeOn(t, pool, pgstore.Config{})
+	at := events.Position{Sequence: log.Put(0, "annals.nobody", nil, []byte("hello"))}
+	r := start(t, log, store, projection.Config{})
+	waitFor(t, store, ends(t, log))
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	o := quietly()
+	o.KeepOld = true
+	rebuild(t, store, log, o)
+
+	swap, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = swap.Rollback(context.Background()) }()
+	if _, err := swap.Exec(t.Context(), `SELECT FROM annals.checkpoints FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	acknowledged := make(chan error, 1)
+	go func() {
+		_, err := store.Acknowledge(t.Context(), at)
+		acknowledged <- err
+	}()
+	for waits := false; !waits; {
+		if err := pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sql := range []string{
+		`UPDATE annals.generations SET state = 'retired', retired_at = now() WHERE generation = 2`,
+		`UPDATE annals.generations SET state = 'live', retired_at = NULL WHERE generation = 1`,
+	} {
+		if _, err := swap.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := swap.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-acknowledged; err != nil {
+		t.Fatal(err)
+	}
+	for generation, want := range map[int]int64{1: 0, 2: 1} {
+		page, err := store.At(generation).Quarantined(t.Context(), postgres.QuarantineQuery{})
+		if err != nil || page.Total != want {
+			t.Errorf("generation %d has %d entries, %v; want %d", generation, page.Total, err, want)
+		}
+	}
 }

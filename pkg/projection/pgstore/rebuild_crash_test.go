@@ -16,6 +16,7 @@ import (
 
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/internal/testenv/historytest"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
@@ -103,7 +104,7 @@ func (c *cuttable) Read(b []byte) (int, error) {
 // cutPool is a pool whose swaps can be cut.
 func cutPool(t *testing.T) (*pgxpool.Pool, *swapCut) {
 	t.Helper()
-	config, err := pgxpool.ParseConfig(testenv.Postgres(t, emptyTables))
+	config, err := pgxpool.ParseConfig(testenv.Postgres(t, pgtables.Empty))
 	if err != nil {
 		t.Fatal(err)
 	}

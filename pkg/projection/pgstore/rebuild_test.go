@@ -3,10 +3,13 @@ package pgstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/annals-io/annals/internal/testenv/historytest"
@@ -501,4 +504,61 @@ func TestAHealReachesTablesThatAreBeingFilled(t *testing.T) {
 			s.mustBeAFreshFold()
 		})
 	}
+}
+
+// A transaction whose snapshot was taken before the swap, at whatever moment of the
+// rebuild, is told to run again by every view: it sees no row of the old tables, and
+// none of those of the new ones that it could see.
+func TestSnapshotsFromBeforeASwapAreRefused(t *testing.T) {
+	t.Parallel()
+	pool := newTables(t)
+	store := storeOn(t, pool, pgstore.Config{})
+	log, workflows := written(t, historytest.Seeded(11, 100), historytest.Options{Workflows: 20})
+	projectAll(t, log, store, 0)
+
+	snapshots := map[string]pgx.Tx{}
+	take := func(when string) {
+		conn, err := pgx.Connect(t.Context(), pool.Config().ConnString())
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { _ = conn.Close(context.Background()) })
+		tx, err := conn.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+		if err == nil {
+			_, err = tx.Exec(t.Context(), `SELECT pg_current_snapshot()`)
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		snapshots[when] = tx
+	}
+	take("before")
+	o := quietly()
+	o.Progress = func(p postgres.RebuildProgress) {
+		if when := "while " + string(p.Phase); snapshots[when] == nil {
+			take(when)
+		}
+	}
+	rebuild(t, store, log, o)
+	if len(snapshots) != 4 {
+		t.Errorf("%d snapshots, want one before and one in each phase", len(snapshots))
+	}
+	for when, tx := range snapshots {
+		for _, view := range pgstore.Definition().Views {
+			err := pgx.BeginFunc(t.Context(), tx, func(tx pgx.Tx) error {
+				var rows int
+				if err := tx.QueryRow(t.Context(), `SELECT count(*) FROM annals.`+view).Scan(&rows); err != nil {
+					return err
+				}
+				return fmt.Errorf("it saw %d rows", rows)
+			})
+			var pgErr *pgconn.PgError
+			if !errors.As(err, &pgErr) || pgErr.Code != "40001" {
+				t.Errorf("%s, by a snapshot of %s: %v; want SQLSTATE 40001", view, when, err)
+			}
+		}
+	}
+	mustAgree(t, log, store, pool, workflows)
 }

@@ -136,12 +136,10 @@ func (v *verifying) ends(ctx context.Context) (map[events.Partition]uint64, erro
 // await waits until the checkpoints have reached the ends, at most as long as
 // said; the caller sees what is missing.
 func (s *Store) await(ctx context.Context, id events.Identity, ends map[events.Partition]uint64, heartbeats uint64, wait time.Duration) error {
-	deadline := time.Now().Add(wait)
-	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0))
-	for {
+	return waitUntil(ctx, wait, func() (bool, error) {
 		cs, err := s.Checkpoints(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		reached := map[events.Partition]uint64{}
 		for _, c := range cs {
@@ -149,14 +147,24 @@ func (s *Store) await(ctx context.Context, id events.Identity, ends map[events.P
 		}
 		kept, err := heartbeatCheckpoint(ctx, s.pool, id)
 		if err != nil {
-			return err
+			return false, err
 		}
-		behind := kept < heartbeats
+		all := kept >= heartbeats
 		for p, end := range ends {
-			behind = behind || reached[p] < end
+			all = all && reached[p] >= end
 		}
-		if !behind || time.Now().After(deadline) {
-			return nil
+		return all, nil
+	})
+}
+
+// waitUntil asks at longer and longer intervals, until the answer is yes, or as long as
+// said.
+func waitUntil(ctx context.Context, wait time.Duration, reached func() (bool, error)) error {
+	deadline := time.Now().Add(wait)
+	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0))
+	for {
+		if yes, err := reached(); err != nil || yes || time.Now().After(deadline) {
+			return err
 		}
 		select {
 		case <-time.After(delays.NextBackOff()):
@@ -176,6 +184,7 @@ type verifying struct {
 	// waits are the quarantined subjects.
 	waits map[string]bool
 	types typesOf
+	mode  EventsMode // of the live tables
 	// late are search attributes whose type the tables' registry does not have yet:
 	// a row may have been typed already, or not yet.
 	late map[attributeKey]bool
@@ -200,6 +209,11 @@ func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) e
 	if err := v.quarantine(ctx); err != nil {
 		return err
 	}
+	mode, _, err := v.store.projection.ModeIn(ctx, v.tx)
+	if err != nil {
+		return err
+	}
+	v.mode = EventsMode(mode)
 	// The snapshot of the tables is taken by now: what they were typed with is in
 	// the control stream.
 	if err := v.loadTypes(ctx); err != nil {
@@ -337,6 +351,9 @@ func (v *verifying) partition(ctx context.Context, c projection.Checkpoint) erro
 			}
 		}
 	}
+	if w.mode == EventsFull {
+		return w.compareCommits(ctx)
+	}
 	return nil
 }
 
@@ -355,7 +372,7 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 		follow = events.FollowOptions{Until: last, Workflow: one}
 	}
 	f := newFolder(w.checkpoint)
-	f.types = w.types
+	f.types, f.mode = w.types, w.mode
 	b := f.builder()
 	n := 0
 	for m, err := range w.log.Follow(ctx, w.checkpoint.Partition, follow) {
@@ -370,6 +387,9 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 			return err
 		}
 		if err := stored.compare(m.Position.Sequence, b.events[before:]); err != nil {
+			return err
+		}
+		if err := w.expectCommits(b); err != nil {
 			return err
 		}
 		if n++; n%5000 == 0 {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -52,6 +53,15 @@ func Bury(ctx context.Context, pool *pgxpool.Pool, dead func(projection.Member) 
 		}
 	}
 	return buried, nil
+}
+
+// DiedHere reports whether a member is dead for certain: it ran on this machine since
+// it was started, where numbers of processes are the same, and there is no process of
+// its number now. Of all others nobody can know; nor, where the number was given to
+// another process. It tells on Linux only.
+func DiedHere(m projection.Member) bool {
+	here := machine()
+	return here != "" && m.PID > 0 && strings.HasPrefix(m.ID, here+"-") && gone(m.PID)
 }
 
 // queueLeaving releases all that a member holds, and forgets it.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,6 +11,9 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/jackc/pgx/v5"
 )
+
+//go:embed sql/writers_end.sql
+var writersEndSQL string
 
 // dropTries is how often dropping is tried while others hold the tables.
 const dropTries = 5
@@ -32,7 +36,8 @@ func (p *Projection) Drop(ctx context.Context, generation int, lockTimeout time.
 }
 
 // CancelRebuild drops the generation that a rebuild was filling, whether that
-// runs or not; one that runs fails with ErrCanceled. It gives the generation, and
+// runs or not; one that runs fails with ErrCanceled. Sessions of this role that
+// write there for longer than lockTimeout, or make an index, are ended. It gives the generation, and
 // fails with ErrNoGeneration if there is none, and else as Drop does.
 func (p *Projection) CancelRebuild(ctx context.Context, lockTimeout time.Duration) (generation int, err error) {
 	g, err := p.inState(ctx, p.pool, "building")
@@ -84,6 +89,9 @@ func (p *Projection) drop(ctx context.Context, generation int, lockTimeout time.
 }
 
 func (p *Projection) dropIn(ctx context.Context, tx pgx.Tx, generation int, lockTimeout time.Duration, may func(state string) error) (tables []string, err error) {
+	if err := guardTransaction(ctx, tx, idleSession); err != nil {
+		return nil, err
+	}
 	if err := limitLocks(ctx, tx, lockTimeout); err != nil {
 		return nil, err
 	}
@@ -117,10 +125,26 @@ func (p *Projection) dropIn(ctx context.Context, tx pgx.Tx, generation int, lock
 	if tables, err = relations("r", "p"); err != nil {
 		return nil, err
 	}
-	for _, sql := range dropping(views, tables, schema) {
-		if _, err := tx.Exec(ctx, sql); err != nil {
-			return tables, asDependents(err, []string{SchemaOf(p.definition.Name, generation)})
+	away := func() error {
+		return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
+			for _, sql := range dropping(views, tables, schema) {
+				if _, err := tx.Exec(ctx, sql); err != nil {
+					return asDependents(err, []string{SchemaOf(p.definition.Name, generation)})
+				}
+			}
+			return nil
+		})
+	}
+	err = away()
+	if isLocked(err) && state == "building" {
+		// Whoever fills it finds that the row is locked, waits, and then that it is gone.
+		if _, err := tx.Exec(ctx, writersEndSQL, schema); err != nil {
+			return tables, err
 		}
+		err = away()
+	}
+	if err != nil {
+		return tables, err
 	}
 	_, err = tx.Exec(ctx, `DELETE FROM annals.generations WHERE projection = $1 AND generation = $2`, p.definition.Name, generation)
 	return tables, err

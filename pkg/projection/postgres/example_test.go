@@ -63,7 +63,7 @@ func Example() {
 	if err := p.Migrate(ctx); err != nil {
 		log.Fatal(err)
 	}
-	target, err := postgres.NewTarget(p, handler)
+	target, err := postgres.NewTarget(p, handler, postgres.TargetConfig{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -24,7 +24,8 @@ type Handler interface {
 	// An error that is projection.ErrCannotApply (see Refuse), or that Postgres
 	// gives because of the data (a constraint, a value that a type does not
 	// have), says that a commit can never become rows. So does a panic. After any
-	// other error it is called again, later.
+	// other error, and where it takes longer than TargetConfig.AnswerTimeout, it is
+	// called again, later.
 	Apply(ctx context.Context, tx pgx.Tx, commits []projection.Commit) error
 }
 

@@ -66,10 +66,16 @@ func paid(t *testing.T, workflows int) *memlog.Log {
 // the projector has ended.
 func project(t *testing.T, log *memlog.Log, p *postgres.Projection, h postgres.Handler) error {
 	t.Helper()
-	target, err := postgres.NewTarget(p, h)
+	target, err := postgres.NewTarget(p, h, postgres.TargetConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return projectOn(t, log, p, target)
+}
+
+// projectOn is project by a target.
+func projectOn(t *testing.T, log *memlog.Log, p *postgres.Projection, target projection.Target) error {
+	t.Helper()
 	projector, err := projection.New(log, target, projection.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +223,7 @@ func TestWhatAHandlerCannotApplyWaitsAlone(t *testing.T) {
 				t.Fatalf("quarantined: %+v, %v", page.Entries, err)
 			}
 			checkLacking(t, log, p, w)
-			target, err := postgres.NewTarget(p, h)
+			target, err := postgres.NewTarget(p, h, postgres.TargetConfig{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -278,8 +284,8 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 	second := payments
 	second.Version = 2
 	next := openNotes(t, pool, second)
-	target := func(n int) *postgres.Target {
-		target, err := postgres.NewTarget(next.At(n), h)
+	target := func(at *postgres.Projection) *postgres.Target {
+		target, err := postgres.NewTarget(at, h, postgres.TargetConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +294,7 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 	fill := func(ctx context.Context, o postgres.RebuildOptions) (postgres.Rebuilt, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 		o.Projector.Logger = o.Logger
-		return next.Rebuild(ctx, log, func(n int) projection.Target { return target(n) }, o)
+		return next.Rebuild(ctx, log, func(at *postgres.Projection) projection.Target { return target(at) }, o)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -301,7 +307,7 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 		t.Fatalf("stopped: %v", err)
 	}
 	h.broken.Store(nil)
-	healed, err := target(0).Heal(t.Context(), log, w)
+	healed, err := target(next).Heal(t.Context(), log, w)
 	if err != nil || healed.Was == nil || healed.Checkpoint.Generation != 2 || healed.Building != nil {
 		t.Fatalf("healed: %+v, %v", healed, err)
 	}
@@ -320,7 +326,7 @@ func TestHealingInTheTablesOfTheNextVersion(t *testing.T) {
 func TestWhatCannotForgetIsRebuilt(t *testing.T) {
 	t.Parallel()
 	p := openNotes(t, newPool(t), payments)
-	target, err := postgres.NewTarget(p, postgres.HandlerFunc(countPayments))
+	target, err := postgres.NewTarget(p, postgres.HandlerFunc(countPayments), postgres.TargetConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

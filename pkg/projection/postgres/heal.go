@@ -238,6 +238,9 @@ func (h *healing) decode(ctx context.Context, c *events.Commit) (projection.Comm
 
 // replace is what happens in the transaction.
 func (h *healing) replace(ctx context.Context, tx pgx.Tx, before projection.Checkpoint) error {
+	if err := guardTransaction(ctx, tx, idleReading); err != nil {
+		return err
+	}
 	rows, err := tx.Query(ctx, checkpointLockSQL, h.p.definition.Name, before.Generation, int16(before.Partition))
 	if err != nil {
 		return err
@@ -249,7 +252,7 @@ func (h *healing) replace(ctx context.Context, tx pgx.Tx, before projection.Chec
 	if err != nil {
 		return err
 	}
-	if err := h.stillShown(ctx, tx, c); err != nil {
+	if err := h.p.stillShown(ctx, tx, c); err != nil {
 		return err
 	}
 	if c.LogID != before.LogID || c.LogEpoch != before.LogEpoch || c.Sequence < before.Sequence {
@@ -285,19 +288,6 @@ func (h *healing) replace(ctx context.Context, tx pgx.Tx, before projection.Chec
 	}
 	h.healed.Workflow, h.healed.Checkpoint = h.w, c
 	return nil
-}
-
-// stillShown finds out whether another generation took the place of the live one
-// before its checkpoint was locked.
-func (h *healing) stillShown(ctx context.Context, tx pgx.Tx, c projection.Checkpoint) error {
-	if h.p.generation != 0 {
-		return nil
-	}
-	live, err := h.p.live(ctx, tx)
-	if err == nil && live != c.Generation {
-		err = errAgain
-	}
-	return err
 }
 
 // readSince folds what is left up to a sequence: what was read ahead, and what
@@ -373,60 +363,4 @@ func (h *healing) notHealed(err error) error {
 		return err
 	}
 	return not
-}
-
-// Acknowledge deletes the entry of what is no workflow's: of a gap, or of a
-// subject, by the place of its first message. More messages of the subject are
-// quarantined anew. It fails with events.ErrNotFound if there is no such entry.
-func (p *Projection) Acknowledge(ctx context.Context, at events.Position) (projection.Quarantined, error) {
-	list, err := p.Checkpoints(ctx)
-	if err != nil {
-		return projection.Quarantined{}, err
-	}
-	for _, c := range list {
-		if c.Partition != at.Partition {
-			continue
-		}
-		var found projection.Quarantined
-		err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) (err error) {
-			found, err = p.acknowledge(ctx, tx, c, at)
-			return err
-		})
-		return found, err
-	}
-	return projection.Quarantined{}, &NoEntryError{Position: at}
-}
-
-func (p *Projection) acknowledge(ctx context.Context, tx pgx.Tx, c projection.Checkpoint, at events.Position) (projection.Quarantined, error) {
-	none := projection.Quarantined{}
-	rows, err := tx.Query(ctx, checkpointLockSQL, p.definition.Name, c.Generation, int16(c.Partition))
-	if err != nil {
-		return none, err
-	}
-	if c, err = pgx.CollectExactlyOneRow(rows, ScanCheckpoint); err != nil {
-		return none, err
-	}
-	if rows, err = tx.Query(ctx, asideSQL, p.definition.Name, c.Generation, int16(c.Partition)); err != nil {
-		return none, err
-	}
-	list, err := pgx.CollectRows(rows, scanQuarantined)
-	if err != nil {
-		return none, err
-	}
-	for _, q := range list {
-		switch {
-		case q.First != at.Sequence:
-			continue
-		case q.Workflow != (events.Workflow{}):
-			return none, &NoEntryError{Position: at, Workflow: q.Workflow}
-		case q.Last > c.Sequence:
-			return none, &NoEntryError{Position: at, Ahead: true}
-		}
-		if _, err := tx.Exec(ctx, quarantineDeleteSQL, p.definition.Name, c.Generation, int16(c.Partition), q.Subject); err != nil {
-			return none, err
-		}
-		_, err := tx.Exec(ctx, checkpointFenceSQL, p.definition.Name, c.Generation, int16(c.Partition), nil)
-		return q, err
-	}
-	return none, &NoEntryError{Position: at}
 }

@@ -29,15 +29,6 @@ func (p *Projection) LackingIn(ctx context.Context, q Querier, v events.Vector) 
 	if v.IsZero() {
 		return nil, nil
 	}
-	page, err := p.QuarantinedIn(ctx, q, QuarantineQuery{})
-	if err != nil {
-		return nil, err
-	}
-	var l Lacking
-	for _, x := range page.Entries {
-		if x.First <= v.At(x.Partition) {
-			l = append(l, x)
-		}
-	}
-	return l, nil
+	page, err := p.QuarantinedIn(ctx, q, QuarantineQuery{Within: &v})
+	return page.Entries, err
 }

@@ -97,6 +97,9 @@ func OpenLeases(ctx context.Context, database *pgxpool.Config, name string, c Le
 		projection: name, config: c.withDefaults(),
 		member: projection.Member{ID: hex.EncodeToString(id), Host: host, PID: os.Getpid()},
 	}
+	if here := machine(); here != "" {
+		l.member.ID = here + "-" + l.member.ID
+	}
 	l.session = sessionName(database.ConnConfig.RuntimeParams["application_name"], l.member.ID)
 	config := l.Sessions(database)
 	config.MaxConns, config.MinConns, config.MinIdleConns = 3, 0, 0
@@ -131,17 +134,7 @@ func (l *Leases) Sessions(database *pgxpool.Config) *pgxpool.Config {
 		c.ConnConfig.RuntimeParams = map[string]string{}
 	}
 	c.ConnConfig.RuntimeParams["application_name"] = l.session
-	after := c.AfterConnect
-	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		// Not as parameters of the connection, which poolers refuse.
-		_, err := conn.Exec(ctx, `SELECT set_config(name, value, false) FROM (VALUES
-			('idle_in_transaction_session_timeout', '5s'),
-			('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '3')) AS s (name, value)`)
-		if err == nil && after != nil {
-			err = after(ctx, conn)
-		}
-		return err
-	}
+	guardSessions(c)
 	return c
 }
 
@@ -301,7 +294,7 @@ func (l *Leases) claimWaiting(ctx context.Context, name string) (taken []string,
 	defer cancel()
 	var q pgx.Batch
 	// Of this transaction alone.
-	q.Queue(`SELECT set_config('lock_timeout', $1, true), set_config('application_name', $2, true)`, fmt.Sprintf("%dms", left.Milliseconds()), waiting)
+	q.Queue(`SELECT set_config('lock_timeout', $1, true), set_config('application_name', $2, true)`, milliseconds(left), waiting)
 	l.queueClaim(&q, leaseClaimWaitingSQL, []string{name}, &taken)
 	done := make(chan struct{})
 	var looking sync.WaitGroup
@@ -330,8 +323,6 @@ func (l *Leases) claimWaiting(ctx context.Context, name string) (taken []string,
 	}
 	return taken, nil
 }
-
-const lockNotAvailable = "55P03"
 
 // claimant is what a session is called while it waits for a lease.
 func claimant(id, lease string) string {

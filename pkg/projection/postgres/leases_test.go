@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	osexec "os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +71,44 @@ func TestTheDeadAreBuried(t *testing.T) {
 	if err != nil || len(sharing.Members) != 1 || sharing.Members[0].ID != alive.Member().ID {
 		t.Errorf("members are %+v, %v; want the one that lives", sharing.Members, err)
 	}
+}
+
+// Who is known to have died is a process of this machine that is none now: not one
+// that lives, not one of another machine or container, not one of which it cannot be
+// told.
+func TestWhoDiedHere(t *testing.T) {
+	t.Parallel()
+	l := openLeases(t, newPool(t), postgres.LeaseConfig{})
+	alive := l.Member()
+	if postgres.DiedHere(alive) {
+		t.Error("this process has died")
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	ended := endedProcess(t)
+	dead := alive
+	dead.PID = ended
+	if !postgres.DiedHere(dead) {
+		t.Errorf("%+v lives", dead)
+	}
+	for _, id := range []string{"", "0123456789ab", "0123456789ab-" + alive.ID[strings.Index(alive.ID, "-")+1:], alive.ID[strings.Index(alive.ID, "-")+1:]} {
+		elsewhere := dead
+		elsewhere.ID = id
+		if postgres.DiedHere(elsewhere) {
+			t.Errorf("%+v died here", elsewhere)
+		}
+	}
+}
+
+// endedProcess is the number of a process that has ended.
+func endedProcess(t *testing.T) int {
+	t.Helper()
+	c := osexec.Command("true")
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	return c.ProcessState.Pid()
 }
 
 // scene is a partition whose holder has a transaction open that has the checkpoint.

@@ -4,7 +4,6 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,15 +16,19 @@ var holdersSQL string
 // limitLocks bounds how long each statement of a transaction waits for a lock
 // from now on.
 func limitLocks(ctx context.Context, tx pgx.Tx, limit time.Duration) error {
-	_, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, fmt.Sprintf("%dms", max(limit.Milliseconds(), 1)))
+	_, err := tx.Exec(ctx, `SELECT set_config('lock_timeout', $1, true)`, milliseconds(limit))
 	return err
 }
+
+// What Postgres says where others hold what a transaction needs: for as long as it
+// waits, or while they need what it holds.
+const lockNotAvailable, deadlockDetected = "55P03", "40P01"
 
 // isLocked reports whether a transaction ended because others held what it
 // needed. It may be tried again.
 func isLocked(err error) bool {
 	var pgErr *pgconn.PgError
-	return errors.As(err, &pgErr) && (pgErr.Code == "55P03" || pgErr.Code == "40P01")
+	return errors.As(err, &pgErr) && (pgErr.Code == lockNotAvailable || pgErr.Code == deadlockDetected)
 }
 
 // inUse says who holds relations, after a transaction could not have them. The

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/postgres"
 )
@@ -96,5 +97,38 @@ func TestOpenPoolRefuses(t *testing.T) {
 	_, err := postgres.OpenPool(t.Context(), "postgres://annals:secret@localhost/x?pool_max_conns=none", postgres.PoolConfig{})
 	if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "pool_max_conns") {
 		t.Errorf("a malformed URL gives %v", err)
+	}
+}
+
+// Statements are not compiled, on a pool's connections and on the sessions of a lease's holder, unless the URL says so.
+func TestPoolsHaveNoJIT(t *testing.T) {
+	t.Parallel()
+	url := testenv.Postgres(t)
+	for _, tc := range []struct{ more, want string }{{"", "off"}, {"jit=on", "on"}, {"options=-c%20jit%3Don", "on"}, {"options=-c%20work_mem%3D8MB", "off"}} {
+		of := url
+		if tc.more != "" {
+			sep := "?"
+			if strings.Contains(url, "?") {
+				sep = "&"
+			}
+			of += sep + tc.more
+		}
+		pool := openPool(t, of, postgres.PoolConfig{})
+		leases, err := postgres.OpenLeases(t.Context(), pool.Config(), "notes", postgres.LeaseConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(leases.Close)
+		sessions, err := pgxpool.NewWithConfig(t.Context(), leases.Sessions(pool.Config()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(sessions.Close)
+		for what, p := range map[string]*pgxpool.Pool{"the pool": pool, "the holder's": sessions} {
+			var got string
+			if err := p.QueryRow(t.Context(), "SHOW jit").Scan(&got); err != nil || got != tc.want {
+				t.Errorf("%s, the URL with %q: jit is %q, want %q (%v)", what, tc.more, got, tc.want, err)
+			}
+		}
 	}
 }

@@ -37,7 +37,7 @@ func (p *Projection) Aside(ctx context.Context, c projection.Checkpoint) ([]proj
 	var at projection.Checkpoint
 	var q pgx.Batch
 	q.Queue(asideSQL, p.definition.Name, c.Generation, int16(c.Partition)).Query(func(rows pgx.Rows) (err error) {
-		list, err = pgx.CollectRows(rows, scanQuarantined)
+		list, err = pgx.CollectRows(rows, ScanQuarantined)
 		return err
 	})
 	p.QueueRead(&q, c).Query(func(rows pgx.Rows) (err error) {
@@ -68,8 +68,8 @@ func (p *Projection) SetAside(ctx context.Context, from projection.Checkpoint, t
 		if err != nil {
 			return err
 		}
-		if tag.RowsAffected() != 1 {
-			return projection.ErrFenced
+		if err := Moved(tag); err != nil {
+			return err
 		}
 		_, err = tx.Exec(ctx, quarantineInsertSQL, p.definition.Name, from.Generation, int16(from.Partition), q.Subject, q.Workflow.Namespace, q.Workflow.ID,
 			string(q.Kind), q.Reason, int64(q.First), int64(q.LastGood), goodHash, q.Waiting, int64(q.Last))
@@ -98,8 +98,13 @@ func (p *Projection) QueueWaiting(q *pgx.Batch, c projection.Checkpoint, list []
 // QuarantineQuery says which entries are listed.
 type QuarantineQuery struct {
 	Workflow *events.Workflow // nil: all
-	After    events.Position  // of the last entry of the page before; zero: from the first
-	Limit    int              // 0: all
+	// Namespace limits it to that of workflows, and to the gaps of the log, which may
+	// be any's; empty: all.
+	Namespace string
+	// Within limits it to what begins at or before a vector; nil: all.
+	Within *events.Vector
+	After  events.Position // of the last entry of the page before; zero: from the first
+	Limit  int             // 0: all
 }
 
 // QuarantinePage is a part of the quarantine, by partition and place.
@@ -124,7 +129,19 @@ func (p *Projection) QuarantinedIn(ctx context.Context, q Querier, o QuarantineQ
 	if limit == 0 {
 		limit = math.MaxInt64
 	}
-	rows, err := q.Query(ctx, quarantinedSQL, p.definition.Name, p.generation, namespace, id, int16(o.After.Partition), int64(o.After.Sequence), limit)
+	var partitions []int16
+	var sequences []int64
+	if o.Within != nil {
+		partitions, sequences = []int16{}, []int64{}
+		for _, at := range o.Within.Positions() {
+			partitions, sequences = append(partitions, int16(at.Partition)), append(sequences, int64(at.Sequence))
+		}
+	}
+	var of *string
+	if o.Namespace != "" {
+		of = &o.Namespace
+	}
+	rows, err := q.Query(ctx, quarantinedSQL, p.definition.Name, p.generation, namespace, id, int16(o.After.Partition), int64(o.After.Sequence), limit, partitions, sequences, of)
 	if err != nil {
 		return QuarantinePage{}, err
 	}
@@ -135,7 +152,8 @@ func (p *Projection) QuarantinedIn(ctx context.Context, q Querier, o QuarantineQ
 	return page, err
 }
 
-func scanQuarantined(row pgx.CollectableRow) (projection.Quarantined, error) { return scanEntry(row) }
+// ScanQuarantined reads a row of sql/aside.sql.
+func ScanQuarantined(row pgx.CollectableRow) (projection.Quarantined, error) { return scanEntry(row) }
 
 func scanEntry(row pgx.CollectableRow, more ...any) (projection.Quarantined, error) {
 	var (

@@ -30,7 +30,7 @@ type RebuildOptions struct {
 	// make up for the last commits; 2 s.
 	CatchUp time.Duration
 	// Wait is how long another rebuild of the same tables is waited for; 10 s: one
-	// that was killed counts as running for 6. Negative: not at all.
+	// that was killed elsewhere counts as running for 6. Negative: not at all.
 	Wait time.Duration
 	// KeepOld leaves the tables that were live before, to be dropped later.
 	KeepOld bool
@@ -39,8 +39,8 @@ type RebuildOptions struct {
 	// if they saw more before. A log that was restored, in a new epoch, does not
 	// need it.
 	LogChanged bool
-	// Progress is told where it stands, several times a second, by one goroutine
-	// at a time.
+	// Progress is told where it stands, by one goroutine at a time: several times a
+	// second, but while indexes are made, when they begin and when each is there.
 	Progress func(RebuildProgress)
 	// Logger gets what happens; slog.Default().
 	Logger *slog.Logger
@@ -126,7 +126,7 @@ type Rebuilt struct {
 
 // Rebuild makes the projection's tables anew, beside those that readers see: it
 // fills a new generation from the start of the log, by a projector on what target
-// gives for that generation, makes the indexes, follows the log until the new
+// gives for the projection at that generation, makes the indexes, follows the log until the new
 // tables are as far as the live ones in every partition, and then has the views
 // show the new ones, in one transaction.
 //
@@ -135,25 +135,40 @@ type Rebuilt struct {
 // of the live generation, in any process, are fenced by the swap and go on with
 // the new one if they are of its version.
 //
+// It works on connections of its own, as many as the projection's pool may have, and
+// four more: projectors on that pool, whose batches stand while the new tables make
+// up for the last commits, do not keep it from doing so. The projection that target is given is on
+// them, until Rebuild returns.
+//
 // Whenever it is ended, by whatever, the live tables are as they were, and
 // another call, from any machine, goes on where it was. Tables that were filled
 // by another version or from a log of another epoch are dropped, and it begins
-// again.
+// again. What cannot be gone on with is dropped at once: tables that cannot
+// become as far as the live ones (*StuckError), or whose indexes cannot be made.
+//
+// Where the rows break what Definition.Indexes says, which the live tables do not
+// let in, the tables are filled again with all of it in place: those workflows are
+// quarantined, as they are in the live tables.
 //
 // It fails with ErrRebuilding while another process does it, ErrCanceled when
 // somebody else has ended it, ErrNotRebuildable when it would be of no use, and
 // events.ErrWrongLog when the log was replaced while it ran.
-func (p *Projection) Rebuild(ctx context.Context, source events.Source, target func(generation int) projection.Target, o RebuildOptions) (Rebuilt, error) {
+func (p *Projection) Rebuild(ctx context.Context, source events.Source, target func(at *Projection) projection.Target, o RebuildOptions) (Rebuilt, error) {
 	if o.LockTimeout < 0 || o.CatchUp < 0 || o.ParallelIndexes < 0 {
 		return Rebuilt{}, &events.InvalidError{Field: "rebuild", Reason: "has a setting that is less than nothing"}
 	}
-	if err := migrate(ctx, p.pool); err != nil {
+	own, err := ownPool(ctx, p.pool)
+	if err != nil {
 		return Rebuilt{}, err
 	}
-	r := &rebuild{Projection: p.At(0), source: source, target: target, o: o.withDefaults()}
+	defer own.Close()
+	if err := migrate(ctx, own); err != nil {
+		return Rebuilt{}, err
+	}
+	r := &rebuild{Projection: (&Projection{pool: own, definition: p.definition}).At(0), source: source, target: target, o: o.withDefaults()}
 	r.done.Projection, r.done.Version = p.definition.Name, p.definition.Version
 	defer r.close()
-	err := r.hold(ctx, r.run)
+	err = r.hold(ctx, r.run)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -167,7 +182,7 @@ func (p *Projection) Rebuild(ctx context.Context, source events.Source, target f
 type rebuild struct {
 	*Projection
 	source events.Source
-	target func(generation int) projection.Target
+	target func(at *Projection) projection.Target
 	o      RebuildOptions
 	done   Rebuilt
 
@@ -183,19 +198,65 @@ func (r *rebuild) run(ctx context.Context) error {
 	if err := r.begin(ctx); err != nil {
 		return err
 	}
-	if !r.at.Indexed {
-		if err := r.fill(ctx); err != nil {
-			return err
-		}
-		if err := r.makeIndexes(ctx); err != nil {
-			return err
-		}
+	err := r.complete(ctx)
+	var stuck *StuckError
+	if errors.As(err, &stuck) {
+		r.discard(ctx)
 	}
-	if err := r.follow(ctx); err != nil {
+	if err != nil {
 		return err
 	}
 	r.finish(ctx)
 	return nil
+}
+
+// complete brings the tables to where they are live.
+func (r *rebuild) complete(ctx context.Context) error {
+	if !r.at.Indexed {
+		if err := r.fill(ctx); err != nil {
+			return err
+		}
+		err := r.makeIndexes(ctx)
+		switch {
+		case Refuses(err):
+			if err := r.fillIndexed(ctx, err); err != nil {
+				return err
+			}
+		case isFinal(err) && !errors.Is(err, ErrCanceled):
+			r.discard(ctx)
+			return err
+		case err != nil:
+			return err
+		}
+	}
+	return r.follow(ctx)
+}
+
+// fillIndexed fills tables anew that have their indexes from the start, since there
+// are rows that break what one of them says: with it in place, as it is in the live
+// tables, the commits that such rows are of are quarantined.
+func (r *rebuild) fillIndexed(ctx context.Context, refused error) error {
+	r.o.Logger.Warn("the rebuild begins again, with all indexes from the start, so that commits that they refuse are quarantined",
+		slog.String("projection", r.definition.Name), slog.Int("generation", r.at.Generation), slog.Any("reason", refused))
+	if err := r.dropBuilding(ctx, r.at.Generation, r.o.LockTimeout); err != nil {
+		return err
+	}
+	if err := r.make(ctx, true); err != nil {
+		return err
+	}
+	r.done.Generation = r.at.Generation
+	return r.fill(ctx)
+}
+
+// discard drops what cannot be gone on with.
+func (r *rebuild) discard(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err := r.dropBuilding(ctx, r.at.Generation, r.o.LockTimeout); err != nil && !errors.Is(err, ErrNoGeneration) {
+		r.o.Logger.Warn("what was filled cannot be gone on with, and could not be dropped: the next rebuild does it, or its cancellation (--cancel)",
+			slog.String("projection", r.definition.Name), slog.Int("generation", r.at.Generation), slog.Any("error", err))
+	}
 }
 
 // begin finds the generation to go on with, or makes one.
@@ -230,16 +291,20 @@ func (r *rebuild) begin(ctx context.Context) (err error) {
 	}
 	r.done.Resumed = r.at.Generation != 0
 	if r.at.Generation == 0 {
-		if err := r.make(ctx); err != nil {
+		if err := r.make(ctx, false); err != nil {
 			return err
 		}
 	}
 	r.done.Generation, r.done.Replaced = r.at.Generation, r.live.Generation
-	return r.tryViews(ctx)
+	err = r.tryViews(ctx)
+	if err != nil && !r.done.Resumed {
+		r.discard(ctx)
+	}
+	return err
 }
 
-// make makes the tables that are to be filled.
-func (r *rebuild) make(ctx context.Context) error {
+// make makes the tables that are to be filled, with their indexes or without.
+func (r *rebuild) make(ctx context.Context, indexed bool) error {
 	return pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
 		generation, err := r.create(ctx, tx, "building")
 		if err != nil {
@@ -248,7 +313,15 @@ func (r *rebuild) make(ctx context.Context) error {
 		if err := r.sameRights(ctx, tx, generation); err != nil {
 			return fmt.Errorf("give the tables the rights of the live ones: %w", err)
 		}
-		r.at = numbered{Generation: generation, Version: r.definition.Version, State: "building"}
+		if indexed {
+			if err := r.index(ctx, tx, generation); err != nil {
+				return fmt.Errorf("make the indexes: %w", err)
+			}
+			if _, err := tx.Exec(ctx, `UPDATE annals.generations SET indexed_at = clock_timestamp() WHERE projection = $1 AND generation = $2`, r.definition.Name, generation); err != nil {
+				return err
+			}
+		}
+		r.at = numbered{Generation: generation, Version: r.definition.Version, State: "building", Mode: r.definition.Mode, Indexed: indexed}
 		return nil
 	})
 }
@@ -359,6 +432,9 @@ func (r *rebuild) whyAgain(ctx context.Context) (string, error) {
 	}
 	if r.at.Version < r.definition.Version {
 		return fmt.Sprintf("it was begun in version %d, this program's is %d", r.at.Version, r.definition.Version), nil
+	}
+	if r.at.Mode != r.definition.Mode {
+		return fmt.Sprintf("it was begun in mode %q, and %q is wanted", r.at.Mode, r.definition.Mode), nil
 	}
 	list, err := r.At(r.at.Generation).CheckpointsIn(ctx, r.pool)
 	if err != nil {

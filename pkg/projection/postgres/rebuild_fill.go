@@ -156,10 +156,11 @@ func (r *rebuild) wanted(ctx context.Context) ([]uint64, error) {
 	return wanted, nil
 }
 
-// stillBuilding fails with ErrCanceled if somebody has dropped the generation.
+// stillBuilding fails with ErrCanceled if somebody has dropped the generation; who
+// is about to is waited for.
 func (r *rebuild) stillBuilding(ctx context.Context) error {
-	g, err := r.inState(ctx, r.pool, "building")
-	if err == nil && g.Generation != r.at.Generation {
+	tag, err := r.pool.Exec(ctx, `SELECT FROM annals.generations WHERE projection = $1 AND generation = $2 AND state = 'building' FOR KEY SHARE`, r.definition.Name, r.at.Generation)
+	if err == nil && tag.RowsAffected() == 0 {
 		err = ErrCanceled
 	}
 	return err
@@ -168,7 +169,7 @@ func (r *rebuild) stillBuilding(ctx context.Context) error {
 // project runs a projector on the new tables until a look at where it stands says
 // that this is enough, or fails.
 func (r *rebuild) project(ctx context.Context, phase RebuildPhase, run func(*projection.Projector, context.Context) error, enough func(context.Context, []projection.PartitionStatus) (bool, error)) (err error) {
-	p, err := projection.New(r.source, r.target(r.at.Generation), r.o.Projector)
+	p, err := projection.New(r.source, r.target(r.At(r.at.Generation)), r.o.Projector)
 	if err != nil {
 		return err
 	}

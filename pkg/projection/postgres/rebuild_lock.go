@@ -64,10 +64,13 @@ func (r *rebuild) held(ctx context.Context, work func(context.Context) error) (b
 	return true, err
 }
 
-// take takes the lease, for which it waits: one that was killed has it for a few
-// seconds more.
+// take takes the lease, for which it waits: one that was killed elsewhere has it for a
+// few seconds more.
 func (r *rebuild) take(ctx context.Context, leases *Leases) (with context.Context, release func() error, err error) {
 	if _, err := r.pool.Exec(ctx, `INSERT INTO annals.projections (name) VALUES ($1) ON CONFLICT DO NOTHING`, r.definition.Name); err != nil {
+		return nil, nil, err
+	}
+	if _, err := Bury(ctx, r.pool, DiedHere); err != nil {
 		return nil, nil, err
 	}
 	deadline := time.Now().Add(r.o.Wait)

@@ -182,7 +182,8 @@ func locked(err error, what string, relations ...string) error {
 //  1. it locks the live generation's checkpoints: its projectors stand;
 //  2. it waits until the new tables, which are still being filled, are as far in
 //     every partition, and locks their checkpoints;
-//  3. it marks the generations and raises the epochs of their checkpoints;
+//  3. it marks the generations, raises the epochs of their checkpoints, and forgets
+//     what of the new one's quarantine was acknowledged in the live one;
 //  4. it replaces the views, which waits for readers, and has new ones wait, at
 //     most as long as limit.
 //
@@ -220,7 +221,7 @@ func (r *rebuild) swap(ctx context.Context, wanted []uint64, limit time.Duration
 
 func (r *rebuild) lockGenerations(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `
-		SELECT generation, version, state, indexed_at IS NOT NULL FROM annals.generations
+		SELECT generation, version, state, mode, indexed_at IS NOT NULL FROM annals.generations
 		WHERE projection = $1 AND (state = 'live' OR generation = $2) ORDER BY generation FOR NO KEY UPDATE`, r.definition.Name, r.at.Generation)
 	if err != nil {
 		return err
@@ -374,6 +375,8 @@ func (r *rebuild) mark(ctx context.Context, tx pgx.Tx) error {
 	q.Queue(`UPDATE annals.generations SET state = 'retired', retired_at = clock_timestamp() WHERE projection = $1 AND state = 'live'`, r.definition.Name)
 	q.Queue(`UPDATE annals.generations SET state = 'live', live_at = clock_timestamp() WHERE projection = $1 AND generation = $2`, r.definition.Name, r.at.Generation)
 	q.Queue(`UPDATE annals.checkpoints SET epoch = annals.next_epoch(epoch) WHERE projection = $1 AND generation IN ($2, $3)`, r.definition.Name, r.live.Generation, r.at.Generation)
+	id := r.source.Identity()
+	q.Queue(acknowledgedSQL, r.definition.Name, r.at.Generation, id.LogID, int64(id.Epoch))
 	return tx.SendBatch(ctx, &q).Close()
 }
 

@@ -3,7 +3,9 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,22 +13,67 @@ import (
 	"github.com/annals-io/annals/pkg/projection"
 )
 
+// TargetConfig is how a target works. Zero fields mean the default.
+type TargetConfig struct {
+	// AnswerTimeout bounds what the projector asks of the database, each
+	// transaction with what the handler does in it, and each reading; 1 min. A server
+	// that vanishes without a word (its machine, its network) is given up then
+	// (ErrNoAnswer), and asked for anew. A batch that takes longer is tried again in
+	// smaller ones.
+	AnswerTimeout time.Duration
+}
+
 // Target is a projection.Target that leaves the rows to a handler. It is safe
 // for concurrent use.
 type Target struct {
 	*Projection
 	handler Handler
+	config  TargetConfig
 }
 
 var _ projection.Target = (*Target)(nil)
 
 // NewTarget is the target of a projection's live generation, or of the one that
 // the projection is at.
-func NewTarget(p *Projection, h Handler) (*Target, error) {
+func NewTarget(p *Projection, h Handler, c TargetConfig) (*Target, error) {
 	if p == nil || h == nil {
 		return nil, errors.New("postgres: a target needs a projection and a handler")
 	}
-	return &Target{Projection: p, handler: h}, nil
+	if c.AnswerTimeout < 0 {
+		return nil, &events.InvalidError{Field: "target.answerTimeout", Reason: fmt.Sprintf("is %s, less than nothing", c.AnswerTimeout)}
+	}
+	if c.AnswerTimeout == 0 {
+		c.AnswerTimeout = defaultAnswerTimeout
+	}
+	return &Target{Projection: p, handler: h, config: c}, nil
+}
+
+// bounded is ctx for as long as an answer may take.
+func (t *Target) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return BoundAnswer(ctx, t.config.AnswerTimeout)
+}
+
+// Checkpoint is projection.Target's.
+func (t *Target) Checkpoint(ctx context.Context, id events.Identity, p events.Partition) (projection.Checkpoint, error) {
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
+	c, err := t.Projection.Checkpoint(ctx, id, p)
+	return c, AnswerError(ctx, t.pool, err)
+}
+
+// Aside is projection.Target's.
+func (t *Target) Aside(ctx context.Context, c projection.Checkpoint) ([]projection.Quarantined, error) {
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
+	list, err := t.Projection.Aside(ctx, c)
+	return list, AnswerError(ctx, t.pool, err)
+}
+
+// SetAside is projection.Target's.
+func (t *Target) SetAside(ctx context.Context, from projection.Checkpoint, to projection.Mark, q projection.Quarantined) error {
+	ctx, cancel := t.bounded(ctx)
+	defer cancel()
+	return AnswerError(ctx, t.pool, t.Projection.SetAside(ctx, from, to, q))
 }
 
 // Folder is projection.Target's.
@@ -90,15 +137,23 @@ func (b *handledBatch) Checkpoint() projection.Checkpoint { return b.to }
 
 // Write is projection.Batch's.
 func (b *handledBatch) Write(ctx context.Context) error {
+	ctx, cancel := b.target.bounded(ctx)
+	defer cancel()
 	err := pgx.BeginFunc(ctx, b.target.pool, func(tx pgx.Tx) error {
 		var q pgx.Batch
-		b.target.QueueMove(&q, b.from, b.to)
+		b.target.QueueMove(&q, Move{b.from, b.to})
 		b.target.QueueWaiting(&q, b.from, b.waiting)
 		if err := b.target.begin(ctx, tx, b.from.Generation, &q); err != nil || len(b.commits) == 0 {
 			return err
 		}
 		return call(tx, func(tx pgx.Tx) error { return b.target.handler.Apply(ctx, tx, b.commits) })
 	})
+	err = AnswerError(ctx, b.target.pool, err)
+	if errors.Is(err, ErrNoAnswer) {
+		// What a handler makes of a statement that was given up, a panic or a refusal,
+		// is not the commit's fault.
+		return fmt.Errorf("%w: %v", context.Cause(ctx), err) //nolint:errorlint // so that it is not taken for one
+	}
 	return b.judge(err)
 }
 

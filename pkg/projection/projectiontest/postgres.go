@@ -133,7 +133,7 @@ func (o *onPostgres) upgrade(ctx context.Context, t *testing.T, source events.So
 
 func targetOf(t *testing.T, p *postgres.Projection, h postgres.Handler) *postgres.Target {
 	t.Helper()
-	target, err := postgres.NewTarget(p, h)
+	target, err := postgres.NewTarget(p, h, postgres.TargetConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func targetOf(t *testing.T, p *postgres.Projection, h postgres.Handler) *postgre
 
 func rebuild(ctx context.Context, t *testing.T, source events.Source, p *postgres.Projection, h postgres.Handler) error {
 	t.Helper()
-	_, err := p.Rebuild(ctx, source, func(generation int) projection.Target { return targetOf(t, p.At(generation), h) },
+	_, err := p.Rebuild(ctx, source, func(at *postgres.Projection) projection.Target { return targetOf(t, at, h) },
 		postgres.RebuildOptions{Logger: slog.New(slog.DiscardHandler)})
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/memlog"
 	"github.com/annals-io/annals/pkg/projection"
@@ -65,7 +66,7 @@ func TestOpen(t *testing.T) {
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	log := newLog(t)
-	url := testenv.Postgres(t, emptyTables)
+	url := testenv.Postgres(t, pgtables.Empty)
 	for _, tt := range []struct {
 		field  string
 		config pipeline.Config
@@ -101,7 +102,7 @@ func TestOpenRefuses(t *testing.T) {
 func TestOpenAnothersTables(t *testing.T) {
 	t.Parallel()
 	one, another := newLog(t), newLog(t)
-	url := testenv.Postgres(t, emptyTables)
+	url := testenv.Postgres(t, pgtables.Empty)
 	pool, err := postgres.OpenPool(t.Context(), url, postgres.PoolConfig{})
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +133,7 @@ const behindAfter = 1200 * time.Millisecond
 func TestBehind(t *testing.T) {
 	t.Parallel()
 	log := newLog(t)
-	url := testenv.Postgres(t, emptyTables)
+	url := testenv.Postgres(t, pgtables.Empty)
 	s := open(t, pipeline.Config{Log: log, DatabaseURL: url, Wait: behindAfter})
 	if list, err := s.Query(t.Context(), store.Query{Namespace: "n"}); err != nil || list != nil {
 		t.Errorf("with nothing to wait for: %v, %v", list, err)
@@ -188,7 +189,7 @@ func TestBehind(t *testing.T) {
 func TestSilentTables(t *testing.T) {
 	t.Parallel()
 	log := newLog(t)
-	pool, err := postgres.OpenPool(t.Context(), testenv.Postgres(t, emptyTables), postgres.PoolConfig{MaxConns: 1})
+	pool, err := postgres.OpenPool(t.Context(), testenv.Postgres(t, pgtables.Empty), postgres.PoolConfig{MaxConns: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +226,7 @@ func TestSilentTables(t *testing.T) {
 func TestExhaustedPool(t *testing.T) {
 	t.Parallel()
 	log := newLog(t)
-	url := testenv.Postgres(t, emptyTables)
+	url := testenv.Postgres(t, pgtables.Empty)
 	pool, err := postgres.OpenPool(t.Context(), url, postgres.PoolConfig{MaxConns: 1, AcquireTimeout: 30 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)

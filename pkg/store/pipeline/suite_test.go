@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/testenv"
+	"github.com/annals-io/annals/internal/testenv/pgtables"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/eventstest"
 	"github.com/annals-io/annals/pkg/events/memlog"
@@ -27,21 +27,11 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 var errLost = errors.New("lost")
 
-// emptyTables is a database with empty tables.
-var emptyTables = testenv.Template{Name: "tables", Prepare: func(ctx context.Context, url string) error {
-	pool, err := pgxpool.New(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	return pgstore.Migrate(ctx, pool)
-}}
-
 // tables are a database that a projector keeps up to date with a log until the
 // test's end.
 func tables(t testing.TB, source events.Source) (url string, store *pgstore.Store) {
 	t.Helper()
-	url = testenv.Postgres(t, emptyTables)
+	url = testenv.Postgres(t, pgtables.Empty)
 	pool, err := postgres.OpenPool(t.Context(), url, postgres.PoolConfig{MaxConns: 24})
 	if err != nil {
 		t.Fatal(err)

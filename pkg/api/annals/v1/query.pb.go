@@ -109,7 +109,10 @@ type DescribeExecutionResponse struct {
 	// How far the tables were in the workflow's partition when this was read.
 	AsOf *AsOf `protobuf:"bytes,10,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	// What the partition's log has beyond that. Absent: the log could not be asked.
-	Lag           *AnswerLag `protobuf:"bytes,11,opt,name=lag,proto3" json:"lag,omitempty"`
+	Lag *AnswerLag `protobuf:"bytes,11,opt,name=lag,proto3" json:"lag,omitempty"`
+	// Messages of the workflow's partition that are gone from the log: any of them may
+	// have been the workflow's. The first 10 that nobody has acknowledged.
+	Gaps          []*Quarantine `protobuf:"bytes,12,rep,name=gaps,proto3" json:"gaps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -217,6 +220,13 @@ func (x *DescribeExecutionResponse) GetAsOf() *AsOf {
 func (x *DescribeExecutionResponse) GetLag() *AnswerLag {
 	if x != nil {
 		return x.Lag
+	}
+	return nil
+}
+
+func (x *DescribeExecutionResponse) GetGaps() []*Quarantine {
+	if x != nil {
+		return x.Gaps
 	}
 	return nil
 }
@@ -909,7 +919,7 @@ const file_annals_v1_query_proto_rawDesc = "" +
 	"\bworkflow\x18\x01 \x01(\v2\x13.annals.v1.WorkflowR\bworkflow\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\tR\x05runId\x12\x19\n" +
 	"\bwait_for\x18\x03 \x01(\tR\awaitFor\x12<\n" +
-	"\fwait_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"\xd6\x05\n" +
+	"\fwait_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vwaitTimeout\"\x81\x06\n" +
 	"\x19DescribeExecutionResponse\x122\n" +
 	"\texecution\x18\x01 \x01(\v2\x14.annals.v1.ExecutionR\texecution\x123\n" +
 	"\bworkflow\x18\x02 \x01(\v2\x17.annals.v1.WorkflowRunsR\bworkflow\x12I\n" +
@@ -924,7 +934,8 @@ const file_annals_v1_query_proto_rawDesc = "" +
 	"\x19pending_external_requests\x18\t \x03(\v2!.annals.v1.PendingExternalRequestR\x17pendingExternalRequests\x12$\n" +
 	"\x05as_of\x18\n" +
 	" \x01(\v2\x0f.annals.v1.AsOfR\x04asOf\x12&\n" +
-	"\x03lag\x18\v \x01(\v2\x14.annals.v1.AnswerLagR\x03lag\"R\n" +
+	"\x03lag\x18\v \x01(\v2\x14.annals.v1.AnswerLagR\x03lag\x12)\n" +
+	"\x04gaps\x18\f \x03(\v2\x15.annals.v1.QuarantineR\x04gaps\"R\n" +
 	"\x04AsOf\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"R\n" +
@@ -1034,28 +1045,29 @@ var file_annals_v1_query_proto_depIdxs = []int32{
 	21, // 10: annals.v1.DescribeExecutionResponse.pending_external_requests:type_name -> annals.v1.PendingExternalRequest
 	2,  // 11: annals.v1.DescribeExecutionResponse.as_of:type_name -> annals.v1.AsOf
 	3,  // 12: annals.v1.DescribeExecutionResponse.lag:type_name -> annals.v1.AnswerLag
-	22, // 13: annals.v1.AsOf.time:type_name -> google.protobuf.Timestamp
-	13, // 14: annals.v1.AnswerLag.age:type_name -> google.protobuf.Duration
-	22, // 15: annals.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
-	13, // 16: annals.v1.ListExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
-	14, // 17: annals.v1.ListExecutionsResponse.executions:type_name -> annals.v1.Execution
-	7,  // 18: annals.v1.ListExecutionsResponse.lacking:type_name -> annals.v1.Lacking
-	8,  // 19: annals.v1.Lacking.workflows:type_name -> annals.v1.LackingWorkflow
-	4,  // 20: annals.v1.LackingWorkflow.quarantine:type_name -> annals.v1.Quarantine
-	13, // 21: annals.v1.CountExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
-	11, // 22: annals.v1.CountExecutionsResponse.groups:type_name -> annals.v1.ExecutionGroup
-	7,  // 23: annals.v1.CountExecutionsResponse.lacking:type_name -> annals.v1.Lacking
-	0,  // 24: annals.v1.QueryService.DescribeExecution:input_type -> annals.v1.DescribeExecutionRequest
-	5,  // 25: annals.v1.QueryService.ListExecutions:input_type -> annals.v1.ListExecutionsRequest
-	9,  // 26: annals.v1.QueryService.CountExecutions:input_type -> annals.v1.CountExecutionsRequest
-	1,  // 27: annals.v1.QueryService.DescribeExecution:output_type -> annals.v1.DescribeExecutionResponse
-	6,  // 28: annals.v1.QueryService.ListExecutions:output_type -> annals.v1.ListExecutionsResponse
-	10, // 29: annals.v1.QueryService.CountExecutions:output_type -> annals.v1.CountExecutionsResponse
-	27, // [27:30] is the sub-list for method output_type
-	24, // [24:27] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	4,  // 13: annals.v1.DescribeExecutionResponse.gaps:type_name -> annals.v1.Quarantine
+	22, // 14: annals.v1.AsOf.time:type_name -> google.protobuf.Timestamp
+	13, // 15: annals.v1.AnswerLag.age:type_name -> google.protobuf.Duration
+	22, // 16: annals.v1.Quarantine.since:type_name -> google.protobuf.Timestamp
+	13, // 17: annals.v1.ListExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
+	14, // 18: annals.v1.ListExecutionsResponse.executions:type_name -> annals.v1.Execution
+	7,  // 19: annals.v1.ListExecutionsResponse.lacking:type_name -> annals.v1.Lacking
+	8,  // 20: annals.v1.Lacking.workflows:type_name -> annals.v1.LackingWorkflow
+	4,  // 21: annals.v1.LackingWorkflow.quarantine:type_name -> annals.v1.Quarantine
+	13, // 22: annals.v1.CountExecutionsRequest.wait_timeout:type_name -> google.protobuf.Duration
+	11, // 23: annals.v1.CountExecutionsResponse.groups:type_name -> annals.v1.ExecutionGroup
+	7,  // 24: annals.v1.CountExecutionsResponse.lacking:type_name -> annals.v1.Lacking
+	0,  // 25: annals.v1.QueryService.DescribeExecution:input_type -> annals.v1.DescribeExecutionRequest
+	5,  // 26: annals.v1.QueryService.ListExecutions:input_type -> annals.v1.ListExecutionsRequest
+	9,  // 27: annals.v1.QueryService.CountExecutions:input_type -> annals.v1.CountExecutionsRequest
+	1,  // 28: annals.v1.QueryService.DescribeExecution:output_type -> annals.v1.DescribeExecutionResponse
+	6,  // 29: annals.v1.QueryService.ListExecutions:output_type -> annals.v1.ListExecutionsResponse
+	10, // 30: annals.v1.QueryService.CountExecutions:output_type -> annals.v1.CountExecutionsResponse
+	28, // [28:31] is the sub-list for method output_type
+	25, // [25:28] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_annals_v1_query_proto_init() }

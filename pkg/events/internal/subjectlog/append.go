@@ -540,12 +540,8 @@ func (a *appending) endsAt(ctx context.Context, out Outgoing, tail events.Cursor
 		a.doubt.Dispel()
 		return true, nil
 	}
-	doubted, err := a.doubted(ctx, &a.doubt, out.Partition, asked)
-	switch {
-	case err != nil:
-		return false, err
-	case doubted:
-		return false, fmt.Errorf("the commit that the append expects, at %s, is not there, as a server says that may be the leader no more", tail.Position())
+	if err := a.doubted(ctx, &a.doubt, out.Partition, asked); err != nil {
+		return false, fmt.Errorf("the commit that the append expects, at %s, is not there: %w", tail.Position(), err)
 	}
 	return true, a.corruptAt(a.p.Workflow, out.Expected, "the commit that the append expects is no longer there: the log was truncated, purged or restored")
 }

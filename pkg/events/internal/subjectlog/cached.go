@@ -51,13 +51,9 @@ func (a *appending) last(ctx context.Context) (*events.Commit, error) {
 		asked, generation := time.Now(), a.store.Generation()
 		c, err := a.Log.last(ctx, a.p.Workflow)
 		if errors.Is(err, events.ErrNotFound) && a.known > 0 || err == nil && c.Position.Sequence < a.known {
-			doubted, doubt := a.doubted(ctx, &a.doubt, a.Partition(a.p.Workflow), asked)
-			if doubt == nil && doubted {
-				doubt = fmt.Errorf("%s has a message at sequence %d, which a server does not know that may be the leader no more", a.p.Workflow, a.known)
-			}
-			if doubt != nil {
+			if doubt := a.doubted(ctx, &a.doubt, a.Partition(a.p.Workflow), asked); doubt != nil {
 				if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
-					return nil, &unavailableError{cause: fmt.Errorf("%w: %w", stop, doubt)}
+					return nil, &unavailableError{cause: fmt.Errorf("%w: the message of %s at sequence %d is not there: %w", stop, a.p.Workflow, a.known, doubt)}
 				}
 				continue
 			}

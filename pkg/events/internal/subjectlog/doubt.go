@@ -2,6 +2,7 @@ package subjectlog
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -30,11 +31,19 @@ func (d *Doubt) Justified(asked time.Time, oldLeader time.Duration) bool {
 // Dispel ends the doubt: an answer had what is known.
 func (d *Doubt) Dispel() { d.since = time.Time{} }
 
-// doubted is Justified for a partition.
-func (l *Log) doubted(ctx context.Context, d *Doubt, p events.Partition, asked time.Time) (bool, error) {
+// errOldLeader is why an answer is doubted.
+var errOldLeader = errors.New("a server says so that may be the leader no more")
+
+// doubted is why an answer of a partition that lacks what is known is not believed:
+// errOldLeader, or how long there may be an old leader is not known. Nil: it is
+// believed.
+func (l *Log) doubted(ctx context.Context, d *Doubt, p events.Partition, asked time.Time) error {
 	old, err := l.store.OldLeader(ctx, p)
-	if err != nil {
-		return false, Unavailable(err)
+	switch {
+	case err != nil:
+		return Unavailable(err)
+	case d.Justified(asked, old):
+		return errOldLeader
 	}
-	return d.Justified(asked, old), nil
+	return nil
 }

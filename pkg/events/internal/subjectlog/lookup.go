@@ -113,12 +113,12 @@ func (l *Log) commitThere(ctx context.Context, w events.Workflow, seq uint64) (*
 		if c != nil || err != nil {
 			return c, err
 		}
-		doubted, err := l.doubted(ctx, &doubt, l.Partition(w), asked)
-		if !doubted || err != nil {
-			return nil, err
+		doubted := l.doubted(ctx, &doubt, l.Partition(w), asked)
+		if !errors.Is(doubted, errOldLeader) {
+			return nil, doubted
 		}
 		if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
-			return nil, &unavailableError{cause: fmt.Errorf("%w: %s has a commit at sequence %d, which a server does not know that may be the leader no more", stop, w, seq)}
+			return nil, &unavailableError{cause: fmt.Errorf("%w: the commit of %s at sequence %d is not there: %w", stop, w, seq, doubted)}
 		}
 	}
 }

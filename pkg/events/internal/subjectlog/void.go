@@ -52,13 +52,9 @@ func (l *Log) void(ctx context.Context, r events.VoidRequest) (events.VoidResult
 		asked := time.Now()
 		s, err := l.survey(ctx, r)
 		if lacks := expected > 0 && (errors.Is(err, events.ErrNotFound) || err == nil && s.stored == nil && s.last < expected); lacks {
-			doubted, why := l.doubted(ctx, &doubt, l.Partition(r.Workflow), asked)
-			if why == nil && doubted {
-				why = fmt.Errorf("the message at sequence %d is not there, as a server says that may be the leader no more", expected)
-			}
-			if why != nil {
+			if doubted := l.doubted(ctx, &doubt, l.Partition(r.Workflow), asked); doubted != nil {
 				if stop := Sleep(ctx, wait.NextBackOff()); stop != nil {
-					return fail(&unavailableError{cause: fmt.Errorf("void of %s: %w: %w", r.Workflow, stop, why)})
+					return fail(&unavailableError{cause: fmt.Errorf("void of %s: %w: the message at sequence %d is not there: %w", r.Workflow, stop, expected, doubted)})
 				}
 				continue
 			}

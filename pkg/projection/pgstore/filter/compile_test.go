@@ -137,6 +137,12 @@ func TestCompile(t *testing.T) {
 			args: []any{"Note", []string{"% payment %", "% re tried %"}},
 		},
 		{
+			name: "no words", query: `Note = '!' AND Note != '--'`, why: "neither true nor false of an absent text, as anything else: x LIKE ANY ('{}') is false then",
+			sql: `((((search_values ->> $3::text) COLLATE "C") <> ((search_values ->> $3::text) COLLATE "C"))` +
+				` AND NOT (((search_values ->> $3::text) COLLATE "C") <> ((search_values ->> $3::text) COLLATE "C")))`,
+			args: []any{"Note"},
+		},
+		{
 			name: "names with signs", query: "`an odd.Name` IS NULL OR Total.Net > 5", why: "Temporal takes dots as part of a name",
 			sql:  `(((search_values ->> $3::text) COLLATE "C") IS NULL OR (CASE WHEN jsonb_typeof(search_values -> $4::text) = 'number' THEN (search_values -> $4::text)::numeric END) > $5::text::numeric)`,
 			args: []any{"an odd.Name", "Total.Net", "5"},
@@ -148,14 +154,14 @@ func TestCompile(t *testing.T) {
 		},
 		{
 			name: "pending", query: `HasPendingActivity = 'Charge' AND NOT HasPendingChild IN ('Pack')`, why: "by the tables' keys, and only in runs that have any",
-			sql: `((pending_activities > 0 AND EXISTS (SELECT FROM annals.activities AS thing WHERE ` + ofTheRun + ` AND thing.closed_event_id IS NULL AND thing.activity_type = $3::text))` +
-				` AND NOT ((pending_children > 0 AND EXISTS (SELECT FROM annals.children AS thing WHERE ` + ofTheRun + ` AND thing.closed_event_id IS NULL AND thing.child_type = ANY ($4::text[])))))`,
+			sql: `((` + openRun + ` AND pending_activities > 0 AND EXISTS (SELECT FROM annals.activities AS thing WHERE ` + ofTheRun + ` AND thing.closed_event_id IS NULL AND thing.activity_type = $3::text OFFSET 0))` +
+				` AND NOT ((` + openRun + ` AND pending_children > 0 AND EXISTS (SELECT FROM annals.children AS thing WHERE ` + ofTheRun + ` AND thing.closed_event_id IS NULL AND thing.child_type = ANY ($4::text[]) OFFSET 0))))`,
 			args: []any{"Charge", []string{"Pack"}},
 		},
 		{
 			name: "timers", query: `PendingTimerBefore = '2026-01-31T12:00:00Z' OR PendingTimerBefore IS NULL`, why: "none is pending is what its absence says",
-			sql: `((pending_timers > 0 AND EXISTS (SELECT FROM annals.timers AS thing WHERE ` + ofTheRun + ` AND thing.closed_event_id IS NULL AND thing.fire_time < $3::timestamptz))` +
-				` OR NOT (pending_timers > 0 AND EXISTS (SELECT FROM annals.timers AS thing WHERE ` + ofTheRun + ` AND thing.closed_event_id IS NULL)))`,
+			sql: `((` + openRun + ` AND pending_timers > 0 AND EXISTS (SELECT FROM annals.timers AS thing WHERE ` + ofTheRun + ` AND thing.closed_event_id IS NULL AND thing.fire_time < $3::timestamptz OFFSET 0))` +
+				` OR NOT (` + openRun + ` AND pending_timers > 0 AND EXISTS (SELECT FROM annals.timers AS thing WHERE ` + ofTheRun + ` AND thing.closed_event_id IS NULL OFFSET 0)))`,
 			args: []any{noon},
 		},
 		{
@@ -195,6 +201,7 @@ func TestCompile(t *testing.T) {
 
 const (
 	ofTheRun        = "(thing.slot, thing.namespace, thing.workflow_id, thing.run_id) = (executions.slot, executions.namespace, executions.workflow_id, executions.run_id)"
+	openRun         = "close_time IS NULL AND state IS NOT NULL"
 	ofTheRunsNumber = "(thing.slot, thing.run_no) = (executions.slot, executions.run_no)"
 )
 

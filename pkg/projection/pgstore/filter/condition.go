@@ -150,7 +150,7 @@ func (c *compiler) writeStatus(operator string, values []any) {
 		numbers[i] = v.(enumspb.WorkflowExecutionStatus)
 		texts[i] = numbers[i].String()
 	}
-	holds := func(s enumspb.WorkflowExecutionStatus) bool { return false }
+	var holds func(enumspb.WorkflowExecutionStatus) bool
 	switch operator {
 	case sqlparser.LessThanStr:
 		holds = func(s enumspb.WorkflowExecutionStatus) bool { return s < numbers[0] }
@@ -237,6 +237,12 @@ func (c *compiler) writeWords(f *field, operator string, values []any) {
 	if operator == sqlparser.NotEqualStr {
 		c.sql.WriteString("NOT ")
 	}
+	if len(likes) == 0 {
+		// No text has any of no words. An empty list would say so of an absent one, too.
+		text := c.expression(f)
+		c.sql.WriteString("(" + text + " <> " + text + ")")
+		return
+	}
 	c.sql.WriteString("(" + normalizedWords(c.expression(f)) + " LIKE ANY (" + c.add(likes, "text[]") + "))")
 }
 
@@ -259,6 +265,9 @@ func (c *compiler) writeSet(f *field, operator string, values []any) {
 	exists := "EXISTS (SELECT FROM " + f.things.from
 	if len(where) > 0 {
 		exists += " WHERE " + strings.Join(where, " AND ")
+	}
+	if f.things.each {
+		exists += " OFFSET 0" // keeps the subquery one
 	}
 	exists += ")"
 	if f.things.some != "" {

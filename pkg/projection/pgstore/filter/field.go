@@ -22,6 +22,8 @@ type field struct {
 	// open says that a run has no value until it closes, which is later than all
 	// others. Other fields' absent values count as less than all others.
 	open bool
+	// ofEvents says that it reads rows of events.
+	ofEvents bool
 	// notGrouped is why a count cannot be grouped by it; empty: its kind decides.
 	notGrouped string
 	// refused is why nothing can be asked about it.
@@ -60,35 +62,42 @@ var ownFields = []*field{
 		column: `(message COLLATE "C")`,
 	}},
 	{name: "HasPendingActivity", kind: &element, things: &things{
-		some:   "pending_activities > 0",
+		some: open + " AND pending_activities > 0", each: true,
 		from:   "annals.activities AS thing",
 		where:  ofTheRun + " AND thing.closed_event_id IS NULL",
 		column: "thing.activity_type",
 	}},
 	{name: "HasPendingChild", kind: &element, things: &things{
-		some:   "pending_children > 0",
+		some: open + " AND pending_children > 0", each: true,
 		from:   "annals.children AS thing",
 		where:  ofTheRun + " AND thing.closed_event_id IS NULL",
 		column: "thing.child_type",
 	}},
 	{name: "PendingTimerBefore", kind: &before, things: &things{
-		some:   "pending_timers > 0",
+		some: open + " AND pending_timers > 0", each: true,
 		from:   "annals.timers AS thing",
 		where:  ofTheRun + " AND thing.closed_event_id IS NULL",
 		column: "thing.fire_time",
 	}},
-	{name: "EventType", kind: &eventType, things: &things{from: "annals.run_events AS thing", where: ofTheRunsNumber, column: "thing.type"}},
-	{name: "EventName", kind: &eventName, things: &things{from: "annals.run_events AS thing", where: ofTheRunsNumber, column: "thing.name"}},
+	{name: "EventType", kind: &eventType, ofEvents: true, things: &things{from: "annals.run_events AS thing", where: ofTheRunsNumber, column: "thing.type"}},
+	{name: "EventName", kind: &eventName, ofEvents: true, things: &things{from: "annals.run_events AS thing", where: ofTheRunsNumber, column: "thing.name"}},
 }
 
 // things are the elements of a set of a run.
 type things struct {
 	// some is true of every run whose set is not empty, and cheap; empty: nothing is.
-	some   string
+	some string
+	// each has Postgres look at each run that has some, in the list's order: it cannot
+	// know how many of the things that it finds belong to the runs that it lists, takes
+	// it for one, and would go through all of them for every page.
+	each   bool
 	from   string
 	where  string // which are the run's; empty: all
 	column string // what is compared
 }
+
+// open is true of the runs that are, by what the indexes begin with.
+const open = "close_time IS NULL AND state IS NOT NULL"
 
 // A run's things are found by the keys of their tables.
 const (

@@ -14,9 +14,9 @@ var placeholder = regexp.MustCompile(`\$(\d+)`)
 
 // onlyOurWords is every word that a compiled statement may have.
 var onlyOurWords = regexp.MustCompile(`^(?:''|' '|'g'|'UTC'|'number'|'boolean'|'YYYY-MM-DD'|'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'|'TemporalNamespaceDivision'|'\[\\x01-/:-` + "`" + `\{-\\x7f\]\+'|"C"|` +
-	`TRUE|NOT|AND|OR|IS|NULL|BETWEEN|ANY|ALL|LIKE|COLLATE|CASE|WHEN|THEN|END|EXISTS|SELECT|FROM|WHERE|AS|AT|TIME|ZONE|ORDER|BY|DESC|NULLS|FIRST|LAST|ARRAY|` +
+	`TRUE|NOT|AND|OR|IS|NULL|BETWEEN|ANY|ALL|LIKE|COLLATE|CASE|WHEN|THEN|END|EXISTS|SELECT|FROM|WHERE|AS|AT|TIME|ZONE|ORDER|BY|OFFSET|DESC|NULLS|FIRST|LAST|ARRAY|` +
 	`workflow_id|run_id|workflow_type|status|task_queue|start_time|execution_time|close_time|execution_duration|history_length|history_size_bytes|` +
-	`parent_workflow_id|parent_run_id|root_workflow_id|root_run_id|search_values|last_failure_causes|last_failure|pending_activities|pending_children|pending_timers|` +
+	`parent_workflow_id|parent_run_id|root_workflow_id|root_run_id|search_values|last_failure_causes|last_failure|pending_activities|pending_children|pending_timers|state|` +
 	`array_position|'Running'|'Completed'|'Failed'|'Canceled'|'Terminated'|'ContinuedAsNew'|'TimedOut'|'Paused'|annals|executions|activities|children|timers|run_events|run_no|thing|slot|namespace|closed_event_id|activity_type|child_type|fire_time|type|name|message|` +
 	`unnest|jsonb_typeof|regexp_replace|lower|to_char|coalesce|text|bigint|numeric|boolean|timestamptz|date|jsonb|\$\d+|[-=<>|?@:(),.+\[\] 0]|@>|\?\||::|\[\])*$`)
 

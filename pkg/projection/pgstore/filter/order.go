@@ -51,9 +51,9 @@ func orderBeside(text string, r *resolver, p *parameters) (Order, error) {
 	if strings.TrimSpace(text) == "" {
 		return defaultOrder(), nil
 	}
-	tokens, err := scan(text)
-	if err != nil {
-		return Order{}, beside("orderBy", err.(*Error).Reason, false)
+	tokens, fault := scan(text)
+	if fault != nil {
+		return Order{}, beside("orderBy", fault.Reason, false)
 	}
 	o, reason, _, unknown := readOrder(text, tokens, r, p)
 	if reason != "" {

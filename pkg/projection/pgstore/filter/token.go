@@ -20,8 +20,8 @@ type token struct {
 
 // scan splits the query into its tokens with the parser's own scanner. It
 // refuses what no filter has.
-func scan(query string) ([]token, error) {
-	fail := func(offset int, reason string) ([]token, error) {
+func scan(query string) ([]token, *Error) {
+	fail := func(offset int, reason string) ([]token, *Error) {
 		return nil, &Error{Query: query, Offset: offset, Reason: reason}
 	}
 	if len(query) > maxQueryBytes {
@@ -111,6 +111,29 @@ func clauses(tokens []token) (group, order int) {
 		}
 	}
 	return min(group, order), order
+}
+
+// unclosed is the innermost parenthesis that is open at the end, -1 if there is none.
+func unclosed(tokens []token) int {
+	var open []int
+	for i, t := range tokens {
+		switch {
+		case t.kind == '(':
+			open = append(open, i)
+		case t.kind == ')' && len(open) > 0:
+			open = open[:len(open)-1]
+		}
+	}
+	if len(open) == 0 {
+		return -1
+	}
+	return open[len(open)-1]
+}
+
+// endsCondition reports whether the last token may be a condition's last.
+func endsCondition(tokens []token) bool {
+	last := tokens[len(tokens)-1].kind
+	return last == ')' || last != ',' && !operatorTokens[last] && !joiningTokens[last]
 }
 
 const parameterReason = "parameters are not part of a filter: write the value"

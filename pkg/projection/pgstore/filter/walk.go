@@ -42,6 +42,9 @@ func syntaxError(query string, tokens []token, err error) error {
 	i := slices.IndexFunc(tokens, func(t token) bool { return t.end >= read-1-len(statement) })
 	switch {
 	case i < 0:
+		if at := unclosed(tokens); at >= 0 && endsCondition(tokens) {
+			return &Error{Query: query, Offset: tokens[at].start, Reason: "the parenthesis is never closed"}
+		}
 		return &Error{Query: query, Offset: endOf(query, tokens), Reason: "something is missing"}
 	case m[1] != "syntax error":
 		return &Error{Query: query, Offset: tokens[i].start, Reason: m[1]}
