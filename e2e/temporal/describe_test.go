@@ -28,6 +28,7 @@ type described struct {
 	RunTimeout, TaskTimeout time.Duration
 	Priority                int32
 	Activities, Children    []string
+	Nexus                   []string
 	CancelRequested         bool
 }
 
@@ -68,8 +69,17 @@ func byTemporal(r *recorded) described {
 	for _, c := range r.detail.PendingChildren {
 		d.Children = append(d.Children, fmt.Sprintf("%d %s %s %s", c.InitiatedId, c.WorkflowId, c.RunId, c.WorkflowTypeName))
 	}
+	for _, o := range r.detail.PendingNexusOperations {
+		status := "Scheduled" // as often as it was tried: no event holds that
+		if o.State == enumspb.PENDING_NEXUS_OPERATION_STATE_STARTED {
+			status = "Started"
+		}
+		d.Nexus = append(d.Nexus, fmt.Sprintf("%d %s %s %s %s %s %q %s %s", o.ScheduledEventId, o.Endpoint, o.Service, o.Operation, status, stamp(o.ScheduledTime), o.OperationToken,
+			duration(o.ScheduleToCloseTimeout), duration(o.StartToCloseTimeout)))
+	}
 	slices.Sort(d.Activities)
 	slices.Sort(d.Children)
+	slices.Sort(d.Nexus)
 	return d
 }
 
@@ -157,8 +167,13 @@ func (a annals) described(t *testing.T, r *recorded) described {
 	for _, c := range full.PendingChildren {
 		d.Children = append(d.Children, fmt.Sprintf("%d %s %s %s", c.InitiatedEventID, c.WorkflowID, c.RunID, c.WorkflowType))
 	}
+	for _, o := range full.PendingNexusOperations {
+		d.Nexus = append(d.Nexus, fmt.Sprintf("%d %s %s %s %s %s %q %s %s", o.ScheduledEventID, o.Endpoint, o.Service, o.Operation, o.Status, stampOf(o.ScheduledTime), o.OperationToken,
+			time.Duration(o.ScheduleToCloseTimeout), time.Duration(o.StartToCloseTimeout)))
+	}
 	slices.Sort(d.Activities)
 	slices.Sort(d.Children)
+	slices.Sort(d.Nexus)
 	return d
 }
 

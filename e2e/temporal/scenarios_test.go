@@ -70,6 +70,7 @@ var scenarios = []scenario{
 	{name: "activity timeouts", kind: "Timeouts", runs: statuses{completed}},
 	{name: "cancel", kind: "CancelAll", play: func(p *play) {
 		p.eventOf(enumspb.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED)
+		p.firstTaskOf("cancel/child")
 		p.check(p.CancelWorkflow(p.ctx, p.id, ""))
 	}, runs: statuses{canceled, canceled}},
 	{name: "pause", kind: "Wait", args: []any{""}, options: client.StartWorkflowOptions{TypedSearchAttributes: someOfEach("c-4", 4, 2, false)}, play: func(p *play) {
@@ -83,6 +84,8 @@ var scenarios = []scenario{
 			Namespace: p.namespace, WorkflowId: p.id, Identity: "client", Reason: "looked at", RequestId: "unpause",
 		})
 		p.check(err)
+		p.eventOf(enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED)
+		p.lastTaskOver()
 		p.end("done")
 	}, runs: statuses{completed}},
 	{name: "cron", kind: "Cron", options: client.StartWorkflowOptions{CronSchedule: "@every 1s", Memo: map[string]any{"kept": true}, TypedSearchAttributes: attributes(customer.ValueSet("c-5"))}, play: func(p *play) {
@@ -107,14 +110,14 @@ var scenarios = []scenario{
 	{name: "signals", kind: "Wait", args: []any{""}, play: func(p *play) {
 		p.firstTask()
 		p.check(p.SignalWorkflow(p.ctx, p.id, "", "noise", map[string]int{"n": 1}))
+		p.eventOf(enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+		p.lastTaskOver()
 		p.end("fail")
 	}, runs: statuses{failed}},
 	{name: "receiver", kind: "Wait", args: []any{""}, play: func(p *play) { p.firstTask() }, runs: statuses{canceled}},
 	{name: "external", kind: "External", args: []any{"receiver"}, play: func(p *play) {
-		p.eventually("the receiver's first task", func() bool {
-			_, err := p.DescribeWorkflowExecution(p.ctx, "receiver", "")
-			return err == nil
-		})
+		p.firstTask()
+		p.firstTaskOf("receiver")
 		p.end("go on")
 	}, runs: statuses{completed}},
 	{name: "markers", kind: "Markers", runs: statuses{completed}},
@@ -147,6 +150,19 @@ var scenarios = []scenario{
 		p.run = r.RunId
 		p.runsAre(2)
 	}, runs: statuses{completed, completed}},
+	{name: "nexus", kind: "Nexus", runs: statuses{completed, completed, canceled}},
+	{name: "nexus-pending", kind: "NexusPending", play: func(p *play) {
+		p.eventually("two operations are scheduled", func() bool {
+			n := 0
+			for _, e := range p.history() {
+				if e.EventType == enumspb.EVENT_TYPE_NEXUS_OPERATION_SCHEDULED {
+					n++
+				}
+			}
+			return n == 2
+		})
+		p.lastTaskOver()
+	}, runs: statuses{running, running}},
 }
 
 // play is a scenario that is under way.
@@ -166,6 +182,11 @@ func (p *play) check(err error) {
 
 func (p *play) eventually(what string, so func() bool) {
 	p.t.Helper()
+	defer func() {
+		if p.t.Failed() {
+			p.t.Log(p.history())
+		}
+	}()
 	until(p.t, p.id+": "+what, func(context.Context) (bool, error) { return so(), nil })
 }
 
@@ -183,6 +204,18 @@ func (p *play) eventOf(kind enumspb.EventType) {
 
 // firstTask waits for the first workflow task of the run to be completed.
 func (p *play) firstTask() { p.eventOf(enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED) }
+
+// firstTaskOf waits for the same of another workflow, which may not be there yet.
+func (p *play) firstTaskOf(id string) {
+	p.eventually("the first task of "+id, func() bool {
+		if p.statusOf(id) == 0 {
+			return false
+		}
+		return slices.ContainsFunc(p.historyOf(p.t, id, ""), func(e *historypb.HistoryEvent) bool {
+			return e.EventType == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+		})
+	})
+}
 
 // lastTaskOver waits for all workflow tasks to be completed.
 func (p *play) lastTaskOver() {
@@ -258,7 +291,7 @@ func (s scenario) start(t *testing.T, on server) {
 	p.check(err)
 	p.run = r.GetRunID()
 	if closed := s.runs[0]; closed != running && closed != paused && s.play == nil {
-		_ = r.GetWithOptions(ctx, nil, client.WorkflowRunGetOptions{DisableFollowingRuns: true})
+		_ = r.GetWithOptions(ctx, nil, client.WorkflowRunGetOptions{DisableFollowingRuns: true}) // how it ends is compared later
 	}
 	if s.play == nil {
 		return

@@ -2,6 +2,7 @@ package temporal
 
 import (
 	"context"
+	"net"
 	"testing"
 	"time"
 
@@ -9,7 +10,10 @@ import (
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
+	"go.temporal.io/server/common/authorization"
+	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/dynamicconfig"
+	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/temporal"
 	"go.temporal.io/server/temporaltest"
 
@@ -22,6 +26,10 @@ const patience = 5 * time.Minute
 // between is how long a question that has to be asked again waits: Temporal's
 // visibility tells nobody that it has caught up.
 const between = 20 * time.Millisecond
+
+// workerOptions name a build in the way of workers without a version: the attribute
+// BuildIds is to be there.
+var workerOptions = worker.Options{Identity: "worker", BuildID: "build-1"} //nolint:staticcheck // what takes its place sets no BuildIds
 
 // server is a Temporal server with workers.
 type server struct {
@@ -51,7 +59,7 @@ func startServer(t *testing.T) server {
 			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key():      on,
 			dynamicconfig.WorkflowPauseEnabled.Key():                         on,
 			dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): []dynamicconfig.ConstrainedValue{{Value: 10_000}},
-		})),
+		}), withHTTP(t)),
 	)
 	s := server{Client: ts.GetDefaultClient(), namespace: ts.GetDefaultNamespace()}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -59,15 +67,37 @@ func startServer(t *testing.T) server {
 	if _, err := s.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: s.namespace, SearchAttributes: attributeTypes}); err != nil {
 		t.Fatal(err)
 	}
-	ts.NewWorkerWithOptions(queue, register, worker.Options{Identity: "worker", BuildID: "build-1"})
+	s.createEndpoints(ctx, t)
+	ts.NewWorkerWithOptions(queue, func(r worker.Registry) { register(r); registerNexus(r) }, workerOptions)
 	// One whose workflows may fail a workflow task and go on.
-	patient := worker.New(s.Client, queue+"-patient", worker.Options{Identity: "worker", BuildID: "build-1"})
+	patient := worker.New(s.Client, queue+"-patient", workerOptions)
 	register(patient)
 	if err := patient.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(patient.Stop)
 	return s
+}
+
+// withHTTP gives the server's frontend an HTTP port: it passes Nexus on by that, and
+// temporaltest leaves it out. Of all options this is the one that is shown the
+// configuration.
+func withHTTP(t *testing.T) temporal.ServerOption {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := free.Addr().(*net.TCPAddr).Port
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return temporal.WithAudienceGetter(func(cfg *config.Config) authorization.JWTAudienceMapper {
+		frontend := cfg.Services[string(primitives.FrontendService)]
+		frontend.RPC.HTTPPort = port
+		cfg.Services[string(primitives.FrontendService)] = frontend
+		return nil
+	})
 }
 
 // silence drops what the SDK logs: failures are what most of the workflows are for.

@@ -29,15 +29,16 @@ var (
 	due      = sdk.NewSearchAttributeKeyTime("Due")
 )
 
-// workflows are all, by type.
-var workflows = map[string]any{
+// code is the workflows, by type.
+var code = map[string]any{
 	"Simple": simple, "Wait": wait, "Fail": fail, "Timeouts": activityTimeouts, "CancelAll": cancelAll, "Cron": cronOnce,
 	"Again": again, "Parent": parent, "Updatable": updatable, "External": external, "Markers": markers,
 	"Upserts": upserts, "Pending": pendingOfAll, "Stumble": stumble, "Retrying": retrying,
+	"Nexus": overNexus, "NexusPending": pendingOverNexus, "Handled": handled,
 }
 
 func register(r worker.Registry) {
-	for name, w := range workflows {
+	for name, w := range code {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
 	}
 	for name, a := range map[string]any{"Charge": charge, "Decline": decline, "Hang": hang, "Silent": silent} {
@@ -179,12 +180,13 @@ func parent(ctx workflow.Context) (int, error) {
 	count(start(ctx, "timed-out", "Wait", workflow.ChildWorkflowOptions{WorkflowRunTimeout: time.Second}, ""))
 	cancelable, cancel := workflow.WithCancel(ctx)
 	canceled := start(cancelable, "canceled", "Wait", workflow.ChildWorkflowOptions{WaitForCancellation: true}, "")
-	cancel()
-	count(canceled)
 	start(ctx, "parent-terminates", "Wait", workflow.ChildWorkflowOptions{}, "")
 	start(ctx, "parent-cancels", "Wait", workflow.ChildWorkflowOptions{ParentClosePolicy: 3}, "")
 	start(ctx, "abandoned", "Parentless", workflow.ChildWorkflowOptions{ParentClosePolicy: 2, TaskQueue: nobody}, "")
 	count(start(ctx, "abandoned", "Wait", workflow.ChildWorkflowOptions{}, "")) // is there already
+	_ = workflow.Sleep(ctx, time.Second)                                        // they have their first task by then
+	cancel()
+	count(canceled)
 	return failures, nil
 }
 
