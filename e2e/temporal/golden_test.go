@@ -2,6 +2,7 @@ package temporal
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -15,6 +16,7 @@ import (
 	historypb "go.temporal.io/api/history/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/annals-io/annals/pkg/events/eventjson"
@@ -31,18 +33,23 @@ func goldenName(scenario string, n int) string {
 
 var (
 	notPlain = regexp.MustCompile(`[^a-z0-9]+`)
-	uuids    = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	// replayTime is when a local activity ran, in its marker.
+	replayTime = regexp.MustCompile(`"ReplayTime":"[^"]*"`)
+	uuids      = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 )
 
 // goldenBegin is when every scenario begins in the golden files.
 var goldenBegin = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 
-// mapping gives the ids and times of a scenario others, by the order in which they
-// come: those of the next time that it is played are the same.
+// mapping gives the ids and times of a scenario others: ids by the order in which
+// they come, and times by an event's place, so that those of the next time that it is
+// played are the same. Each run begins a minute after the one before, and its events
+// are a second apart.
 type mapping struct {
 	namespace, host string
 	ids             map[string]string
-	times           map[time.Time]time.Time
+	places          map[*historypb.HistoryEvent]time.Time
+	times           map[time.Time]time.Time // of the events of the run that is written
 }
 
 func newMapping(t *testing.T, namespace string, runs []*recorded) *mapping {
@@ -51,19 +58,19 @@ func newMapping(t *testing.T, namespace string, runs []*recorded) *mapping {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &mapping{namespace: namespace, host: host, ids: map[string]string{}, times: map[time.Time]time.Time{}}
+	m := &mapping{namespace: namespace, host: host, ids: map[string]string{}, places: map[*historypb.HistoryEvent]time.Time{}}
 	for _, r := range runs {
 		m.text(r.listed.Execution.RunId)
 	}
-	var times []time.Time
-	for _, r := range runs {
-		for _, e := range r.events {
-			times = append(times, e.EventTime.AsTime())
+	for i, r := range runs {
+		for j, e := range r.events {
+			at := e.EventTime.AsTime()
+			to := goldenBegin.Add(time.Duration(i)*time.Minute + time.Duration(j)*(time.Second+time.Microsecond))
+			if first := runs[0].events; i > 0 && j < len(first) && first[j].EventTime.AsTime().Equal(at) {
+				to = m.places[first[j]] // a reset copied it
+			}
+			m.places[e] = to
 		}
-	}
-	slices.SortFunc(times, time.Time.Compare)
-	for i, at := range slices.CompactFunc(times, time.Time.Equal) {
-		m.times[at] = goldenBegin.Add(time.Duration(i)*time.Second + time.Duration(i+1)*time.Microsecond)
 	}
 	return m
 }
@@ -80,8 +87,8 @@ func (m *mapping) text(s string) string {
 	return strings.ReplaceAll(s, m.host, "host")
 }
 
-// time is when an event was in the golden files. What is no event's is as much later
-// than the first event as it was, to the second.
+// time is when an event of the run was in the golden files. What is none's is as much
+// later than the first event as it was, to the second.
 func (m *mapping) time(at, first time.Time) time.Time {
 	if to, ok := m.times[at]; ok {
 		return to
@@ -92,43 +99,63 @@ func (m *mapping) time(at, first time.Time) time.Time {
 // golden are the events with the other ids and times.
 func (m *mapping) golden(events []*historypb.HistoryEvent) []*historypb.HistoryEvent {
 	first := events[0].EventTime.AsTime()
+	m.times = map[time.Time]time.Time{}
+	for _, e := range slices.Backward(events) {
+		m.times[e.EventTime.AsTime()] = m.places[e]
+	}
 	out := make([]*historypb.HistoryEvent, len(events))
-	for i, e := range events {
-		e = proto.CloneOf(e)
-		e.TaskId = 1000 + int64(i)
+	for i, was := range events {
+		e := proto.CloneOf(was)
 		m.message(e.ProtoReflect(), first)
+		e.TaskId = 1000 + int64(i)
+		e.EventTime = timestamppb.New(m.places[was])
+		if a := e.GetWorkflowTaskStartedEventAttributes(); a != nil {
+			a.RequestId = "request" // a UUID, or a text where the task began with the last one's end
+		}
+		if a := e.GetWorkflowExecutionStartedEventAttributes(); a != nil {
+			// Of a new run it is what is left of a second, if something is.
+			a.FirstWorkflowTaskBackoff = durationpb.New(a.FirstWorkflowTaskBackoff.AsDuration().Truncate(time.Second))
+		}
 		out[i] = e
 	}
 	return out
 }
 
+// message gives a message's texts and times others, field by field in the order of
+// their numbers.
 func (m *mapping) message(msg protoreflect.Message, first time.Time) {
 	if at, ok := msg.Interface().(*timestamppb.Timestamp); ok {
 		to := timestamppb.New(m.time(at.AsTime(), first))
 		at.Seconds, at.Nanos = to.Seconds, to.Nanos
 		return
 	}
-	msg.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	var fields []protoreflect.FieldDescriptor
+	msg.Range(func(f protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		fields = append(fields, f)
+		return true
+	})
+	slices.SortFunc(fields, func(a, b protoreflect.FieldDescriptor) int { return cmp.Compare(a.Number(), b.Number()) })
+	for _, f := range fields {
+		v := msg.Get(f)
 		switch {
 		case f.Name() == "history_size_bytes":
 			msg.Set(f, protoreflect.ValueOfInt64(1000)) // depends on the lengths of times and ids
-		case f.Name() == "operation_token":
+		case f.Name() == "operation_token", f.Name() == "operation_id":
 			msg.Set(f, protoreflect.ValueOfString("token")) // has the namespace's name in it
-		case f.Name() == "operation_id":
-			msg.Set(f, protoreflect.ValueOfString("token"))
+		case f.Name() == "prev_auto_reset_points": // have times of other runs
+			msg.Clear(f)
 		case f.Name() == "stack_trace":
 			msg.Clear(f) // has lines of this module's code
-		case f.Kind() == protoreflect.StringKind && f.IsMap():
+		case f.IsMap():
+			m.fields(f, v.Map(), first)
+		case f.Name() == "lang_used_flags":
+			sortNumbers(v.List())
+		case f.Kind() == protoreflect.BytesKind && !f.IsList(): // of a payload
+			msg.Set(f, protoreflect.ValueOfBytes(replayTime.ReplaceAll(v.Bytes(), []byte(`"ReplayTime":"2026-01-31T12:00:00Z"`))))
 		case f.Kind() == protoreflect.StringKind && f.IsList():
 			for i := range v.List().Len() {
 				v.List().Set(i, protoreflect.ValueOfString(m.text(v.List().Get(i).String())))
 			}
-		case f.IsMap() && f.MapValue().Kind() == protoreflect.MessageKind:
-			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
-				m.message(v.Message(), first)
-				return true
-			})
-		case f.IsMap():
 		case f.Kind() == protoreflect.StringKind:
 			msg.Set(f, protoreflect.ValueOfString(m.text(v.String())))
 		case f.Kind() == protoreflect.MessageKind && f.IsList():
@@ -138,8 +165,38 @@ func (m *mapping) message(msg protoreflect.Message, first time.Time) {
 		case f.Kind() == protoreflect.MessageKind:
 			m.message(v.Message(), first)
 		}
+	}
+}
+
+func sortNumbers(list protoreflect.List) {
+	numbers := make([]uint64, list.Len())
+	for i := range numbers {
+		numbers[i] = list.Get(i).Uint()
+	}
+	slices.Sort(numbers)
+	for i, n := range numbers {
+		list.Set(i, protoreflect.ValueOfUint32(uint32(n)))
+	}
+}
+
+// fields is message of a map's values, in the order of the keys.
+func (m *mapping) fields(f protoreflect.FieldDescriptor, values protoreflect.Map, first time.Time) {
+	var keys []protoreflect.MapKey
+	values.Range(func(k protoreflect.MapKey, _ protoreflect.Value) bool {
+		keys = append(keys, k)
 		return true
 	})
+	slices.SortFunc(keys, func(a, b protoreflect.MapKey) int { return strings.Compare(a.String(), b.String()) })
+	for _, k := range keys {
+		switch {
+		case f.MapValue().Kind() == protoreflect.MessageKind:
+			m.message(values.Get(k).Message(), first)
+		case f.MapValue().Kind() == protoreflect.StringKind && (strings.Contains(k.String(), "token") || strings.Contains(k.String(), "operation-id")):
+			values.Set(k, protoreflect.ValueOfString("token")) // of a callback; as operation_token
+		case f.MapValue().Kind() == protoreflect.StringKind:
+			values.Set(k, protoreflect.ValueOfString(m.text(values.Get(k).String())))
+		}
+	}
 }
 
 // checkGolden fails unless each run has its golden file, which ends as the run does,
