@@ -29,12 +29,9 @@ type annals struct {
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// newAnnals imports the histories, each from a file as Temporal's tools write it,
-// and projects them.
-func newAnnals(t *testing.T, namespace string, all map[string][]*recorded) annals {
+// newLog is a log on a NATS server of its own.
+func newLog(ctx context.Context, t *testing.T) *natslog.Log {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	js, err := jetstream.New(testenv.NATS(t))
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +43,16 @@ func newAnnals(t *testing.T, namespace string, all map[string][]*recorded) annal
 	if err != nil {
 		t.Fatal(err)
 	}
+	return log
+}
+
+// newAnnals imports the histories, each from a file as Temporal's tools write it,
+// and projects them.
+func newAnnals(t *testing.T, namespace string, all map[string][]*recorded) annals {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	log := newLog(ctx, t)
 	registrar := searchattribute.NewRegistrar(log, "judge", quiet)
 	for name, kind := range attributeTypes {
 		if _, _, err := registrar.Register(ctx, namespace, name, typeNamed(kind)); err != nil {

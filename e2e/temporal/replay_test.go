@@ -12,35 +12,36 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// replayer is Temporal's, with the workflows as they are; but for what is changed,
-// by type.
-func replayer(t *testing.T, changed map[string]any) worker.WorkflowReplayer {
+// replayerOf is Temporal's, with workflows by type.
+func replayerOf(t *testing.T, code map[string]any) worker.WorkflowReplayer {
 	t.Helper()
 	r, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, w := range workflows {
-		if c, ok := changed[name]; ok {
-			w = c
-		}
+	for name, w := range code {
 		r.RegisterWorkflowWithOptions(w, workflow.RegisterOptions{Name: name})
 	}
 	return r
 }
 
-// read reads a run's history back from the stream.
-func (a annals) read(t *testing.T, r *recorded) *historypb.History {
+// history reads a run's history back from the stream.
+func (a annals) history(t *testing.T, w events.Workflow, run events.RunID) *historypb.History {
 	t.Helper()
-	w := events.Workflow{Namespace: a.namespace, ID: r.listed.Execution.WorkflowId}
 	h := &historypb.History{}
-	for e, err := range a.log.Read(t.Context(), w, events.ReadOptions{Run: events.RunID(r.listed.Execution.RunId)}) {
+	for e, err := range a.log.Read(t.Context(), w, events.ReadOptions{Run: run}) {
 		if err != nil {
-			t.Fatalf("%s: %v", r.id(), err)
+			t.Fatalf("%s, run %s: %v", w.ID, run, err)
 		}
 		h.Events = append(h.Events, e)
 	}
 	return h
+}
+
+// read reads a scenario's run back.
+func (a annals) read(t *testing.T, r *recorded) *historypb.History {
+	t.Helper()
+	return a.history(t, events.Workflow{Namespace: a.namespace, ID: r.listed.Execution.WorkflowId}, events.RunID(r.listed.Execution.RunId))
 }
 
 // withoutTasks are the scenarios' runs that no worker took up: there is nothing to replay.
@@ -62,7 +63,7 @@ func original(r *recorded) worker.ReplayWorkflowHistoryOptions {
 // replays without an error, and they tell on code that was changed.
 func (a annals) replay(t *testing.T, all map[string][]*recorded) {
 	t.Helper()
-	r := replayer(t, nil)
+	r := replayerOf(t, code)
 	replayed := 0
 	for _, runs := range all {
 		for _, run := range runs {
@@ -99,7 +100,7 @@ func (a annals) replay(t *testing.T, all map[string][]*recorded) {
 		{"continue as new", "Again", func(workflow.Context, int) (int, error) { return 0, nil }}, // ends
 	} {
 		run := all[change.scenario][0]
-		err := replayer(t, map[string]any{change.kind: change.code}).ReplayWorkflowHistoryWithOptions(silence{}, a.read(t, run), original(run))
+		err := replayerOf(t, map[string]any{change.kind: change.code}).ReplayWorkflowHistoryWithOptions(silence{}, a.read(t, run), original(run))
 		if err == nil || !strings.Contains(err.Error(), "TMPRL1100") && !strings.Contains(err.Error(), "doesn't return the same result as the last event") {
 			t.Errorf("%s after a change of %s: got %v, want it found out", change.scenario, change.kind, err)
 		}
