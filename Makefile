@@ -7,7 +7,7 @@ BENCH ?= .
 PKG ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help build test race e2e bench fuzz fmt lint generate tidy check ci
+.PHONY: help build test race e2e judge bench fuzz fmt lint generate tidy check ci
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ race: ## run the tests with the race detector
 
 e2e: ## run the built programs against each other, killing some
 	go test -count=1 -v ./e2e/...
+
+judge: ## ask a Temporal server and Annals the same; the first time compiles the server
+	.ci/run judge
 
 bench: ## run the benchmarks; BENCH=Append for some of them
 	go test -run '^$$' -bench '$(BENCH)' $(PKG)
@@ -43,6 +46,7 @@ generate: ## make the generated code anew
 tidy: ## mend go.mod, here and in the modules below
 	go mod tidy
 	cd tools && go mod tidy
+	cd e2e/temporal && go mod tidy
 
 check: ## what needs no tests: format, vet, tidy, modules, lint
 	.ci/run format vet tidy modules lint

@@ -39,6 +39,20 @@ var left = []goleak.Option{
 // Main runs a package's tests, stops the servers that they started, and exits: with the tests' code, or 1
 // if a server did not stop or a goroutine is left. More options for goleak each need a reason beside them.
 func Main(m *testing.M, options ...goleak.Option) {
+	code := Run(m)
+	// A failed test may have left what a passed one would have ended: one complaint is enough.
+	if code == 0 {
+		if err := goleak.Find(append(options, left...)...); err != nil {
+			fmt.Fprintln(os.Stderr, "testenv:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Run is [Main] for packages that start another project's server, which leaves goroutines of
+// many sorts: it does not look for them. It gives the code to exit with.
+func Run(m *testing.M) int {
 	if conf := os.Getenv(processEnv); conf != "" {
 		os.Exit(serveProcess(conf))
 	}
@@ -52,14 +66,7 @@ func Main(m *testing.M, options ...goleak.Option) {
 		fmt.Fprintln(os.Stderr, "testenv:", err)
 		code = max(code, 1)
 	}
-	// A failed test may have left what a passed one would have ended: one complaint is enough.
-	if code == 0 {
-		if err := goleak.Find(append(options, left...)...); err != nil {
-			fmt.Fprintln(os.Stderr, "testenv:", err)
-			code = 1
-		}
-	}
-	os.Exit(code)
+	return code
 }
 
 // waitAtOnce has four tests that may run beside others do so, unless the command line says how many: they

@@ -165,29 +165,33 @@ func reset() []*events.Event {
 	)
 }
 
-// histories are those that tests write and, where ANNALS_HISTORIES names a
-// folder of Temporal's JSON, all in there.
+// judged is where the histories are that a real server wrote for e2e/temporal.
+const judged = "../../e2e/temporal/testdata/histories"
+
+// histories are those that tests write, those of e2e/temporal and, where
+// ANNALS_HISTORIES names a folder of Temporal's JSON, all in there.
 func histories(t testing.TB) map[string][]*events.Event {
 	t.Helper()
 	all := map[string][]*events.Event{"order": order(), "reset": reset()}
-	dir := os.Getenv("ANNALS_HISTORIES")
-	if dir == "" {
-		return all
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no histories in %s: %v", dir, err)
-	}
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+	for _, dir := range []string{judged, os.Getenv("ANNALS_HISTORIES")} {
+		if dir == "" {
+			continue
 		}
-		var h historypb.History
-		if err := (temporalproto.CustomJSONUnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, &h); err != nil {
-			t.Fatalf("%s: %v", file, err)
+		files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no histories in %s: %v", dir, err)
 		}
-		all[filepath.Base(file)] = h.Events
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var h historypb.History
+			if err := (temporalproto.CustomJSONUnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, &h); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			all[filepath.Base(file)] = h.Events
+		}
 	}
 	return all
 }

@@ -131,6 +131,14 @@ func plainStatus(history []*events.Event) events.Status {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW:
 		return enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW
 	}
+	for _, e := range slices.Backward(history) {
+		switch e.EventType {
+		case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_PAUSED:
+			return enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
+		case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UNPAUSED:
+			return enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+		}
+	}
 	return enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 }
 
