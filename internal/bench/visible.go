@@ -130,7 +130,7 @@ func onPipeline(ctx context.Context, o VisibleOptions, do func(*natslog.Log, *pg
 	if err != nil {
 		return err
 	}
-	c.MaxConns = int32(streams) + 4 // each partition writes by its own, and is waited for by one
+	c.MaxConns = int32(streams) + 4 // each partition may write by its own, and is waited for by one
 	postgres.WithoutJIT(c)
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
