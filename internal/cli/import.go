@@ -15,9 +15,10 @@ import (
 func importCommand(a *app) *cobra.Command {
 	c := importer.Config{}
 	var ids string
+	var from fromFlags
 	cmd := &cobra.Command{
-		Use:   "import PATH…",
-		Short: "Import Temporal histories, files or folders, into the log",
+		Use:   "import PATH… | --from HOST:PORT",
+		Short: "Import Temporal histories, files or those of a server, into the log",
 		Long: `Takes histories in Temporal's JSON (what 'temporal workflow show -o json' and the SDKs' replay tests write: one
 {"events": […]}, the same inside {"history": …}, an array of events, or one event a line), or as the protobuf message
 temporal.api.history.v1.History (.pb, .binpb, or told by its bytes), into the log. Of a folder, and the folders in
@@ -30,17 +31,30 @@ go in (the same run is there with other content, another run is open, a newer on
 refused by name with the reason, the others go in, and the exit code is 1. Where the log did not answer in
 time the exit code is 3: import again.
 
-Fields that this version of Temporal's API does not know are dropped and reported; --strict refuses them.`,
+Fields that this version of Temporal's API does not know are dropped and reported; --strict refuses them.
+
+With --from the histories are those of a running Temporal server: of all runs in --from-namespace, or those
+that --query is true of, in Temporal's list filter. They go into --namespace, as from files: to import again
+changes nothing, and an open run that has grown is extended. With --follow it keeps up with the server until
+it is interrupted: docs/import.md says how. The server is only read.`,
 		Example: `  annals import histories/
   annals import --ids file --strict order-1.json order-2.json
-  annals import -o jsonl histories/ | jq 'select(.outcome == "refused")'`,
-		Args: cobra.MinimumNArgs(1),
+  annals import -o jsonl histories/ | jq 'select(.outcome == "refused")'
+  annals import --from 127.0.0.1:7233 --follow
+  annals import --from my-ns.acct.tmprl.cloud:7233 --from-namespace my-ns.acct --tls --query "WorkflowType = 'Order'"`,
+		Args: func(cmd *cobra.Command, paths []string) error {
+			if from.address != "" {
+				return cobra.NoArgs(cmd, paths)
+			}
+			return cobra.MinimumNArgs(1)(cmd, paths)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&ids, "ids", "event", "where workflow ids come from: event (the start event, else the file's name) or file `SOURCE`")
 	f.BoolVar(&c.Strict, "strict", false, "refuse files with fields that this version does not know")
-	f.DurationVar(&c.Timeout, "timeout", 5*time.Minute, "how long one file may take, however often the log has to be asked again")
+	f.DurationVar(&c.Timeout, "timeout", 5*time.Minute, "how long one file, or one run of a server, may take, however often the log has to be asked again; with --follow: as long as it takes")
 	f.IntVar(&c.Workflows, "concurrency", 32, "how many workflows are imported at the same time")
+	from.add(f)
 	o := outputFlag(cmd, formatTable, formatJSON, formatJSONL)
 	_ = cmd.RegisterFlagCompletionFunc("ids", cobra.FixedCompletions([]string{"event", "file"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, paths []string) error {
@@ -54,6 +68,12 @@ Fields that this version of Temporal's API does not know are dropped and reporte
 		}
 		c.IDsFromFiles = ids == "file"
 		c.Namespace = a.namespace
+		if err := from.check(cmd.Flags()); err != nil {
+			return err
+		}
+		if from.address != "" {
+			return a.importFrom(cmd.Context(), c, from, o)
+		}
 		log, err := a.open(cmd.Context())
 		if err != nil {
 			return err
@@ -80,25 +100,37 @@ Fields that this version of Temporal's API does not know are dropped and reporte
 		if !o.is(formatJSONL) {
 			err = cmp.Or(err, a.printImported(o, results))
 		}
-		fmt.Fprintln(a.err, summarize(summary, time.Since(began)))
-		switch {
-		case err != nil:
+		fmt.Fprintln(a.err, summarize(summary, "file", time.Since(began)))
+		if err != nil {
 			return fmt.Errorf("import: %w", err)
-		case summary.Failed > 0:
-			return fmt.Errorf("%s not finished in time: import again", plural(int64(summary.Failed), "file"))
-		case summary.Refused > 0:
-			return nof("%s refused", plural(int64(summary.Refused), "file"))
 		}
-		return nil
+		return verdict(summary, "file")
 	}
 	return cmd
 }
 
-// summarize is the last line of an import.
-func summarize(s importer.Summary, took time.Duration) string {
-	text := fmt.Sprintf("%s: %d imported, %d extended, %d present, %d refused; %s in %s (%s)",
-		plural(int64(s.Files), "file"), s.Imported, s.Extended, s.Present, s.Refused,
-		plural(int64(s.Events), "event"), took.Round(time.Millisecond), rate(int64(s.Events), took))
+// verdict is how an import ends that went through.
+func verdict(s importer.Summary, noun string) error {
+	switch {
+	case s.Failed > 0:
+		return fmt.Errorf("%s not finished in time: import again", plural(int64(s.Failed), noun))
+	case s.Refused > 0:
+		return nof("%s refused", plural(int64(s.Refused), noun))
+	}
+	return nil
+}
+
+// summarize is the last line of an import, of files or of what the noun says.
+func summarize(s importer.Summary, noun string, took time.Duration) string {
+	text := fmt.Sprintf("%s: %d imported, %d extended, %d present, %d refused",
+		plural(int64(s.Files), noun), s.Imported, s.Extended, s.Present, s.Refused)
+	if s.Gone > 0 {
+		text += fmt.Sprintf(", %d gone", s.Gone)
+	}
+	if s.Open > 0 {
+		text += fmt.Sprintf("; %d of them open", s.Open)
+	}
+	text += fmt.Sprintf("; %s in %s (%s)", plural(int64(s.Events), "event"), took.Round(time.Millisecond), rate(int64(s.Events), took))
 	if s.Dropped > 0 {
 		text += fmt.Sprintf("; fields that this version does not know were dropped from %s", plural(int64(s.Dropped), "file"))
 	}

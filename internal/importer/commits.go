@@ -28,17 +28,35 @@ type commit struct {
 func (c commit) first() events.EventID { return events.EventID(c.events[0].EventId) }
 func (c commit) last() events.EventID  { return events.EventID(c.events[len(c.events)-1].EventId) }
 
+// cutter says where commits end. It is told of all events of a history in order,
+// from the first, those that are stored already too.
+type cutter struct {
+	before events.EventID // the last event; 0: there was none
+	size   int            // of the events of this commit
+}
+
+// cuts reports whether a commit ends before the event.
+func (c *cutter) cuts(e *events.Event) bool {
+	n := int(events.StoredSize(e))
+	cut := c.before != 0 && (c.size+n > commitBytes || c.before%commitEvents == 0)
+	if cut {
+		c.size = 0
+	}
+	c.before, c.size = events.EventID(e.EventId), c.size+n
+	return cut
+}
+
 // split cuts events, which begin at the first one of a file.
 func split(evs []*events.Event) []commit {
 	var commits []commit
+	var cut cutter
 	begin, size := 0, 0
 	for i, e := range evs {
-		n := int(events.StoredSize(e))
-		if i > begin && (size+n > commitBytes || evs[i-1].EventId%commitEvents == 0) {
+		if cut.cuts(e) {
 			commits = append(commits, commit{evs[begin:i:i], size})
-			begin, size = i, 0
+			begin = i
 		}
-		size += n
+		size = cut.size
 	}
 	return append(commits, commit{evs[begin:], size})
 }

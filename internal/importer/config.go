@@ -39,7 +39,10 @@ type Config struct {
 	// Looked, if set, is called once for each of them when it was read, or could
 	// not be, from several goroutines.
 	Looked func()
-	// Report, if set, is told each file's result as it comes. It is called by
+	// Appended, if set, is told how many events were appended, by several
+	// goroutines.
+	Appended func(events int)
+	// Report, if set, is told each result as it comes. It is called by
 	// one goroutine at a time.
 	Report func(Result)
 }
@@ -68,6 +71,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Looked == nil {
 		c.Looked = func() {}
+	}
+	if c.Appended == nil {
+		c.Appended = func(int) {}
 	}
 	if c.Report == nil {
 		c.Report = func(Result) {}

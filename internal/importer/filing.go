@@ -14,7 +14,7 @@ import (
 // attemptTimeout ends one request to the log; the file's time goes on.
 const attemptTimeout = 30 * time.Second
 
-// filing is the import of one file under way.
+// filing is the import of one history under way.
 type filing struct {
 	*importing
 	h   *history
@@ -24,7 +24,8 @@ type filing struct {
 	looked   bool
 	outcome  Outcome
 	appended int
-	note     string // what is to be said of it although it is stored
+	note     string             // what is to be said of it although it is stored
+	end      events.Expectation // exactly what was appended last
 }
 
 // step is what is to be done about a file.
@@ -96,6 +97,7 @@ func (f *filing) append(ctx context.Context, s step) (moved bool, err error) {
 			return false, err
 		}
 		expect = events.After(result.Cursor)
+		f.end = expect
 		if s.alone && c.first() == 1 && result.Cursor.PrevRunFirst() != 0 {
 			// A new run is expected to follow a closed one or none, and which
 			// of them it was only the answer says.
@@ -109,6 +111,7 @@ func (f *filing) append(ctx context.Context, s step) (moved bool, err error) {
 			f.outcome = Extended
 		}
 		f.appended += len(c.events)
+		f.config.Appended(len(c.events))
 	}
 	return false, nil
 }

@@ -1,0 +1,97 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/annals-io/annals/internal/temporal"
+	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/replay"
+)
+
+// list finds runs, until the context ends: those that are open in the log, those of
+// the whole list, and then again and again those that began or ended lately.
+func (f *following) list(ctx context.Context) error {
+	if err := f.openInLog(ctx); err != nil {
+		return err
+	}
+	tick := time.NewTicker(f.how.Every)
+	defer tick.Stop()
+	var whole time.Time
+	for {
+		query := f.query
+		if f.newest.IsZero() || time.Since(whole) >= f.how.Whole {
+			whole = time.Now()
+		} else {
+			query = lately(f.query, f.newest.Add(-f.how.Overlap))
+		}
+		if err := f.take(ctx, query); err != nil {
+			return err
+		}
+		f.standing()
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// lately is the query for those of its runs that began or ended since. The times are
+// those of the server: no other clock is asked.
+func lately(query string, since time.Time) string {
+	recent := fmt.Sprintf("(StartTime >= '%[1]s' OR CloseTime >= '%[1]s')", since.UTC().Format(time.RFC3339Nano))
+	if strings.TrimSpace(query) == "" {
+		return recent
+	}
+	return "(" + query + ") AND " + recent
+}
+
+// take lists runs and puts those into their lanes that were not seen before.
+func (f *following) take(ctx context.Context, query string) error {
+	l, err := lanesOf(ctx, f.server, query)
+	if errors.Is(err, temporal.ErrToken) {
+		return nil // the next list has them
+	}
+	if err != nil {
+		return err
+	}
+	if l.newest.After(f.newest) {
+		f.newest = l.newest
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, lane := range l.lanes {
+		for _, r := range lane.runs {
+			f.offer(lane.workflow, r)
+		}
+	}
+	return nil
+}
+
+// openInLog has the runs taken further that are open in the log: an import ended
+// before they did, and the query may not be true of them any more.
+func (f *following) openInLog(ctx context.Context) error {
+	var runs []replay.ListedRun
+	if err := again(ctx, func(context.Context) (err error) {
+		runs, err = replay.Runs(ctx, f.source, replay.RunFilter{Namespace: f.config.Namespace})
+		return err
+	}); err != nil {
+		return fmt.Errorf("which runs are open in the log: %w", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range runs {
+		f.offer(r.Workflow.ID, &served{id: events.RunID(r.Run), ours: true})
+	}
+	return nil
+}
+
+func (f *following) standing() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.how.Standing(f.open, f.queues[ready].Len())
+}

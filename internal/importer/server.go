@@ -1,0 +1,279 @@
+package importer
+
+import (
+	linked "container/list"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/annals-io/annals/internal/temporal"
+	"github.com/annals-io/annals/pkg/events"
+)
+
+// probeTime is how long a server that does not answer is waited for at the start:
+// what is misspelt is to be told soon.
+const probeTime = 10 * time.Second
+
+// RunServer imports the runs of a Temporal server that a query is true of, open ones
+// as far as they are. Runs that cannot go in are refused one by one. It fails if the
+// context ends, the server or the log do not answer in time, or one of them denies
+// it; what was imported until then is, and importing again goes on.
+func RunServer(ctx context.Context, log Log, server *temporal.Server, query string, c Config) (Summary, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return Summary{}, err
+	}
+	im := &importing{log: log, config: c}
+	if err := server.Probe(ctx, query, probeTime); err != nil {
+		return im.summary, err
+	}
+	all, err := lanesOf(ctx, server, query)
+	if err != nil {
+		return im.summary, err
+	}
+	c.Found(all.runs)
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.Workflows)
+	for _, l := range all.lanes {
+		g.Go(func() error {
+			for _, r := range l.runs {
+				if err := im.takeServed(gctx, server, l.workflow, r); err != nil {
+					return err
+				}
+				c.Looked()
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return im.summary, err
+}
+
+// served is a run that the server has.
+type served struct {
+	id     events.RunID
+	began  time.Time // zero: nobody said
+	closed bool      // so the list says
+
+	// Of a run that is followed:
+	stream  *stream // nil: begin with the first event
+	token   []byte
+	again   bool // it gives events again that were taken
+	before  tally
+	ours    bool // only the log says that it is there
+	counted bool // among those that are open
+	tries   int  // in vain, since anything was taken
+}
+
+// lane is the runs of one workflow, in the order in which they began: one after the
+// other, as the server had them.
+type lane struct {
+	workflow string
+	runs     []*served
+	place    place
+	element  *linked.Element // where it is in a queue
+}
+
+// insert puts a run into its place, behind the one that is under way.
+func (l *lane) insert(r *served, underWay int) {
+	i := underWay
+	for i < len(l.runs) && !l.runs[i].began.After(r.began) {
+		i++
+	}
+	l.runs = slices.Insert(l.runs, i, r)
+}
+
+// listTries is how often a list is begun anew whose page tokens became invalid.
+const listTries = 3
+
+// catalogue is the runs that a list has. They are all in memory, by their names: the
+// server lists the last run of a workflow first.
+type catalogue struct {
+	lanes  []*lane // in the order in which the first run of each began
+	runs   int
+	newest time.Time // of all times at which a run began or ended
+}
+
+// lanesOf lists the runs that a query is true of.
+func lanesOf(ctx context.Context, server *temporal.Server, query string) (c catalogue, err error) {
+	for range listTries {
+		if c, err = catalogueOf(ctx, server, query); !errors.Is(err, temporal.ErrToken) {
+			break
+		}
+	}
+	return c, err
+}
+
+func catalogueOf(ctx context.Context, server *temporal.Server, query string) (catalogue, error) {
+	var c catalogue
+	lanes := map[string]*lane{}
+	for r, err := range server.List(ctx, query) {
+		if err != nil {
+			return c, err
+		}
+		for _, t := range []time.Time{r.Began, r.Closed} {
+			if t.After(c.newest) {
+				c.newest = t
+			}
+		}
+		l := lanes[r.Workflow]
+		if l == nil {
+			l = &lane{workflow: r.Workflow}
+			lanes[r.Workflow] = l
+			c.lanes = append(c.lanes, l)
+		}
+		if !slices.ContainsFunc(l.runs, func(s *served) bool { return string(s.id) == r.ID }) {
+			l.runs = append(l.runs, &served{id: events.RunID(r.ID), began: r.Began, closed: !r.Closed.IsZero()})
+			c.runs++
+		}
+	}
+	for _, l := range c.lanes {
+		slices.SortStableFunc(l.runs, func(a, b *served) int { return a.began.Compare(b.began) })
+	}
+	slices.SortStableFunc(c.lanes, func(a, b *lane) int { return a.runs[0].began.Compare(b.runs[0].began) })
+	return c, nil
+}
+
+// takeServed imports a run as far as it is and reports what became of it. It fails
+// only with what ends the whole import.
+func (im *importing) takeServed(ctx context.Context, server *temporal.Server, workflow string, r *served) error {
+	bounded, cancel := context.WithTimeout(ctx, im.config.Timeout)
+	defer cancel()
+	result, _, err := im.fetch(bounded, server, workflow, r)
+	switch {
+	case err == nil:
+		im.report(result)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case isFinal(err):
+		im.giveUp(result, err)
+	case isServers(err), errors.Is(err, events.ErrWrongLog):
+		return err
+	default:
+		result.Outcome, result.Reason, result.Failed = Refused, fmt.Sprintf("not finished within %s, import it again: %v", im.config.Timeout, err), true
+		im.report(result)
+	}
+	return nil
+}
+
+// isFinal reports whether err is about one run, and will be the same next time.
+func isFinal(err error) bool {
+	return errors.Is(err, temporal.ErrGone) || errors.Is(err, temporal.ErrRefused) || isRefusal(err)
+}
+
+// giveUp reports a run that cannot go in, or cannot go on.
+func (im *importing) giveUp(result Result, err error) {
+	result.Outcome, result.Reason = Refused, err.Error()
+	switch {
+	case errors.Is(err, temporal.ErrGone) && result.Events == 0:
+		result.Outcome, result.Reason = Gone, "the server does not have it any more: it was deleted, or its retention is over"
+	case errors.Is(err, temporal.ErrGone):
+		result.Reason = fmt.Sprintf("the server does not have it any more, and had not closed it: the log has it up to event %d", result.Events)
+	}
+	im.report(result)
+}
+
+// fetch takes a run from its first event to the last one that the server has, and
+// begins anew where the log, or the server, changed meanwhile. It says whether that
+// event closes the run.
+func (im *importing) fetch(ctx context.Context, server *temporal.Server, workflow string, r *served) (result Result, over bool, err error) {
+	var before tally
+	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(10*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
+	var last error
+	retryErr := backoff.Retry(func() error {
+		s := im.newStream(workflow, r.id, r.began)
+		defer s.close()
+		last = s.fetch(ctx, server)
+		result, over = before.with(s), s.over
+		if last == nil {
+			return nil
+		}
+		if isPassing(last) {
+			return last
+		}
+		return backoff.Permanent(last)
+	}, backoff.WithContext(delays, ctx))
+	if retryErr == nil {
+		return result, over, nil
+	}
+	return result, over, last
+}
+
+// tally is what earlier attempts at a run did.
+type tally struct {
+	appended int
+	outcome  Outcome
+}
+
+// with adds an attempt, and gives the result of all.
+func (t *tally) with(s *stream) Result {
+	t.appended += s.appended
+	if t.outcome == "" {
+		t.outcome = s.outcome
+	}
+	r := s.result()
+	r.Appended = t.appended
+	if t.outcome != "" {
+		r.Outcome = t.outcome
+	}
+	return r
+}
+
+// isPassing reports whether to begin with the run anew helps.
+func isPassing(err error) bool {
+	return errors.Is(err, errMoved) || errors.Is(err, temporal.ErrToken) || events.SafeToRetry(err)
+}
+
+// fetch takes all pages of the run.
+func (s *stream) fetch(ctx context.Context, server *temporal.Server) error {
+	var token []byte
+	for {
+		page, err := server.History(ctx, temporal.Request{Workflow: s.h.workflow.ID, Run: string(s.run), Token: token})
+		if err != nil {
+			return err
+		}
+		if err := s.addServed(ctx, server, page.Events); err != nil {
+			return err
+		}
+		if token = page.Next; len(token) == 0 {
+			break
+		}
+	}
+	if s.last == 0 {
+		return refuse("the server gives no events")
+	}
+	err := s.flush(ctx)
+	s.pause()
+	return err
+}
+
+// addServed is add, and where another run of the workflow is open in the log it
+// takes that one to its end first: the server began this one behind it.
+func (s *stream) addServed(ctx context.Context, server *temporal.Server, evs []*events.Event) error {
+	err := s.add(ctx, evs)
+	var open *openError
+	if !errors.As(err, &open) {
+		return err
+	}
+	result, over, err := s.importing.fetch(ctx, server, s.h.workflow.ID, &served{id: open.run})
+	switch {
+	case errors.Is(err, temporal.ErrGone):
+		return refuse("another run, %s, is open in the log, and the server does not have its end any more", open.run)
+	case isRefusal(err):
+		return refuse("another run, %s, is open in the log: %v", open.run, err)
+	case err != nil:
+		return err
+	case !over:
+		return refuse("another run, %s, is open, in the log and in the server", open.run)
+	}
+	s.report(result)
+	return errMoved
+}
