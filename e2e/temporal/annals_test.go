@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/internal/importer"
@@ -32,7 +33,13 @@ var quiet = slog.New(slog.DiscardHandler)
 // newLog is a log on a NATS server of its own.
 func newLog(ctx context.Context, t *testing.T) *natslog.Log {
 	t.Helper()
-	js, err := jetstream.New(testenv.NATS(t))
+	return newLogOn(ctx, t, testenv.NATS(t))
+}
+
+// newLogOn is a log on a server that has none.
+func newLogOn(ctx context.Context, t *testing.T, nc *nats.Conn) *natslog.Log {
+	t.Helper()
+	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,12 +60,7 @@ func newAnnals(t *testing.T, namespace string, all map[string][]*recorded) annal
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	log := newLog(ctx, t)
-	registrar := searchattribute.NewRegistrar(log, "judge", quiet)
-	for name, kind := range attributeTypes {
-		if _, _, err := registrar.Register(ctx, namespace, name, typeNamed(kind)); err != nil {
-			t.Fatalf("%s as %s: %v", name, kind, err)
-		}
-	}
+	registrar := newRegistrar(ctx, t, log, namespace)
 	folder := t.TempDir()
 	for _, runs := range all {
 		for _, r := range runs {
@@ -78,6 +80,26 @@ func newAnnals(t *testing.T, namespace string, all map[string][]*recorded) annal
 	}}); err != nil {
 		t.Fatal(err)
 	}
+	a := annals{namespace: namespace, log: log, tables: newTables(ctx, t)}
+	a.project(t, registrar)
+	return a
+}
+
+// newRegistrar has the attributes of both registered.
+func newRegistrar(ctx context.Context, t *testing.T, log *natslog.Log, namespace string) *searchattribute.Registrar {
+	t.Helper()
+	registrar := searchattribute.NewRegistrar(log, "judge", quiet)
+	for name, kind := range attributeTypes {
+		if _, _, err := registrar.Register(ctx, namespace, name, typeNamed(kind)); err != nil {
+			t.Fatalf("%s as %s: %v", name, kind, err)
+		}
+	}
+	return registrar
+}
+
+// newTables are the tables of a database of their own, without a row.
+func newTables(ctx context.Context, t *testing.T) *pgstore.Store {
+	t.Helper()
 	pool, err := pgxpool.New(ctx, testenv.Postgres(t))
 	if err != nil {
 		t.Fatal(err)
@@ -90,9 +112,7 @@ func newAnnals(t *testing.T, namespace string, all map[string][]*recorded) annal
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := annals{namespace: namespace, log: log, tables: tables}
-	a.project(t, registrar)
-	return a
+	return tables
 }
 
 // project projects until the end of the test.

@@ -35,6 +35,7 @@ var workerOptions = worker.Options{Identity: "worker", BuildID: "build-1"} //nol
 type server struct {
 	client.Client
 	namespace string
+	address   string // host:port
 }
 
 // attributeTypes are the search attributes of both, by their types' names.
@@ -61,7 +62,7 @@ func startServer(t *testing.T) server {
 			dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): []dynamicconfig.ConstrainedValue{{Value: 10_000}},
 		}), withHTTP(t)),
 	)
-	s := server{Client: ts.GetDefaultClient(), namespace: ts.GetDefaultNamespace()}
+	s := server{Client: ts.GetDefaultClient(), namespace: ts.GetDefaultNamespace(), address: ts.GetFrontendHostPort()}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if _, err := s.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: s.namespace, SearchAttributes: attributeTypes}); err != nil {

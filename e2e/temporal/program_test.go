@@ -1,0 +1,116 @@
+package temporal
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/annals-io/annals/internal/importer"
+)
+
+// program is the program annals, running.
+type program struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	stdout bytes.Buffer
+	mu     sync.Mutex // guards stderr
+	stderr bytes.Buffer
+}
+
+// builtIn is the folder of the program, once it was built.
+var builtIn string
+
+var built = sync.OnceValues(func() (folder string, err error) {
+	if builtIn, err = os.MkdirTemp("", "annals-program-"); err != nil {
+		return "", err
+	}
+	folder = builtIn
+	build := exec.Command("go", "build", "-o", folder, "./cmd/annals")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		return folder, fmt.Errorf("%w: %s", err, out)
+	}
+	return folder, nil
+})
+
+// startProgram runs annals with arguments on a log at a URL of NATS. It is killed with
+// the test.
+func startProgram(t *testing.T, natsURL string, args ...string) *program {
+	t.Helper()
+	folder, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	p := &program{t: t, cmd: exec.CommandContext(ctx, filepath.Join(folder, "annals"), args...)}
+	p.cmd.Env = append(os.Environ(), "NATS_URL="+natsURL, "NATS_CONTEXT=", "TEMPORAL_API_KEY=", "XDG_CONFIG_HOME="+t.TempDir())
+	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, p
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		cancel()
+		if t.Failed() {
+			t.Logf("annals %s said:\n%s", strings.Join(args, " "), p.said())
+		}
+	})
+	return p
+}
+
+// Write keeps what the program says on standard error.
+func (p *program) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stderr.Write(b)
+}
+
+func (p *program) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stderr.String()
+}
+
+// ends waits for the program's end, and gives what it printed, a line a run.
+func (p *program) ends(code int) []importer.Result {
+	p.t.Helper()
+	_ = p.cmd.Wait()
+	if got := p.cmd.ProcessState.ExitCode(); got != code {
+		p.t.Fatalf("exit code %d, want %d: %s", got, code, p.said())
+	}
+	var all []importer.Result
+	for d := json.NewDecoder(&p.stdout); d.More(); {
+		var r importer.Result
+		if err := d.Decode(&r); err != nil {
+			p.t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+// interrupted ends the program as people do.
+func (p *program) interrupted() []importer.Result {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.ends(0)
+}
+
+// killed ends it as nobody should.
+func (p *program) killed() {
+	p.t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = p.cmd.Wait()
+}
