@@ -1,0 +1,396 @@
+package importer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.temporal.io/api/serviceerror"
+
+	"github.com/annals-io/annals/internal/importer"
+	"github.com/annals-io/annals/internal/temporal"
+	"github.com/annals-io/annals/internal/testenv/temporalfake"
+	"github.com/annals-io/annals/pkg/events"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+func dial(t *testing.T, s *temporalfake.Server) *temporal.Server {
+	t.Helper()
+	c, err := temporal.Dial(temporal.Config{Address: s.Address, Namespace: temporalfake.Namespace, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// fromServer imports all runs of a server and gives their outcomes by their names.
+func fromServer(t *testing.T, s *temporalfake.Server, log importer.Log) map[string]string {
+	t.Helper()
+	got := map[string]string{}
+	_, err := importer.RunServer(t.Context(), log, dial(t, s), "", importer.Config{Namespace: "default", Report: func(r importer.Result) {
+		if _, twice := got[r.Workflow+"/"+r.Run]; twice {
+			t.Errorf("%s/%s is reported twice", r.Workflow, r.Run)
+		}
+		got[r.Workflow+"/"+r.Run] = outcome(r)
+	}})
+	if err != nil {
+		t.Error(err)
+	}
+	return got
+}
+
+func wantFromServer(t *testing.T, s *temporalfake.Server, log importer.Log, want map[string]string) {
+	t.Helper()
+	if diff := cmp.Diff(want, fromServer(t, s, log)); diff != "" {
+		t.Fatalf("outcomes (-want +got):\n%s", diff)
+	}
+}
+
+// run is a run of a server, which the list has as its events say.
+func run(id, workflow string, evs []*events.Event) temporalfake.Run {
+	r := temporalfake.Run{Workflow: workflow, ID: id, Began: evs[0].EventTime.AsTime(), Events: evs}
+	if last := evs[len(evs)-1]; events.Closes(last) {
+		r.Closed = last.EventTime.AsTime()
+	}
+	return r
+}
+
+// What was imported is present, and what has grown is extended, in the commits of a
+// file with the same events.
+func TestServersRunsAgain(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, log events.Log) {
+		s := temporalfake.New(t, temporalfake.Options{Page: 7})
+		s.Put(run("A", "w", closed("w", "A", noon, 250)))
+		s.Put(run("B", "w", open("w", "B", noon.Add(time.Hour), 120)))
+		s.Put(run("C", "v", open("v", "C", noon, 1)))
+		wantFromServer(t, s, log, map[string]string{"w/A": "imported", "w/B": "imported", "v/C": "imported"})
+		wantFromServer(t, s, log, map[string]string{"w/A": "present", "w/B": "present", "v/C": "present"})
+		s.Put(run("B", "w", closed("w", "B", noon.Add(time.Hour), 310)))
+		s.Put(run("D", "w", open("w", "D", noon.Add(2*time.Hour), 2)))
+		wantFromServer(t, s, log, map[string]string{"w/A": "present", "w/B": "extended", "w/D": "imported", "v/C": "present"})
+		for _, id := range []string{"A", "B", "D"} {
+			same(t, log, "w", id, s.Stored("w", id))
+		}
+		want := []string{"A 1-100", "A 101-200", "A 201-250", "B 1-100", "B 101-120", "B 121-200", "B 201-300", "B 301-310", "D 1-2"}
+		if diff := cmp.Diff(want, commits(t, log, "w")); diff != "" {
+			t.Errorf("commits (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestServersRules(t *testing.T) {
+	t.Parallel()
+	later := noon.Add(time.Hour)
+	base := closed("w", "A", noon, 5)
+	atReset := run("C", "w", reset(base, 3, "A", "C", events.WorkflowCompleted()))
+	atReset.Began = noon.Add(3 * time.Hour)
+	notStored := run("A", "w", open("w", "A", noon, 3))
+	notStored.NotStored = open("w", "A", noon, 5)[3:]
+	forgotten := run("A", "w", base)
+	forgotten.Forgotten = true
+	forgottenOpen := run("A", "w", open("w", "A", noon, 3))
+	forgottenOpen.Forgotten = true
+	gap := run("A", "w", base)
+	gap.Events = append(gap.Events[:2:2], gap.Events[3:]...)
+
+	for _, c := range []struct {
+		name, why string
+		before    []temporalfake.Run // imported first, from another server
+		runs      []temporalfake.Run
+		want      map[string]string
+	}{
+		{
+			name: "a reset of an older run", why: "it began when it was reset, and has the start event of its base",
+			runs: []temporalfake.Run{run("A", "w", base), run("B", "w", closed("w", "B", later, 3)), atReset},
+			want: map[string]string{"w/A": "imported", "w/B": "imported", "w/C": "imported"},
+		},
+		{
+			name: "other content", why: "the first event that differs is named",
+			before: []temporalfake.Run{run("A", "w", changed(base, 3))}, runs: []temporalfake.Run{run("A", "w", base)},
+			want: map[string]string{"w/A": "refused: run A is there with other content: event 3 differs"},
+		},
+		{
+			name: "closed in the log only", why: "whoever closed it there, the server did not",
+			before: []temporalfake.Run{run("A", "w", closed("w", "A", noon, 3))}, runs: []temporalfake.Run{run("A", "w", open("w", "A", noon, 4))},
+			want: map[string]string{"w/A": "refused: run A is there with other content: event 3 differs"},
+		},
+		{
+			name: "events that are not stored", why: "they may never be",
+			runs: []temporalfake.Run{notStored}, want: map[string]string{"w/A": "imported"},
+		},
+		{
+			name: "forgotten", why: "the list is behind",
+			runs: []temporalfake.Run{forgotten}, want: map[string]string{"w/A": "gone: the server does not have it any more: it was deleted, or its retention is over"},
+		},
+		{
+			name: "a run that the log has open, and the query does not ask for", why: "the server closed it before the next began",
+			before: []temporalfake.Run{run("A", "w", open("w", "A", noon, 3))},
+			runs:   []temporalfake.Run{run("A", "w", closed("w", "A", noon, 4)), run("B", "w", open("w", "B", later, 2))},
+			want:   map[string]string{"w/A": "extended", "w/B": "imported"},
+		},
+		{
+			name: "a run that the log has open, and the server has forgotten", why: "its end is lost",
+			before: []temporalfake.Run{run("A", "w", open("w", "A", noon, 3))}, runs: []temporalfake.Run{forgottenOpen, run("B", "w", open("w", "B", later, 2))},
+			want: map[string]string{
+				"w/A": "gone: the server does not have it any more: it was deleted, or its retention is over",
+				"w/B": "refused: another run, A, is open in the log, and the server does not have its end any more",
+			},
+		},
+		{
+			name: "a gap", why: "nothing behind it is taken",
+			runs: []temporalfake.Run{gap}, want: map[string]string{"w/A": "refused: the server gives event 4 after event 2"},
+		},
+		{
+			name: "an older run", why: "the newer one is there",
+			before: []temporalfake.Run{run("B", "w", closed("w", "B", later, 3))}, runs: []temporalfake.Run{run("A", "w", base)},
+			want: map[string]string{"w/A": "refused: a newer run, B, is there: it started at 2026-01-31T13:00:00Z, this one at 2026-01-31T12:00:00Z"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for _, raw := range []bool{false, true} {
+				log := memory(t, nil)
+				if len(c.before) > 0 {
+					first := temporalfake.New(t, temporalfake.Options{})
+					for _, r := range c.before {
+						first.Put(r)
+					}
+					fromServer(t, first, log)
+				}
+				s := temporalfake.New(t, temporalfake.Options{Raw: raw})
+				for _, r := range c.runs {
+					s.Put(r)
+				}
+				if diff := cmp.Diff(c.want, fromServer(t, s, log)); diff != "" {
+					t.Errorf("%s: outcomes, raw %v (-want +got):\n%s", c.why, raw, diff)
+				}
+				for name, outcome := range c.want {
+					if outcome == "imported" || outcome == "extended" {
+						id := name[len("w/"):]
+						same(t, log, "w", id, s.Stored("w", id))
+					}
+				}
+			}
+		})
+	}
+}
+
+// A server that asks for less, or loses its page tokens, is asked again; what was
+// taken is not taken twice.
+func TestAServerInTrouble(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		fail func(temporalfake.Call) error
+	}{
+		{"asked too often", func(c temporalfake.Call) error {
+			if c.N%2 == 1 {
+				return serviceerror.NewResourceExhausted(0, "namespace rate limit exceeded")
+			}
+			return nil
+		}},
+		{"away now and then", func(c temporalfake.Call) error {
+			if c.N%3 == 1 {
+				return serviceerror.NewUnavailable("shutting down")
+			}
+			return nil
+		}},
+		{"it loses page tokens", func(c temporalfake.Call) error {
+			if c.Paging && c.N%5 == 4 && c.N < 20 {
+				return serviceerror.NewInvalidArgument("invalid NextPageToken")
+			}
+			return nil
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := temporalfake.New(t, temporalfake.Options{Fail: c.fail})
+			log := memory(t, nil)
+			want := map[string]string{}
+			for i := range 5 {
+				w := fmt.Sprintf("w%d", i)
+				s.Put(run("A", w, closed(w, "A", noon, 10)))
+				want[w+"/A"] = "imported"
+			}
+			wantFromServer(t, s, log, want)
+			for i := range 5 {
+				w := fmt.Sprintf("w%d", i)
+				same(t, log, w, "A", s.Stored(w, "A"))
+			}
+		})
+	}
+}
+
+// What only a person can mend ends the import.
+func TestAServerThatDenies(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		err  error
+		want error
+	}{
+		{"it denies", serviceerror.NewPermissionDenied("Request unauthorized.", ""), temporal.ErrDenied},
+		{"the query", serviceerror.NewInvalidArgument("invalid query: unable to parse"), temporal.ErrQuery},
+		{"the namespace", serviceerror.NewNamespaceNotFound("default"), temporal.ErrNamespace},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := temporalfake.New(t, temporalfake.Options{Fail: func(temporalfake.Call) error { return c.err }})
+			log := memory(t, nil)
+			if _, err := importer.RunServer(t.Context(), log, dial(t, s), "x", importer.Config{Namespace: "default"}); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if _, err := importer.FollowServer(t.Context(), log, dial(t, s), "x", importer.Config{Namespace: "default"}, importer.FollowConfig{}); !errors.Is(err, c.want) {
+				t.Errorf("followed: got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+// followed is a server that is followed.
+type followed struct {
+	t      *testing.T
+	log    events.Log
+	server *temporalfake.Server
+	stop   context.CancelFunc
+	ended  chan error
+	sum    importer.Summary
+	got    map[string]string
+}
+
+// follow begins to follow a server, and stands still in between for tests only as long
+// as it takes.
+func follow(t *testing.T, log events.Log, s *temporalfake.Server) *followed {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	f := &followed{t: t, log: log, server: s, stop: stop, ended: make(chan error, 1), got: map[string]string{}}
+	client := dial(t, s)
+	go func() {
+		var err error
+		f.sum, err = importer.FollowServer(ctx, log, client, "", importer.Config{Namespace: "default", Report: func(r importer.Result) {
+			f.got[r.Workflow+"/"+r.Run] = outcome(r)
+		}}, importer.FollowConfig{LongPolls: 2, Every: 10 * time.Millisecond, Logger: quiet})
+		f.ended <- err
+	}()
+	t.Cleanup(stop)
+	return f
+}
+
+// wait waits until the log has a run as the server has it.
+func (f *followed) wait(workflow, run string) {
+	f.t.Helper()
+	want := f.server.Stored(workflow, run)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Minute)
+	defer cancel()
+	w := events.Workflow{Namespace: "default", ID: workflow}
+	p := f.log.Identity().Map.Partition(w.Slot())
+	for _, err := range f.log.Follow(ctx, p, events.FollowOptions{Workflow: &w}) {
+		if err != nil {
+			f.t.Fatalf("%s/%s: %v", workflow, run, err)
+		}
+		for _, err := range f.log.Read(ctx, w, events.ReadOptions{Run: events.RunID(run), From: events.EventID(len(want)), Limit: 1}) {
+			if err == nil {
+				same(f.t, f.log, workflow, run, want)
+				return
+			}
+		}
+	}
+}
+
+// end interrupts it.
+func (f *followed) end() (importer.Summary, map[string]string) {
+	f.t.Helper()
+	f.stop()
+	if err := <-f.ended; err != nil {
+		f.t.Error(err)
+	}
+	return f.sum, f.got
+}
+
+// Runs go on, end, continue as others and appear; more are open than are asked about
+// at once. Then the same by another process, with nothing but the log to go by.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, log events.Log) {
+		s := temporalfake.New(t, temporalfake.Options{})
+		for i := range 5 {
+			w := fmt.Sprintf("w%d", i)
+			s.Put(run("A", w, open(w, "A", noon, 4)))
+		}
+		f := follow(t, log, s)
+		for i := range 5 {
+			f.wait(fmt.Sprintf("w%d", i), "A")
+		}
+		s.Put(run("A", "w0", open("w0", "A", noon, 11)))
+		f.wait("w0", "A")
+
+		// It continues as a run that the list does not have yet.
+		next := run("B", "w1", open("w1", "B", noon.Add(time.Hour), 2))
+		next.Unlisted = true
+		s.Put(next)
+		continued := events.ContinuedAsNew("Order", "orders")
+		continued.GetWorkflowExecutionContinuedAsNewEventAttributes().NewExecutionRunId = "B"
+		s.Put(run("A", "w1", history(noon, append(open("w1", "A", noon, 4), continued)...)))
+		f.wait("w1", "A")
+		f.wait("w1", "B")
+
+		// The next run of a workflow is noticed with the end of the one before.
+		s.Put(run("A", "w2", closed("w2", "A", noon, 8)))
+		s.Put(run("B", "w2", closed("w2", "B", noon.Add(time.Hour), 8)))
+		f.wait("w2", "A")
+		f.wait("w2", "B")
+
+		paused := run("A", "w3", open("w3", "A", noon, 5))
+		paused.Paused = true
+		s.Put(paused)
+		f.wait("w3", "A")
+		sum, got := f.end()
+		want := map[string]string{"w0/A": "imported", "w1/A": "imported", "w1/B": "imported", "w2/A": "imported", "w2/B": "imported", "w3/A": "imported", "w4/A": "imported"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if sum.Open != 4 || sum.Files != 7 {
+			t.Errorf("%+v, want 7 runs, 4 of them open", sum)
+		}
+
+		s.Put(run("A", "w0", closed("w0", "A", noon, 20)))
+		s.Put(run("A", "w4", changed(open("w4", "A", noon, 9), 3)))
+		f = follow(t, log, s)
+		f.wait("w0", "A")
+		s.Put(run("A", "w5", closed("w5", "A", noon, 9)))
+		f.wait("w5", "A")
+		_, got = f.end()
+		if got["w0/A"] != "extended" || got["w5/A"] != "imported" || got["w4/A"] != "refused: run A is there with other content: event 3 differs" {
+			t.Errorf("outcomes of the second: %v", got)
+		}
+	})
+}
+
+// Two follow the same server into the same log: each event is there once.
+func TestTwoFollowTheSameServer(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, log events.Log) {
+		s := temporalfake.New(t, temporalfake.Options{})
+		one, two := follow(t, log, s), follow(t, log, s)
+		for n := 2; n < 40; n += 3 {
+			s.Put(run("A", "w", open("w", "A", noon, n)))
+			one.wait("w", "A")
+		}
+		s.Put(run("A", "w", closed("w", "A", noon, 41)))
+		two.wait("w", "A")
+		one.end()
+		two.end()
+		same(t, log, "w", "A", s.Stored("w", "A"))
+	})
+}
