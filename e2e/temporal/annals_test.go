@@ -37,7 +37,7 @@ func newLog(ctx context.Context, t *testing.T) *natslog.Log {
 }
 
 // newLogOn is a log on a server that has none.
-func newLogOn(ctx context.Context, t *testing.T, nc *nats.Conn) *natslog.Log {
+func newLogOn(ctx context.Context, t testing.TB, nc *nats.Conn) *natslog.Log {
 	t.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {

@@ -3,6 +3,7 @@ package temporal
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -30,14 +31,32 @@ func (s server) historyOf(t *testing.T, id, run string) []*historypb.HistoryEven
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	var all []*historypb.HistoryEvent
+	all, err := s.fetch(ctx, id, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func (s server) fetch(ctx context.Context, id, run string) (all []*historypb.HistoryEvent, err error) {
 	for it := s.GetWorkflowHistory(ctx, id, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT); it.HasNext(); {
 		e, err := it.Next()
 		if err != nil {
-			t.Fatalf("%s %s: %v", id, run, err)
+			return nil, fmt.Errorf("%s %s: %w", id, run, err)
 		}
 		all = append(all, e)
 	}
+	return all, nil
+}
+
+// fetchAll gives the histories of the runs, in their order.
+func (s server) fetchAll(t *testing.T, runs []*workflowpb.WorkflowExecutionInfo) [][]*historypb.HistoryEvent {
+	t.Helper()
+	all := make([][]*historypb.HistoryEvent, len(runs))
+	sideBySide(t, len(runs), func(ctx context.Context, i int) (err error) {
+		all[i], err = s.fetch(ctx, runs[i].Execution.WorkflowId, runs[i].Execution.RunId)
+		return err
+	})
 	return all
 }
 

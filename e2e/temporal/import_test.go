@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,6 +80,16 @@ func TestImportFromARunningServer(t *testing.T) {
 		terminated := startProgram(t, a.url, s.importing(b, "-o", "jsonl", "--query", "ExecutionStatus = 'Terminated' AND WorkflowId STARTS_WITH 'crowd'")...).ends(0)
 		wantOutcomes(t, terminated, importer.Imported, len(crowd)/4)
 	})
+	t.Run("what the server refuses names the flag", func(t *testing.T) {
+		p := startProgram(t, a.url, s.importing(a, "--query", "Colour = 'red'")...)
+		if p.ends(2); !strings.Contains(p.said(), "Error: --query: invalid query: ") || !strings.Contains(p.said(), "Colour") {
+			t.Errorf("of a query: %s", p.said())
+		}
+		p = startProgram(t, a.url, "import", "--from", s.address, "--from-namespace", "nowhere")
+		if p.ends(3); !strings.Contains(p.said(), "name it by --from-namespace") {
+			t.Errorf("of a namespace: %s", p.said())
+		}
+	})
 	t.Run("what has grown is extended", func(t *testing.T) {
 		r := crowd[1]
 		if err := s.SignalWorkflow(t.Context(), r.id, r.run, "noise", nil); err != nil {
@@ -123,7 +135,7 @@ func TestFollowARunningServer(t *testing.T) {
 	<-logWay.Sever()
 	s.disperse(t, first[100:])
 	s.reset(t, "chain-0")
-	s.pauseAndGoOn(t, first[101])
+	s.pauseRun(t, first[101])
 	logWay.Pass()
 	a.catchesUp(t, s)
 
@@ -170,7 +182,7 @@ type started struct{ id, run string }
 func (s server) crowd(t *testing.T, name string, n int) []started {
 	t.Helper()
 	all := make([]started, n)
-	s.sideBySide(t, n, func(ctx context.Context, i int) error {
+	sideBySide(t, n, func(ctx context.Context, i int) error {
 		id := fmt.Sprintf("%s-%d", name, i)
 		r, err := s.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: nobody, TypedSearchAttributes: attributes(customer.ValueSet(name), amount.ValueSet(int64(i)))}, "Wait", "")
 		if err != nil {
@@ -186,7 +198,7 @@ func (s server) crowd(t *testing.T, name string, n int) []started {
 // a quarter, and leaves the rest.
 func (s server) disperse(t *testing.T, crowd []started) {
 	t.Helper()
-	s.sideBySide(t, len(crowd), func(ctx context.Context, i int) error {
+	sideBySide(t, len(crowd), func(ctx context.Context, i int) error {
 		r := crowd[i]
 		switch i % 4 {
 		case 0:
@@ -207,7 +219,7 @@ func (s server) disperse(t *testing.T, crowd []started) {
 // chains runs workflows that continue as new, by a worker.
 func (s server) chains(t *testing.T) {
 	t.Helper()
-	s.sideBySide(t, 10, func(ctx context.Context, i int) error {
+	sideBySide(t, 10, func(ctx context.Context, i int) error {
 		r, err := s.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: fmt.Sprintf("chain-%d", i), TaskQueue: queue}, "Again", 4)
 		if err != nil {
 			return err
@@ -233,9 +245,8 @@ func (s server) reset(t *testing.T, id string) {
 	}
 }
 
-// pauseAndGoOn pauses a run and unpauses it: while it is paused the server lets nobody
-// wait for its events.
-func (s server) pauseAndGoOn(t *testing.T, r started) {
+// pauseRun pauses a run: the server then lets nobody wait for its events.
+func (s server) pauseRun(t *testing.T, r started) {
 	t.Helper()
 	if _, err := s.WorkflowService().PauseWorkflowExecution(t.Context(), &workflowservice.PauseWorkflowExecutionRequest{
 		Namespace: s.namespace, WorkflowId: r.id, RunId: r.run, Identity: "client", Reason: "to look", RequestId: "pause",
@@ -244,7 +255,7 @@ func (s server) pauseAndGoOn(t *testing.T, r started) {
 	}
 }
 
-func (s server) sideBySide(t *testing.T, n int, do func(ctx context.Context, i int) error) {
+func sideBySide(t testing.TB, n int, do func(ctx context.Context, i int) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -266,16 +277,19 @@ func (s server) settled(t *testing.T) (runs []*workflowpb.WorkflowExecutionInfo)
 		if runs, err = s.list(ctx, ""); err != nil {
 			return false, err
 		}
-		for _, r := range runs {
+		var stale atomic.Bool
+		sideBySide(t, len(runs), func(ctx context.Context, i int) error {
+			r := runs[i]
 			if r.Status != running && r.Status != paused {
-				continue // a closed one stays as it is
+				return nil // a closed one stays as it is
 			}
 			d, err := s.DescribeWorkflowExecution(ctx, r.Execution.WorkflowId, r.Execution.RunId)
-			if err != nil || d.WorkflowExecutionInfo.Status != r.Status {
-				return false, err
+			if err == nil && d.WorkflowExecutionInfo.Status != r.Status {
+				stale.Store(true)
 			}
-		}
-		return true, nil
+			return err
+		})
+		return !stale.Load(), nil
 	})
 	return runs
 }
@@ -283,25 +297,25 @@ func (s server) settled(t *testing.T) (runs []*workflowpb.WorkflowExecutionInfo)
 // catchesUp waits until the log has every event that the server has.
 func (a followed) catchesUp(t *testing.T, s server) {
 	t.Helper()
-	for _, r := range s.settled(t) {
-		want := s.historyOf(t, r.Execution.WorkflowId, r.Execution.RunId)
-		last := want[len(want)-1].EventId
-		w := events.Workflow{Namespace: a.namespace, ID: r.Execution.WorkflowId}
-		until(t, fmt.Sprintf("%s, run %s, is there up to event %d", w.ID, r.Execution.RunId, last), func(ctx context.Context) (bool, error) {
-			for _, err := range a.log.Read(ctx, w, events.ReadOptions{Run: events.RunID(r.Execution.RunId), From: events.EventID(last), Limit: 1}) {
+	runs := s.settled(t)
+	for i, want := range s.fetchAll(t, runs) {
+		x, last := runs[i].Execution, want[len(want)-1].EventId
+		w := events.Workflow{Namespace: a.namespace, ID: x.WorkflowId}
+		until(t, fmt.Sprintf("%s, run %s, is there up to event %d", w.ID, x.RunId, last), func(ctx context.Context) (bool, error) {
+			for _, err := range a.log.Read(ctx, w, events.ReadOptions{Run: events.RunID(x.RunId), From: events.EventID(last), Limit: 1}) {
 				return err == nil, nil
 			}
 			return false, nil
 		})
-		a.wantHistory(t, r.Execution, want)
+		a.wantHistory(t, x, want)
 	}
 }
 
 // wantHistories holds every history against the server's.
 func (a followed) wantHistories(t *testing.T, s server, runs []*workflowpb.WorkflowExecutionInfo) {
 	t.Helper()
-	for _, r := range runs {
-		a.wantHistory(t, r.Execution, s.historyOf(t, r.Execution.WorkflowId, r.Execution.RunId))
+	for i, want := range s.fetchAll(t, runs) {
+		a.wantHistory(t, runs[i].Execution, want)
 	}
 }
 

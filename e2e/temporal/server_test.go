@@ -52,16 +52,7 @@ func typeNamed(t enumspb.IndexedValueType) searchattribute.Type {
 
 func startServer(t *testing.T) server {
 	t.Helper()
-	on := []dynamicconfig.ConstrainedValue{{Value: true}}
-	ts := temporaltest.NewServer(
-		temporaltest.WithT(t),
-		temporaltest.WithBaseClientOptions(client.Options{Identity: "client", Logger: silence{}}),
-		temporaltest.WithBaseServerOptions(temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
-			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key():      on,
-			dynamicconfig.WorkflowPauseEnabled.Key():                         on,
-			dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): []dynamicconfig.ConstrainedValue{{Value: 10_000}},
-		}), withHTTP(t)),
-	)
+	ts := temporaltest.NewServer(append(serverOptions(t), temporaltest.WithT(t))...)
 	s := server{Client: ts.GetDefaultClient(), namespace: ts.GetDefaultNamespace(), address: ts.GetFrontendHostPort()}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -80,10 +71,24 @@ func startServer(t *testing.T) server {
 	return s
 }
 
+func serverOptions(t testing.TB) []temporaltest.TestServerOption {
+	on := []dynamicconfig.ConstrainedValue{{Value: true}}
+	many := []dynamicconfig.ConstrainedValue{{Value: 10_000}}
+	return []temporaltest.TestServerOption{
+		temporaltest.WithBaseClientOptions(client.Options{Identity: "client", Logger: silence{}}),
+		temporaltest.WithBaseServerOptions(temporal.WithDynamicConfigClient(dynamicconfig.StaticClient{
+			dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key():      on,
+			dynamicconfig.WorkflowPauseEnabled.Key():                         on,
+			dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): many,
+			dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():           many,
+		}), withHTTP(t)),
+	}
+}
+
 // withHTTP gives the server's frontend an HTTP port: it passes Nexus on by that, and
 // temporaltest leaves it out. Of all options this is the one that is shown the
 // configuration.
-func withHTTP(t *testing.T) temporal.ServerOption {
+func withHTTP(t testing.TB) temporal.ServerOption {
 	t.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/annals-io/annals/internal/testenv"
 	"github.com/annals-io/annals/internal/testenv/pgtables"
+	"github.com/annals-io/annals/internal/testenv/temporalfake"
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/natslog"
 	"github.com/annals-io/annals/pkg/projection"
@@ -54,6 +55,9 @@ func TestScripts(t *testing.T) {
 					e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
 					e.Setenv("NATS_URL", testenv.NATSURL(t))
 					e.Setenv("DATABASE_URL", testenv.Postgres(t, pgtables.Empty))
+					if filepath.Base(script) == "import_from.txtar" {
+						e.Setenv("TEMPORAL", temporalServer(t))
+					}
 					if strings.HasPrefix(filepath.Base(script), "backup") { // where a log is restored
 						e.Setenv("SECOND_NATS_URL", testenv.NATSURL(t))
 						e.Setenv("SECOND_DATABASE_URL", testenv.Postgres(t, pgtables.Empty))
@@ -264,4 +268,23 @@ func lines(ts *testscript.TestScript, neg bool, args []string) {
 	if got := fmt.Sprint(strings.Count(ts.ReadFile("stdout"), "\n")); got != args[0] {
 		ts.Fatalf("%s lines, want %s", got, args[0])
 	}
+}
+
+// temporalServer has a run that is closed, one that is open, and one that it lists and
+// does not have any more.
+func temporalServer(t *testing.T) string {
+	t.Helper()
+	s := temporalfake.New(t, temporalfake.Options{})
+	began := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	numbered := func(evs ...*events.Event) []*events.Event {
+		for i, e := range evs {
+			e.EventId = int64(i + 1)
+			events.At(began, e)
+		}
+		return evs
+	}
+	s.Put(temporalfake.Run{Workflow: "closed", ID: "A", Began: began, Closed: began, Events: numbered(events.WorkflowStarted("Order", "orders"), events.WorkflowCompleted("done"))})
+	s.Put(temporalfake.Run{Workflow: "open", ID: "B", Began: began, Events: numbered(events.WorkflowStarted("Order", "orders"))})
+	s.Put(temporalfake.Run{Workflow: "forgotten", ID: "C", Began: began, Forgotten: true})
+	return s.Address
 }

@@ -135,14 +135,17 @@ func names(workflow string, run events.RunID) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// offer puts a run that was not seen before into its lane. The caller holds mu.
+// offer puts a run that was not seen before into its lane, and has one that ended
+// asked about at once. The caller holds mu.
 func (f *following) offer(workflow string, r *served) {
-	name := names(workflow, r.id)
+	name, l := names(workflow, r.id), f.lanes[workflow]
 	if _, ok := f.seen[name]; ok {
+		if l != nil && r.closed && l.runs[0].id == r.id {
+			f.hurry(l)
+		}
 		return
 	}
 	f.seen[name] = struct{}{}
-	l := f.lanes[workflow]
 	if l == nil {
 		l = &lane{workflow: workflow, runs: []*served{r}}
 		f.lanes[workflow] = l
@@ -150,8 +153,12 @@ func (f *following) offer(workflow string, r *served) {
 		return
 	}
 	l.insert(r, 1)
+	f.hurry(l) // the first run has ended, as another one began
+}
+
+// hurry has a lane that waits for its turn taken now.
+func (f *following) hurry(l *lane) {
 	if l.place == waiting {
-		// The first run has ended, as another one began.
 		f.unqueue(l)
 		f.queue(l, ready)
 	}

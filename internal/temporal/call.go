@@ -16,7 +16,7 @@ const answerTime = 30 * time.Second
 // call asks until the server can answer.
 func (s *Server) call(ctx context.Context, name string, a about, patience time.Duration, ask func(context.Context) error) error {
 	delays := backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(patience))
+		backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(patience))
 	var last *Error
 	err := backoff.Retry(func() error {
 		attempt, cancel := context.WithTimeout(ctx, answerTime)
