@@ -129,6 +129,9 @@ func (a *app) importFrom(ctx context.Context, c importer.Config, f fromFlags, o 
 		summary, err = importer.RunServer(ctx, log, server, f.query, c)
 	}
 	p.finish()
+	if err != nil && summary == (importer.Summary{}) {
+		return fmt.Errorf("import: %w", f.explain(err)) // nothing was done that there is something to say of
+	}
 	if err == nil {
 		err = printed
 	}
