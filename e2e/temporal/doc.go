@@ -6,6 +6,9 @@
 // builds and runs it. It is to be run without the race detector, whose compilation
 // of the server takes longer than all other tests.
 //
+// The program annals, built of the main module, imports a server's workflows and follows
+// it, is killed and started again; what it made of them is held against the server.
+//
 // # Golden histories
 //
 // The scenarios' histories are kept in testdata/histories; the tests of the main

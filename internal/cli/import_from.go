@@ -156,16 +156,16 @@ func (f *fromFlags) explain(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	switch e.Kind {
-	case temporal.ErrConfig:
+	switch {
+	case errors.Is(err, temporal.ErrConfig):
 		return usagef("%s: %s", settings[e.Setting], e.Message)
-	case temporal.ErrQuery:
+	case errors.Is(err, temporal.ErrQuery):
 		return usagef("--query: %s", e.Message)
-	case temporal.ErrAway:
+	case errors.Is(err, temporal.ErrAway):
 		return fmt.Errorf("%w: is a Temporal server at %s (--from)? One with TLS needs --tls, one without it --tls=false", err, f.address)
-	case temporal.ErrNamespace:
+	case errors.Is(err, temporal.ErrNamespace):
 		return fmt.Errorf("%w: name it by --from-namespace", err)
-	case temporal.ErrDenied:
+	case errors.Is(err, temporal.ErrDenied):
 		return fmt.Errorf("%w: $TEMPORAL_API_KEY, or --tls-cert with --tls-key, says who asks, and must be allowed to read the namespace", err)
 	}
 	return err

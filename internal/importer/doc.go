@@ -1,4 +1,4 @@
-// Package importer takes Temporal histories from files into a log.
+// Package importer takes Temporal histories into a log, from files or from a server.
 //
 // # What is what
 //
@@ -27,4 +27,20 @@
 //
 // A file that does not begin at a start is taken only as what continues a
 // stored run exactly.
+//
+// # From a server
+//
+// The workflow and the run are what the server says. Its events come page by page, and
+// are compared and appended as they come, so that a run that the log cannot take whole
+// may be there in part. Runs of one workflow go in by when the server began them, a
+// reset by when it was reset. A run that is open in the log, while the server began
+// another one, is finished first. FollowServer says what it keeps up with:
+//
+//	          a page                     an event, or nothing for a while
+//	ready ────────────▶ waiting ◀──────┐
+//	  ▲     (it is open)   │ long poll │
+//	  │                    └───────────┘
+//	  │                    │ it ends, or the next run of its workflow is there
+//	  └────────────────────┘
+//	ready ────▶ reported: closed, refused or gone; then the next run of its workflow
 package importer

@@ -140,8 +140,8 @@ func names(workflow string, run events.RunID) [16]byte {
 func (f *following) offer(workflow string, r *served) {
 	name, l := names(workflow, r.id), f.lanes[workflow]
 	if _, ok := f.seen[name]; ok {
-		if l != nil && r.closed && l.runs[0].id == r.id {
-			f.hurry(l)
+		if l != nil {
+			f.update(l, r)
 		}
 		return
 	}
@@ -152,8 +152,23 @@ func (f *following) offer(workflow string, r *served) {
 		f.queue(l, ready)
 		return
 	}
-	l.insert(r, 1)
+	l.runs = append(l.runs, r)
 	f.hurry(l) // the first run has ended, as another one began
+}
+
+// update keeps what the list says of a run that is in its lane.
+func (f *following) update(l *lane, listed *served) {
+	for i, r := range l.runs {
+		if r.id != listed.id {
+			continue
+		}
+		if !listed.began.IsZero() {
+			r.began, r.ours = listed.began, false
+		}
+		if i == 0 && listed.closed {
+			f.hurry(l)
+		}
+	}
 }
 
 // hurry has a lane that waits for its turn taken now.
@@ -175,23 +190,24 @@ func (f *following) unqueue(l *lane) {
 	l.place, l.element = nowhere, nil
 }
 
-// next gives the first lane of a queue, once there is one, and whether others wait
-// behind it; none if the context ends.
-func (f *following) next(ctx context.Context, p place) (l *lane, others bool) {
+// next gives the first lane of a queue, once there is one, with its first run, and
+// whether others wait behind it; none if the context ends.
+func (f *following) next(ctx context.Context, p place) (l *lane, r *served, others bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.queues[p].Len() == 0 {
 		if ctx.Err() != nil {
-			return nil, false
+			return nil, nil, false
 		}
 		f.changed.Wait()
 	}
 	if ctx.Err() != nil {
-		return nil, false
+		return nil, nil, false
 	}
 	l = f.queues[p].Front().Value.(*lane)
 	f.unqueue(l)
-	return l, f.queues[p].Len() > 0
+	l.sort()
+	return l, l.runs[0], f.queues[p].Len() > 0
 }
 
 // How long the server waits for an event of an open run: as long as it does for
@@ -208,7 +224,7 @@ const sleep = 5 * time.Second
 // work takes lanes of a queue, one after the other.
 func (f *following) work(ctx context.Context, p place) error {
 	for {
-		l, others := f.next(ctx, p)
+		l, r, others := f.next(ctx, p)
 		if l == nil {
 			return context.Cause(ctx)
 		}
@@ -216,7 +232,6 @@ func (f *following) work(ctx context.Context, p place) error {
 		if others || p == ready {
 			wait = shortWait
 		}
-		r := l.runs[0]
 		err := f.advance(ctx, l.workflow, r, wait)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -233,7 +248,9 @@ var errAsleep = errors.New("the run is open, and is not waited for")
 // advance takes a page of an open run, or all of one that is closed.
 func (f *following) advance(ctx context.Context, workflow string, r *served, wait time.Duration) error {
 	if r.stream == nil {
+		f.mu.Lock()
 		r.stream, r.token = f.newStream(workflow, r.id, r.began), nil
+		f.mu.Unlock()
 	}
 	s := r.stream
 	if r.closed {
@@ -320,8 +337,11 @@ func (f *following) put(l *lane, r *served) {
 	f.count(r)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if r.began.IsZero() {
+		r.began = r.stream.h.start
+	}
 	if len(l.runs) > 1 {
-		f.queue(l, ready) // it has ended, as another one began
+		f.queue(l, ready) // it has ended, as another one began; or another one is older
 		return
 	}
 	f.queue(l, waiting)
@@ -347,12 +367,17 @@ func (f *following) count(r *served) {
 
 // finish reports what became of a run, and goes on with the next one of its workflow.
 func (f *following) finish(l *lane, r *served, err error) {
+	f.mu.Lock()
+	ours := r.ours
+	f.mu.Unlock()
 	s := r.stream
 	result := r.before.with(s)
 	s.close()
 	switch {
-	case errors.Is(err, temporal.ErrGone) && r.ours:
-		f.how.Logger.Debug("a run is open in the log, and the server does not have it", slog.String("workflow", l.workflow), slog.String("run", string(r.id)))
+	case errors.Is(err, temporal.ErrGone) && ours && result.Events == 0:
+		// Of another origin, or its end is lost: who knows the log can tell.
+		result.Outcome, result.Reason = Gone, "it is open in the log, and the server does not have it"
+		f.report(result)
 	case err != nil:
 		f.giveUp(result, err)
 	default:
@@ -363,11 +388,11 @@ func (f *following) finish(l *lane, r *served, err error) {
 	if r.counted {
 		f.open--
 	}
-	l.runs = l.runs[1:]
+	l.runs = slices.DeleteFunc(l.runs, func(x *served) bool { return x == r })
 	if name := names(l.workflow, s.continues); err == nil && s.continues != "" {
 		if _, ok := f.seen[name]; !ok {
 			f.seen[name] = struct{}{}
-			l.insert(&served{id: s.continues, began: s.ended}, 0)
+			l.runs = append(l.runs, &served{id: s.continues, began: s.ended})
 		}
 	}
 	if len(l.runs) == 0 {
@@ -389,9 +414,11 @@ func (f *following) leave() {
 		result := r.before.with(r.stream)
 		r.stream.close()
 		if result.Events > 0 || result.Appended > 0 {
-			f.importing.mu.Lock()
-			f.summary.Open++
-			f.importing.mu.Unlock()
+			if !r.stream.over {
+				f.importing.mu.Lock()
+				f.summary.Open++
+				f.importing.mu.Unlock()
+			}
 			f.report(result)
 		}
 	}

@@ -82,13 +82,9 @@ type lane struct {
 	element  *linked.Element // where it is in a queue
 }
 
-// insert puts a run into its place, behind the one that is under way.
-func (l *lane) insert(r *served, underWay int) {
-	i := underWay
-	for i < len(l.runs) && !l.runs[i].began.After(r.began) {
-		i++
-	}
-	l.runs = slices.Insert(l.runs, i, r)
+// sort puts the runs in order.
+func (l *lane) sort() {
+	slices.SortStableFunc(l.runs, func(a, b *served) int { return a.began.Compare(b.began) })
 }
 
 // listTries is how often a list is begun anew whose page tokens became invalid.
@@ -136,7 +132,7 @@ func catalogueOf(ctx context.Context, server *temporal.Server, query string) (ca
 		}
 	}
 	for _, l := range c.lanes {
-		slices.SortStableFunc(l.runs, func(a, b *served) int { return a.began.Compare(b.began) })
+		l.sort()
 	}
 	slices.SortStableFunc(c.lanes, func(a, b *lane) int { return a.runs[0].began.Compare(b.runs[0].began) })
 	return c, nil

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -266,7 +269,30 @@ type followed struct {
 	stop   context.CancelFunc
 	ended  chan error
 	sum    importer.Summary
-	got    map[string]string
+
+	mu       sync.Mutex // guards what follows
+	got      map[string]string
+	reported chan struct{} // closed, and made anew, with each result
+}
+
+// until waits until results of all these runs were reported.
+func (f *followed) until(names ...string) {
+	f.t.Helper()
+	over := time.After(2 * time.Minute)
+	for {
+		f.mu.Lock()
+		missing := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return f.got[n] != "" })
+		reported := f.reported
+		f.mu.Unlock()
+		if len(missing) == 0 {
+			return
+		}
+		select {
+		case <-reported:
+		case <-over:
+			f.t.Fatalf("nothing is reported of %v", missing)
+		}
+	}
 }
 
 // follow begins to follow a server, and stands still in between for tests only as long
@@ -274,12 +300,16 @@ type followed struct {
 func follow(t *testing.T, log events.Log, s *temporalfake.Server) *followed {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	f := &followed{t: t, log: log, server: s, stop: stop, ended: make(chan error, 1), got: map[string]string{}}
+	f := &followed{t: t, log: log, server: s, stop: stop, ended: make(chan error, 1), got: map[string]string{}, reported: make(chan struct{})}
 	client := dial(t, s)
 	go func() {
 		var err error
 		f.sum, err = importer.FollowServer(ctx, log, client, "", importer.Config{Namespace: "default", Report: func(r importer.Result) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
 			f.got[r.Workflow+"/"+r.Run] = outcome(r)
+			close(f.reported)
+			f.reported = make(chan struct{})
 		}}, importer.FollowConfig{LongPolls: 2, Every: 10 * time.Millisecond, Logger: quiet})
 		f.ended <- err
 	}()
@@ -370,11 +400,65 @@ func TestFollow(t *testing.T) {
 		f.wait("w0", "A")
 		s.Put(run("A", "w5", closed("w5", "A", noon, 9)))
 		f.wait("w5", "A")
+		other := temporalfake.New(t, temporalfake.Options{})
+		other.Put(run("A", "elsewhere", open("elsewhere", "A", noon, 3)))
+		fromServer(t, other, log)
+		f.end()
+		f = follow(t, log, s)
+		s.Put(run("A", "w6", closed("w6", "A", noon, 9)))
+		f.until("w0/A", "w1/A", "w2/A", "w2/B", "w4/A", "w5/A", "w6/A", "elsewhere/A")
 		_, got = f.end()
-		if got["w0/A"] != "extended" || got["w5/A"] != "imported" || got["w4/A"] != "refused: run A is there with other content: event 3 differs" {
-			t.Errorf("outcomes of the second: %v", got)
+		want = map[string]string{
+			"w0/A": "present", "w1/A": "present", "w2/A": "present", "w2/B": "present", "w5/A": "present", "w6/A": "imported",
+			"w4/A":        "refused: run A is there with other content: event 3 differs",
+			"elsewhere/A": "gone: it is open in the log, and the server does not have it",
+		}
+		delete(got, "w1/B") // open: looked at until now, or not yet
+		delete(got, "w3/A")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("outcomes of the third (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// On a log that fails before and after it has appended, and a server that fails now and
+// then, every run is there once and whole, whoever of two followers took it.
+func TestFollowThroughFaults(t *testing.T) {
+	t.Parallel()
+	log := memory(t, nil)
+	s := temporalfake.New(t, temporalfake.Options{Page: 40, Fail: func(c temporalfake.Call) error {
+		switch {
+		case c.N%23 == 5:
+			return serviceerror.NewUnavailable("shutting down")
+		case c.Paging && c.N%29 == 3:
+			return serviceerror.NewInvalidArgument("Current branch token and request branch token doesn't match.")
+		}
+		return nil
+	}})
+	var all []*followed
+	for i := range 2 {
+		all = append(all, follow(t, &unsteady{Log: log, rand: rand.New(rand.NewPCG(2, uint64(i)))}, s))
+	}
+	for n := 3; n < 60; n += 28 {
+		for i := range 3 {
+			w := fmt.Sprintf("w%d", i)
+			s.Put(run("A", w, open(w, "A", noon, n+i)))
+			all[0].wait(w, "A")
+		}
+	}
+	for i := range 3 {
+		w := fmt.Sprintf("w%d", i)
+		s.Put(run("A", w, closed(w, "A", noon, 120)))
+		all[1].wait(w, "A")
+	}
+	for _, f := range all {
+		_, got := f.end()
+		for name, outcome := range got {
+			if outcome != "imported" && outcome != "extended" && outcome != "present" {
+				t.Errorf("%s: %s", name, outcome)
+			}
+		}
+	}
 }
 
 // Two follow the same server into the same log: each event is there once.

@@ -163,7 +163,7 @@ func TestConfigsThatCannotBe(t *testing.T) {
 	} {
 		s, err := temporal.Dial(c.config)
 		var e *temporal.Error
-		if !errors.As(err, &e) || e.Kind != temporal.ErrConfig || e.Setting != c.setting {
+		if !errors.Is(err, temporal.ErrConfig) || !errors.As(err, &e) || e.Setting != c.setting {
 			t.Errorf("%s: got %v, %v", c.name, s, err)
 		}
 	}
