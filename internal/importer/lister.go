@@ -18,24 +18,28 @@ func (f *following) list(ctx context.Context) error {
 	if err := f.openInLog(ctx); err != nil {
 		return err
 	}
-	tick := time.NewTicker(f.how.Every)
-	defer tick.Stop()
-	var whole time.Time
+	var whole time.Time // when the whole list was taken last
 	for {
-		query := f.query
-		if f.newest.IsZero() || time.Since(whole) >= f.how.Whole {
-			whole = time.Now()
-		} else {
+		query, began := f.query, time.Now()
+		all := f.newest.IsZero() || began.Sub(whole) >= f.how.Whole
+		if !all {
 			query = lately(f.query, f.newest.Add(-f.how.Overlap))
 		}
-		if err := f.take(ctx, query); err != nil {
+		taken, err := f.take(ctx, query)
+		if err != nil {
 			return err
 		}
+		if all && taken {
+			whole = began
+		}
 		f.standing()
+		// A list that is long to make is not asked for all the time.
+		pause := time.NewTimer(max(f.how.Every, 3*time.Since(began)))
 		select {
 		case <-ctx.Done():
+			pause.Stop()
 			return context.Cause(ctx)
-		case <-tick.C:
+		case <-pause.C:
 		}
 	}
 }
@@ -50,14 +54,15 @@ func lately(query string, since time.Time) string {
 	return "(" + query + ") AND " + recent
 }
 
-// take lists runs and puts those into their lanes that were not seen before.
-func (f *following) take(ctx context.Context, query string) error {
+// take lists runs and puts those into their lanes that were not seen before. It says
+// whether it could: else the next list has them.
+func (f *following) take(ctx context.Context, query string) (taken bool, err error) {
 	l, err := lanesOf(ctx, f.server, query)
 	if errors.Is(err, temporal.ErrToken) {
-		return nil // the next list has them
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	if l.newest.After(f.newest) {
 		f.newest = l.newest
@@ -69,7 +74,7 @@ func (f *following) take(ctx context.Context, query string) error {
 			f.offer(lane.workflow, r)
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // openInLog has the runs taken further that are open in the log: an import ended
