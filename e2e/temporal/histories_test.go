@@ -3,7 +3,6 @@ package temporal
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
-	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"google.golang.org/protobuf/proto"
@@ -56,14 +54,8 @@ func (s server) fetchAll(t *testing.T, runs []*workflowpb.WorkflowExecutionInfo)
 	t.Helper()
 	all := make([][]*historypb.HistoryEvent, len(runs))
 	sideBySide(t, len(runs), func(ctx context.Context, i int) (err error) {
-		for {
-			all[i], err = s.fetch(ctx, runs[i].Execution.WorkflowId, runs[i].Execution.RunId)
-			var late *serviceerror.DeadlineExceeded
-			if !errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &late) || ctx.Err() != nil {
-				return err
-			}
-			// The client gives the server ten seconds, which a busy machine may take.
-		}
+		all[i], err = s.fetch(ctx, runs[i].Execution.WorkflowId, runs[i].Execution.RunId)
+		return err
 	})
 	return all
 }
