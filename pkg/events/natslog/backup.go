@@ -79,7 +79,7 @@ func (s backupSource) Messages(ctx context.Context, p events.Partition, after, u
 // Where one gives nothing, the leader is asked for one message.
 func (s backupSource) pages(ctx context.Context, p events.Partition, after, until uint64, yield func(events.Message, error) bool) {
 	for after < until {
-		page, err := s.store.page(ctx, p, ">", after+1)
+		page, _, err := s.store.page(ctx, p, ">", after+1)
 		for i := range page {
 			dropAdded(page[i].Header)
 		}
