@@ -34,9 +34,20 @@ type Result struct {
 	// PeakRSS is the most memory that this process had while ours worked, in
 	// bytes: Postgres apart, everything else included. 0: not known.
 	PeakRSS int64 `json:"peak_rss_bytes,omitempty"`
+	// Bytes is what the tables take that ours made; nil where none are made.
+	Bytes *TableBytes `json:"table_bytes,omitempty"`
 	// Indexes are those by which Postgres answers a query, in the order of its plan;
 	// empty: it reads a table from end to end, or it is no query.
 	Indexes []string `json:"indexes,omitempty"`
+}
+
+// TableBytes is what tables take on the disk, free space in them included. Those that
+// have a row an event or a commit are counted by the event, all others by the execution.
+type TableBytes struct {
+	Execution        float64 `json:"execution"`
+	ExecutionIndexes float64 `json:"execution_indexes"`
+	Event            float64 `json:"event"`
+	EventIndexes     float64 `json:"event_indexes"`
 }
 
 // rates is the result of a case that is measured as operations a second.

@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -30,6 +32,8 @@ type TablesCase struct {
 	Rebuild bool
 	Events  int // of the log: histories of 10, those of up to 1,000 workflows interleaved
 	Commit  int // events of a commit
+	// Mode is what the tables keep of events; empty: pgstore.EventsIndex.
+	Mode pgstore.EventsMode
 }
 
 // String is the case's name.
@@ -38,11 +42,13 @@ func (c TablesCase) String() string {
 	if c.Rebuild {
 		kind = "rebuild"
 	}
-	return fmt.Sprintf("%s/events=%d/commit=%d/workflows=%d", kind, c.Events, c.Commit, c.workflows())
+	return fmt.Sprintf("%s/events=%d/commit=%d/workflows=%d/mode=%s", kind, c.Events, c.Commit, c.workflows(), c.mode())
 }
 
 // interleaved is how many workflows are open at a time.
 const interleaved = 1000
+
+func (c TablesCase) mode() pgstore.EventsMode { return cmp.Or(c.Mode, pgstore.EventsIndex) }
 
 func (c TablesCase) workflows() int { return min(interleaved, c.Events/bulk.Events) }
 
@@ -168,23 +174,34 @@ type making struct {
 	definition postgres.Definition
 	projection *postgres.Projection
 	store      *pgstore.Store
-	files      [][]raw.File // what is copied; nil: not dumped yet
+	mode       pgstore.EventsMode
+	files      [][]raw.File // what is copied in that mode; nil: not dumped yet
 	logger     *slog.Logger
 	postmaster int // process id
 }
 
 func (m *making) open(ctx context.Context, pool *pgxpool.Pool) (err error) {
-	m.pool, m.definition = pool, pgstore.Definition()
+	m.pool = pool
 	if err := pgstore.Migrate(ctx, pool); err != nil {
-		return err
-	}
-	if m.projection, err = postgres.Open(pool, m.definition); err != nil {
 		return err
 	}
 	if m.store, err = pgstore.New(pool, pgstore.Config{}); err != nil {
 		return err
 	}
 	return pool.QueryRow(ctx, `SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)::integer`).Scan(&m.postmaster)
+}
+
+// in has the tables be made in a mode from now on.
+func (m *making) in(ctx context.Context, mode pgstore.EventsMode) (err error) {
+	if m.mode == mode {
+		return nil
+	}
+	m.mode, m.files, m.definition = mode, nil, pgstore.DefinitionOf(mode)
+	if m.projection, err = postgres.Open(m.pool, m.definition); err != nil {
+		return err
+	}
+	_, err = m.pool.Exec(ctx, "UPDATE annals.generations SET mode = $1 WHERE projection = $2", mode, pgstore.Name)
+	return err
 }
 
 // parallel is how many connections make indexes, and how many copy.
@@ -207,12 +224,19 @@ func (m *making) timed(do func() error) (made, error) {
 
 // measure has both sides make the tables, in turns.
 func (m *making) measure(ctx context.Context, c TablesCase, rounds int) (Result, error) {
+	if err := m.in(ctx, c.mode()); err != nil {
+		return Result{}, err
+	}
 	var ours, theirs side
 	var list, rawList []made
+	var sizes []size
 	for round := range rounds {
 		one, err := m.ours(ctx, c)
 		if err != nil {
 			return Result{}, err
+		}
+		if sizes, err = m.sizes(ctx); err != nil {
+			return Result{}, fmt.Errorf("measure the tables: %w", err)
 		}
 		if m.files == nil {
 			if err := m.dump(ctx); err != nil {
@@ -234,8 +258,43 @@ func (m *making) measure(ctx context.Context, c TablesCase, rounds int) (Result,
 	for _, one := range list {
 		r.PeakRSS = max(r.PeakRSS, one.peakRSS)
 	}
+	r.Bytes = bytesOf(sizes, c.Events)
 	r.CPU, r.RawCPU = cpuOfEvent(list, c.Events), cpuOfEvent(rawList, c.Events)
 	return r, nil
+}
+
+//go:embed sql/sizes.sql
+var sizesSQL string
+
+// size is what a table takes on the disk.
+type size struct {
+	Table          string
+	Bytes, Indexes int64
+}
+
+func (m *making) sizes(ctx context.Context) ([]size, error) {
+	rows, err := m.pool.Query(ctx, sizesSQL, schema)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[size])
+}
+
+// bytesOf divides what the tables take: those that have a row an event or a commit by
+// the events, all others by the executions.
+func bytesOf(sizes []size, events int) *TableBytes {
+	var b TableBytes
+	for _, s := range sizes {
+		switch s.Table {
+		case "run_events", "commits":
+			b.Event += float64(s.Bytes) / float64(events)
+			b.EventIndexes += float64(s.Indexes) / float64(events)
+		default:
+			b.Execution += float64(s.Bytes) / float64(events/bulk.Events)
+			b.ExecutionIndexes += float64(s.Indexes) / float64(events/bulk.Events)
+		}
+	}
+	return &b
 }
 
 // cpuOfEvent is the median, in microseconds an event, of all processes together.

@@ -8,18 +8,27 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
 // Each case makes all rows, ours and raw the same; cases that the filter leaves out
 // are not measured.
 func TestTablesMeasuresEveryCase(t *testing.T) {
 	var got []string
+	var bytes []*TableBytes
 	o := TablesOptions{
-		Cases:  []TablesCase{{Rebuild: true, Events: 200, Commit: 3}, {Events: 200, Commit: 3}, {Events: 200, Commit: 1}},
+		Cases: []TablesCase{
+			{Rebuild: true, Events: 200, Commit: 3},
+			{Events: 200, Commit: 3, Mode: pgstore.EventsFull},
+			{Rebuild: true, Events: 200, Commit: 3, Mode: pgstore.EventsNone},
+			{Events: 200, Commit: 3},
+			{Events: 200, Commit: 1},
+		},
 		Filter: regexp.MustCompile("commit=3"), Rounds: 2,
 	}
 	err := Tables(t.Context(), o, func(r Result) error {
-		got = append(got, r.Name)
+		got, bytes = append(got, r.Name), append(bytes, r.Bytes)
 		switch {
 		case r.Value <= 0 || r.Raw <= 0 || r.Ratio <= 0 || r.N != 200 || r.Unit != "events/s":
 			t.Errorf("%+v", r)
@@ -31,9 +40,16 @@ func TestTablesMeasuresEveryCase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"rebuild/events=200/commit=3/workflows=20", "project/events=200/commit=3/workflows=20"}
+	want := []string{
+		"rebuild/events=200/commit=3/workflows=20/mode=index", "project/events=200/commit=3/workflows=20/mode=full",
+		"rebuild/events=200/commit=3/workflows=20/mode=none", "project/events=200/commit=3/workflows=20/mode=index",
+	}
 	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("cases (-want +got):\n%s", d)
+		t.Fatalf("cases (-want +got):\n%s", d)
+	}
+	index, full, none := bytes[0], bytes[1], bytes[2]
+	if index.Execution <= 0 || index.ExecutionIndexes <= 0 || none.Event >= index.Event || full.Event <= index.Event || full.EventIndexes <= index.EventIndexes {
+		t.Errorf("bytes: %+v, full %+v, none %+v", index, full, none)
 	}
 }
 

@@ -40,10 +40,15 @@ are made anew from the log before it is ready.`,
 	c.Flags().StringVar(&data, "data", env("ANNALS_DATA", ".annals"), "`FOLDER` that keeps the data ($ANNALS_DATA)")
 	c.Flags().StringVar(&o.HTTP, "http", env("ANNALS_HTTP", ""), "`ADDRESS` of ingest (default 127.0.0.1:7070, or another port if that is taken) ($ANNALS_HTTP)")
 	c.Flags().BoolVar(&o.Ephemeral, "ephemeral", false, "keep nothing")
+	events := eventsFlag(c.Flags())
 	c.MarkFlagsMutuallyExclusive("data", "ephemeral")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if !o.Ephemeral {
 			o.DataDir = data
+		}
+		var err error
+		if o.Events, err = events(); err != nil {
+			return err
 		}
 		o.Command, o.In, o.Out, o.Err = args, a.in, a.out, a.err
 		code, err := dev.Run(c.Context(), o)

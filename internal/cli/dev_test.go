@@ -425,3 +425,26 @@ func eventually(t *testing.T, complaint string, holds func() bool) {
 		}
 	}
 }
+
+// What the tables keep of events is said when there are none yet, and kept after that; another way is refused before
+// anything is changed, with what to do about it.
+func TestDevKeepsOfEventsWhatIsSaid(t *testing.T) {
+	t.Parallel()
+	bin, env := install(t), devEnv(t)
+	dir := workFolder(t, env, "work")
+	const look = `annals projection generations -o json; annals verify -o json`
+	stdout, stderr, code := run(t, bin, dir, env, "annals", "dev", "--events", "full", "--", "sh", "-ec", `
+		echo `+startEvent+` | annals append order-1 --events - >/dev/null
+		`+look)
+	if code != 0 || !strings.Contains(stdout, `"mode": "full"`) || !strings.Contains(stdout, `"commits": 1`) {
+		t.Errorf("made: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	if stdout, stderr, code = run(t, bin, dir, env, "annals", "dev", "--events", "index", "--", "true"); code != 3 || !strings.Contains(stderr, "annals projection rebuild --events index") {
+		t.Errorf("asked for another way: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	stdout, stderr, code = run(t, bin, dir, env, "annals", "dev", "--", "sh", "-ec", look+`; annals projection rebuild --events none >/dev/null; `+look)
+	if code != 0 || !strings.Contains(stdout, `"mode": "full"`) || !strings.Contains(stdout, `"mode": "none"`) {
+		t.Errorf("rebuilt: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	nothingLeft(t, env)
+}

@@ -17,7 +17,8 @@ func generationsCommand(a *app) *cobra.Command {
 		Use:   "generations",
 		Short: "List the sets of tables that there are",
 		Long: `Lists the generations of all projections in the database: which readers see (live), which is being filled
-(building), and which can be dropped (retired); with --projection, of one. Rows are as Postgres last counted them.`,
+(building), and which can be dropped (retired); with --projection, of one. MODE is how they are kept, of executions what
+they keep of events (--events). Rows are as Postgres last counted them.`,
 		Example: `  annals projection generations -o json`,
 		Args:    cobra.NoArgs,
 	}
@@ -47,7 +48,7 @@ func generationsCommand(a *app) *cobra.Command {
 				Generations []postgres.Generation `json:"generations"`
 			}{append([]postgres.Generation{}, list...)})
 		}
-		t := newTable(a.out, "projection", "generation", "version", "state", "since", "rows", "bytes", "schema")
+		t := newTable(a.out, "projection", "generation", "version", "mode", "state", "since", "rows", "bytes", "schema")
 		for _, g := range list {
 			since := g.CreatedAt
 			for _, at := range []*time.Time{g.LiveAt, g.RetiredAt} {
@@ -55,7 +56,7 @@ func generationsCommand(a *app) *cobra.Command {
 					since = *at
 				}
 			}
-			t.row(g.Projection, g.Generation, g.Version, g.State, since, g.Rows, g.Bytes, g.Schema)
+			t.row(g.Projection, g.Generation, g.Version, g.Mode, g.State, since, g.Rows, g.Bytes, g.Schema)
 		}
 		return t.flush()
 	}

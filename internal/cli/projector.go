@@ -40,7 +40,12 @@ several at once. Tables of an older version are left alone: projector rebuild ma
 are read. That is exit code 3, as are tables of a newer version.`,
 		Args: cobra.NoArgs,
 	}
+	events := eventsFlag(c.Flags())
 	c.RunE = func(c *cobra.Command, _ []string) error {
+		mode, err := events()
+		if err != nil {
+			return err
+		}
 		pool, err := a.postgres(c.Context())
 		if err != nil {
 			return err
@@ -48,7 +53,7 @@ are read. That is exit code 3, as are tables of a newer version.`,
 		if err := a.servers.Ping(c.Context(), pool); err != nil {
 			return err
 		}
-		if err := pgstore.Migrate(c.Context(), pool); err != nil {
+		if err := wiring.Migrate(c.Context(), pool, mode); err != nil {
 			return err
 		}
 		slog.Info("the tables are ready", slog.Int("version", pgstore.Version))
@@ -68,6 +73,9 @@ func runCommand(a *app) *cobra.Command {
 Any number may run at once: they share the partitions, and take over from one that dies within ten seconds.
 "projector status" says who has which.
 
+Tables that are of an older version, or keep events in another way than --events says, it waits for: annals projection
+rebuild makes them. Without --events it takes them as they are.
+
 A workflow with a commit that cannot be applied is quarantined, and that is said; all others go on (annals projection
 quarantine, annals projection heal). A partition stops where the log is another one, or more than 10,000 of its
 workflows would be quarantined. The program ends, with exit code 3, when all have stopped in it.`,
@@ -77,8 +85,13 @@ workflows would be quarantined. The program ends, with exit code 3, when all hav
 	c.Flags().BoolVar(&migrate, "migrate", true, "make the tables first if they are not there")
 	c.Flags().DurationVar(&wait, "wait", time.Minute, "how long to wait for the servers and the log at the start")
 	c.Flags().StringVar(&address, "http", env("ANNALS_HTTP", ""), "`ADDRESS` to serve /metrics, /healthz and /readyz on, e.g. :9464; none by default ($ANNALS_HTTP)")
+	events := eventsFlag(c.Flags())
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := checkWait(wait); err != nil {
+			return err
+		}
+		mode, err := events()
+		if err != nil {
 			return err
 		}
 		ctx := c.Context()
@@ -90,7 +103,7 @@ workflows would be quarantined. The program ends, with exit code 3, when all hav
 			return err
 		}
 		slog.Info("projecting", slog.String("log", log.Identity().LogID), slog.Int("partitions", log.Identity().Map.Partitions()))
-		o := wiring.ProjectOptions{Migrate: migrate, Logger: slog.Default()}
+		o := wiring.ProjectOptions{Migrate: migrate, Events: mode, Logger: slog.Default()}
 		if address == "" {
 			return together(ctx,
 				func(ctx context.Context) error { return a.servers.TellStanding(ctx, log, telemetry.Providers{}) },

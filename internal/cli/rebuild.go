@@ -69,7 +69,8 @@ twice, or a step back. A transaction that began before may get SQLSTATE 40001: i
 go on with the new tables by themselves. The old tables are dropped, unless --keep-old.
 
 It is what a new version of the tables asks for: programs of the old version project and read the old ones until
-the swap. And it is what brings back tables that were lost or spoilt, or a log that was restored.
+the swap. It is how tables come to keep more or less of events (--events). And it is what brings back tables that were
+lost or spoilt, or a log that was restored.
 
 Until the swap nothing that readers see is changed. Interrupted or killed, it goes on where it was when it is run
 again, from any machine; --cancel drops what was filled instead. One runs at a time: one that was killed elsewhere counts as
@@ -81,6 +82,7 @@ was filled of one, too.
 Exit code 1 where it is refused: another one runs, or it would show readers what they should not see. 3 where it
 was interrupted, or canceled by somebody.`,
 		Example: `  annals projection rebuild
+  annals projection rebuild --events full
   annals projection rebuild --cancel`,
 		Args: cobra.NoArgs,
 	}
@@ -89,6 +91,7 @@ was interrupted, or canceled by somebody.`,
 	f.BoolVar(&o.KeepOld, "keep-old", false, "leave the old tables, for annals projection drop")
 	f.BoolVar(&o.LogChanged, "log-changed", false, "the log was replaced or cut short: show what it has now, though readers saw more")
 	f.DurationVar(&o.LockTimeout, "lock-timeout", 500*time.Millisecond, "how long readers may stand behind one attempt to swap")
+	events := eventsFlag(f)
 	name := projectionFlag(f)
 	out := outputFlag(c, formatTable, formatJSON, formatJSONL)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -99,7 +102,15 @@ was interrupted, or canceled by somebody.`,
 		if *name != pgstore.Name && !cancel {
 			return a.ownProjection(ctx, *name, "fills its tables", "postgres.Projection.Rebuild")
 		}
-		store, err := a.tables(ctx)
+		mode, err := events()
+		if err != nil {
+			return err
+		}
+		pool, err := a.postgres(ctx)
+		if err != nil {
+			return err
+		}
+		store, err := pgstore.New(pool, pgstore.Config{Events: mode})
 		if err != nil {
 			return err
 		}

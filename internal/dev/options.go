@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/annals-io/annals/pkg/projection/pgstore"
 )
 
 // The ports that are taken if they are free.
@@ -33,6 +35,8 @@ type Options struct {
 	// HTTP is the address of ingest. Empty: the standard port on 127.0.0.1, or
 	// another one if that is taken.
 	HTTP string
+	// Events is what the tables are to keep of events; see pgstore.Config.
+	Events pgstore.EventsMode
 	// Private leaves the standard ports to others, and keeps commands that are
 	// started without URLs from finding it.
 	Private bool

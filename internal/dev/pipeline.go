@@ -148,14 +148,14 @@ func (d *Pipeline) start(ctx context.Context) error {
 		return err
 	}
 	d.onStop(func() error { d.pool.Close(); return nil })
-	if err := wiring.Migrate(ctx, d.pool); err != nil && !wiring.IsOlder(err) {
+	if err := wiring.Migrate(ctx, d.pool, d.o.Events); err != nil && !wiring.IsOlder(err) {
 		return err
 	}
 	if err := d.buryFormer(ctx); err != nil {
 		return err
 	}
 	// Nobody else is there who could rebuild them, or needs the old ones.
-	if err := wiring.Remake(ctx, d.log, d.pool, d.o.Logger); err != nil {
+	if err := wiring.Remake(ctx, d.log, d.pool, d.o.Events, d.o.Logger); err != nil {
 		return err
 	}
 	d.project()

@@ -34,7 +34,7 @@ var layers = []layer{
 	{"pkg/projection", []string{"pkg/events", "pkg/execution", "pkg/searchattribute"}},
 	{"pkg/projection/leasestest", []string{"pkg/projection"}},
 	{"pkg/projection/postgres", []string{"pkg/events", "pkg/projection", "pkg/searchattribute"}},
-	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/execution", "pkg/searchattribute", "pkg/projection", "pkg/projection/postgres", "pkg/projection/pgstore/..."}},
+	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/events/eventjson", "pkg/execution", "pkg/searchattribute", "pkg/projection", "pkg/projection/postgres", "pkg/projection/pgstore/..."}},
 	{"pkg/projection/projectiontest", []string{"pkg/events", "pkg/events/eventjson", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/projection/postgres"}},
 	{"pkg/replay", []string{"pkg/events", "pkg/execution"}},
 	{"pkg/telemetry", []string{"pkg/events", "pkg/searchattribute", "pkg/projection"}},

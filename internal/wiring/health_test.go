@@ -27,7 +27,7 @@ func TestAProjectorThatStandsByIsReady(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	if err := wiring.Migrate(t.Context(), pool); err != nil {
+	if err := wiring.Migrate(t.Context(), pool, ""); err != nil {
 		t.Fatal(err)
 	}
 	log, err := memlog.New(memlog.Config{Streams: 1})

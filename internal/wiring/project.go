@@ -19,6 +19,8 @@ import (
 // ProjectOptions say how a projector is run.
 type ProjectOptions struct {
 	Migrate bool // make the tables first
+	// Events is what the tables are to keep of events; see pgstore.Config.
+	Events pgstore.EventsMode
 	// Telemetry measures batches, the lag, and what has stopped. Nil: nothing is
 	// measured.
 	Telemetry *exporters.Exporters
@@ -28,8 +30,14 @@ type ProjectOptions struct {
 }
 
 // Migrate makes the tables, or brings them to this program's version; see
-// pgstore.Migrate.
-func Migrate(ctx context.Context, pool *pgxpool.Pool) error { return pgstore.Migrate(ctx, pool) }
+// pgstore.Store.Migrate.
+func Migrate(ctx context.Context, pool *pgxpool.Pool, mode pgstore.EventsMode) error {
+	s, err := pgstore.New(pool, pgstore.Config{Events: mode})
+	if err != nil {
+		return err
+	}
+	return s.Migrate(ctx)
+}
 
 // Project keeps the tables up to date with the log, its heartbeats and the registry
 // of search attributes included, until the context ends, and then returns nil. Any

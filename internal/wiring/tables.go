@@ -25,25 +25,25 @@ const (
 )
 
 // prepareTables makes the tables, if that is wanted. While they are of an older
-// version than this program's it waits for a rebuild, and says so: the older
-// program goes on until then.
+// version than this program's, or keep events in another way than was asked for, it
+// waits for a rebuild, and says so: whoever projects goes on until then.
 func prepareTables(ctx context.Context, pool *pgxpool.Pool, o ProjectOptions) error {
 	logger := o.Logger
 	if logger == nil {
 		logger = slog.Default()
 	}
-	store, err := pgstore.New(pool, pgstore.Config{})
+	store, err := pgstore.New(pool, pgstore.Config{Events: o.Events})
 	if err != nil {
 		return err
 	}
 	if o.Migrate {
-		err = pgstore.Migrate(ctx, pool)
+		err = store.Migrate(ctx)
 	} else {
 		err = store.CheckVersion(ctx)
 	}
 	tick := time.NewTicker(versionLook)
 	defer tick.Stop()
-	for said := (time.Time{}); IsOlder(err); err = store.CheckVersion(ctx) {
+	for said := (time.Time{}); wantsRebuild(err); err = store.CheckVersion(ctx) {
 		if time.Since(said) >= versionSaid {
 			said = time.Now()
 			logger.Warn("waiting for the tables to be rebuilt", slog.Any("error", err))
@@ -61,11 +61,12 @@ func prepareTables(ctx context.Context, pool *pgxpool.Pool, o ProjectOptions) er
 }
 
 // Remake has the tables be made anew from the log if they are of an older version
-// than this program, before anything else goes on with them. It takes as long as a
+// than this program, before anything else goes on with them: in the mode that was
+// asked for, or else their own. It takes as long as a
 // rebuild does, tells now and then how far it is, and goes on where it was when it is
 // interrupted.
-func Remake(ctx context.Context, log events.Log, pool *pgxpool.Pool, logger *slog.Logger) error {
-	store, err := pgstore.New(pool, pgstore.Config{})
+func Remake(ctx context.Context, log events.Log, pool *pgxpool.Pool, mode pgstore.EventsMode, logger *slog.Logger) error {
+	store, err := pgstore.New(pool, pgstore.Config{Events: mode})
 	if err != nil {
 		return err
 	}
@@ -93,6 +94,13 @@ func Remake(ctx context.Context, log events.Log, pool *pgxpool.Pool, logger *slo
 	}
 	logger.Info("the tables are made anew", slog.Int("generation", r.Generation), slog.Uint64("commits", r.Commits), slog.Uint64("events", r.Events))
 	return nil
+}
+
+// wantsRebuild reports whether the tables are of an older version than the program, or
+// of another mode than was asked for.
+func wantsRebuild(err error) bool {
+	var mode *projection.ModeError
+	return IsOlder(err) || errors.As(err, &mode)
 }
 
 // IsOlder reports whether the tables are of an older version than the program.

@@ -111,6 +111,9 @@ type Commit struct {
 	Digest      Digest
 	Hash        Hash
 	Traceparent string // as W3C says; empty if there was none
+	// Header is all of the message that it was decoded from, as it was stored; nil
+	// where it was not. It is read-only, and no part of what Digest and Hash cover.
+	Header Header
 	// Body is the protobuf temporal.api.history.v1.History of the events,
 	// those of Closed first.
 	Body []byte

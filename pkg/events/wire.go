@@ -102,7 +102,7 @@ var known = map[Kind]map[string]bool{
 // EncodeHeader writes the same envelope again. It does not look into the body
 // and cannot know the chain: see Commit.Segments and Commit.ChainHash.
 func Decode(m Message) (*Commit, error) {
-	c := &Commit{Position: m.Position, Time: m.Time, Body: m.Body}
+	c := &Commit{Position: m.Position, Time: m.Time, Header: m.Header, Body: m.Body}
 	w, err := ParseSubject(m.Subject)
 	if err != nil {
 		return nil, &CorruptError{Position: m.Position, Reason: err.Error()}

@@ -195,3 +195,15 @@ func (e *VersionError) Error() string {
 	return s + "rebuild them (annals projection rebuild; a projection of your own: by its Rebuild)"
 }
 func (e *VersionError) Is(target error) bool { return target == ErrVersion }
+
+// ModeError says that the tables are kept in another way than is wanted, which a
+// rebuild changes. It is ErrVersion.
+type ModeError struct {
+	Projection     string
+	Tables, Wanted string
+}
+
+func (e *ModeError) Error() string {
+	return fmt.Sprintf("%v: those of %s are made in the mode %q, and %q is wanted: rebuild them in it (annals projection rebuild --events %[4]s; a projection of your own: by its Rebuild), or ask for the one that they have", ErrVersion, e.Projection, e.Tables, e.Wanted)
+}
+func (e *ModeError) Is(target error) bool { return target == ErrVersion }

@@ -1,4 +1,4 @@
-// Package pgtables has the database that tests of the execution tables begin with.
+// Package pgtables has the databases that tests of the execution tables begin with.
 package pgtables
 
 import (
@@ -11,11 +11,20 @@ import (
 )
 
 // Empty is a database with the tables of pgstore, without rows.
-var Empty = testenv.Template{Name: "tables", Prepare: func(ctx context.Context, url string) error {
-	pool, err := pgxpool.New(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	return pgstore.Migrate(ctx, pool)
-}}
+var Empty = In(pgstore.EventsIndex)
+
+// In is Empty with tables that keep events in a mode.
+func In(mode pgstore.EventsMode) testenv.Template {
+	return testenv.Template{Name: "tables_" + string(mode), Prepare: func(ctx context.Context, url string) error {
+		pool, err := pgxpool.New(ctx, url)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		store, err := pgstore.New(pool, pgstore.Config{Events: mode})
+		if err != nil {
+			return err
+		}
+		return store.Migrate(ctx)
+	}}
+}

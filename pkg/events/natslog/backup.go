@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/backup"
@@ -80,9 +79,6 @@ func (s backupSource) Messages(ctx context.Context, p events.Partition, after, u
 func (s backupSource) pages(ctx context.Context, p events.Partition, after, until uint64, yield func(events.Message, error) bool) {
 	for after < until {
 		page, _, err := s.store.page(ctx, p, ">", after+1)
-		for i := range page {
-			dropAdded(page[i].Header)
-		}
 		if len(page) == 0 { // else what came, before an error or without, is whole and in order
 			var m events.Message
 			if !errors.Is(err, events.ErrWrongLog) {
@@ -102,22 +98,6 @@ func (s backupSource) pages(ctx context.Context, p events.Partition, after, unti
 			if after > until || !yield(m, nil) {
 				return
 			}
-		}
-	}
-}
-
-// addedHeaders are those that a server adds to a message that it gives directly,
-// behind those that the message has.
-var addedHeaders = [...]string{
-	jetstream.StreamHeader, jetstream.SubjectHeader, jetstream.SequenceHeader, jetstream.TimeStampHeaer, jetstream.LastSequenceHeader, "Nats-Num-Pending",
-}
-
-func dropAdded(h events.Header) {
-	for _, name := range addedHeaders {
-		if v := h[name]; len(v) > 1 {
-			h[name] = v[:len(v)-1]
-		} else {
-			delete(h, name)
 		}
 	}
 }

@@ -268,6 +268,23 @@ func added(msg *nats.Msg, name string) string {
 	return v[len(v)-1]
 }
 
+// addedHeaders are those that a server adds to a message that it gives directly,
+// behind those that the message has.
+var addedHeaders = [...]string{
+	jetstream.StreamHeader, jetstream.SubjectHeader, jetstream.SequenceHeader, jetstream.TimeStampHeaer, jetstream.LastSequenceHeader, "Nats-Num-Pending",
+}
+
+func dropAdded(h nats.Header) {
+	for _, name := range addedHeaders {
+		if v := h[name]; len(v) > 1 {
+			h[name] = v[:len(v)-1]
+		} else {
+			delete(h, name)
+		}
+	}
+}
+
+// directMessage is a message as it is stored.
 func directMessage(p events.Partition, msg *nats.Msg) (events.Message, error) {
 	seq, err := strconv.ParseUint(added(msg, jetstream.SequenceHeader), 10, 64)
 	if err != nil {
@@ -277,8 +294,10 @@ func directMessage(p events.Partition, msg *nats.Msg) (events.Message, error) {
 	if err != nil {
 		return events.Message{}, fmt.Errorf("direct get: no time: %w", err)
 	}
+	subject := added(msg, jetstream.SubjectHeader)
+	dropAdded(msg.Header)
 	return events.Message{
-		Position: events.Position{Partition: p, Sequence: seq}, Subject: added(msg, jetstream.SubjectHeader),
+		Position: events.Position{Partition: p, Sequence: seq}, Subject: subject,
 		Time: t, Header: events.Header(msg.Header), Body: msg.Data,
 	}, nil
 }

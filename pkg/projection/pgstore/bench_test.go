@@ -39,7 +39,7 @@ type rawTable struct {
 func readRaw(b *testing.B, pool *pgxpool.Pool) rawCopy {
 	b.Helper()
 	var out rawCopy
-	for _, table := range pgstore.Described() {
+	for _, table := range pgstore.Described(pgstore.EventsIndex) {
 		t := rawTable{name: table.Name}
 		for _, c := range table.Columns {
 			t.columns = append(t.columns, c.Name)
@@ -88,7 +88,7 @@ func (r rawCopy) run(b *testing.B, pool *pgxpool.Pool) {
 func truncate(b *testing.B, pool *pgxpool.Pool) {
 	b.Helper()
 	sql := "TRUNCATE annals.checkpoints, annals.quarantine"
-	for _, t := range pgstore.Described() {
+	for _, t := range pgstore.Described(pgstore.EventsIndex) {
 		sql += ", annals_executions_1." + t.Name
 	}
 	if _, err := pool.Exec(b.Context(), sql+"; CHECKPOINT"); err != nil {

@@ -31,6 +31,9 @@ type comparison struct {
 	expected map[*table]map[string][]string
 	// runs are those of the log's events by number, as a canonical row has it.
 	runs map[string]numberedRun
+	// commits are those that have rows, in the order of their sequences, with
+	// EventsFull.
+	commits []expectedCommit
 }
 
 // numberedRun is whose events a number stands for.
@@ -107,9 +110,9 @@ func (w *comparison) compareTable(ctx context.Context, t *table) error {
 // judge reports how a row differs. got is nil where the table lacks the row,
 // expected is false where the log does.
 func (w *comparison) judge(t *table, want, got []string, expected bool) {
-	at := got
+	at := want // both have one key, if there are both
 	if at == nil {
-		at = want
+		at = got
 	}
 	workflow, run := w.place(t, at)
 	if w.unfolded[workflow] || len(w.waits) > 0 && w.waits[workflow.Subject()] {
@@ -210,9 +213,12 @@ func (w *comparison) nameRuns(ctx context.Context, rows map[string][]string) err
 
 // place is whose row it is; nobody's if it is of an event whose run is nowhere.
 func (w *comparison) place(t *table, values []string) (events.Workflow, events.RunID) {
-	if t == runEventsTable {
+	switch t {
+	case runEventsTable:
 		of := w.runs[values[runNumberColumn]]
 		return of.workflow, of.run
+	case commitsTable:
+		return events.Workflow{Namespace: values[commitNamespaceColumn], ID: values[commitNamespaceColumn+1]}, ""
 	}
 	workflow := events.Workflow{Namespace: values[1], ID: values[2]}
 	if len(t.key) > 3 {
@@ -224,8 +230,11 @@ func (w *comparison) place(t *table, values []string) (events.Workflow, events.R
 // where names the table, and the row within its run.
 func (t *table) where(values []string) string {
 	s := schema + "." + t.face()
-	if t == runEventsTable {
+	switch t {
+	case runEventsTable:
 		return s + " event_id " + values[1]
+	case commitsTable:
+		return s + " sequence " + values[1]
 	}
 	for i := 4; i < len(t.key); i++ {
 		s += " " + t.key[i].name + " " + values[i]

@@ -10,7 +10,6 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
 	"github.com/annals-io/annals/pkg/projection/postgres"
-	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // CountQuery says which executions.
@@ -54,9 +53,9 @@ type Group struct {
 // Count counts executions, all groups at one moment. It fails as List does.
 func (s *Store) Count(ctx context.Context, q CountQuery) (Count, error) {
 	var n counting
-	err := s.compile(ctx, q.Namespace, q.Include, func(types map[string]searchattribute.Type) (guessed bool, err error) {
-		n, err = q.compile(types)
-		return n.Guessed, err
+	err := s.compile(ctx, q.Namespace, q.Include, func(known askable) (_ filter.Condition, err error) {
+		n, err = q.compile(known)
+		return n.Condition, err
 	})
 	if err != nil {
 		return Count{}, err
@@ -101,11 +100,11 @@ type counting struct {
 	namespace string
 }
 
-func (q CountQuery) compile(types map[string]searchattribute.Type) (counting, error) {
+func (q CountQuery) compile(known askable) (counting, error) {
 	if err := events.CheckID("namespace", q.Namespace, events.MaxNamespaceBytes); err != nil {
 		return counting{}, err
 	}
-	c, err := filter.CompileCount(q.Query, q.GroupBy, filter.Options{Attributes: types, After: 1})
+	c, err := filter.CompileCount(q.Query, q.GroupBy, known.options(1))
 	return counting{c, q.Namespace}, err
 }
 

@@ -10,5 +10,6 @@
 //
 // Everything lies in the schema annals. Migrate makes it; the columns and their
 // meaning are in sql/tables.sql and in the comments that Postgres shows
-// (\d+ annals.executions).
+// (\d+ annals.executions). What they keep of events is said when they are made, and
+// changed by a rebuild: EventsMode.
 package pgstore

@@ -32,7 +32,16 @@ type failer interface {
 // newTables is a pool on a database of the test's own, with empty tables.
 func newTables(t testing.TB) *pgxpool.Pool {
 	t.Helper()
-	c, err := pgxpool.ParseConfig(testenv.Postgres(t, pgtables.Empty))
+	return newTablesIn(t, pgstore.EventsIndex)
+}
+
+// modes are the ways of keeping events.
+var modes = []pgstore.EventsMode{pgstore.EventsIndex, pgstore.EventsFull, pgstore.EventsNone}
+
+// newTablesIn is newTables with tables that keep events in a mode.
+func newTablesIn(t testing.TB, mode pgstore.EventsMode) *pgxpool.Pool {
+	t.Helper()
+	c, err := pgxpool.ParseConfig(testenv.Postgres(t, pgtables.In(mode)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +52,16 @@ func newTables(t testing.TB) *pgxpool.Pool {
 	}
 	t.Cleanup(pool.Close)
 	return pool
+}
+
+// modeOf is how the live tables keep events.
+func modeOf(t failer, pool *pgxpool.Pool) (mode pgstore.EventsMode) {
+	t.Helper()
+	err := pool.QueryRow(context.Background(), "SELECT mode FROM annals.generations WHERE projection = $1 AND state = 'live'", pgstore.Name).Scan(&mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mode
 }
 
 func storeOn(t failer, pool *pgxpool.Pool, c pgstore.Config) *pgstore.Store {
@@ -73,7 +92,7 @@ func empty(t failer, pools ...*pgxpool.Pool) {
 		}
 	}
 	var sql strings.Builder
-	for _, table := range pgstore.Described() {
+	for _, table := range pgstore.Described(modeOf(t, pool)) {
 		fmt.Fprintf(&sql, "DELETE FROM annals.%s; ", table.Name)
 	}
 	if _, err := pool.Exec(context.Background(), sql.String()+"DELETE FROM annals.checkpoints"); err != nil {
@@ -107,7 +126,7 @@ func dump(t failer, pool *pgxpool.Pool) []string {
 	t.Helper()
 	ctx := context.Background()
 	var out []string
-	for _, table := range pgstore.Described() {
+	for _, table := range pgstore.Described(modeOf(t, pool)) {
 		key := ""
 		for _, c := range table.Columns {
 			if c.Key {
@@ -250,8 +269,19 @@ func mustAgree(t failer, log events.Log, store *pgstore.Store, pool *pgxpool.Poo
 	for _, w := range want {
 		n += w.Stored
 	}
-	if r.Events != n || r.Rows["events"] != n || r.Rows["executions"] != int64(len(want)) {
+	stored := n
+	mode := modeOf(t, pool)
+	if mode == pgstore.EventsNone {
+		stored = 0
+	}
+	if r.Events != n || r.Rows["events"] != stored || r.Rows["executions"] != int64(len(want)) {
 		t.Errorf("Verify compared %d events, %d rows of events and %d of executions; the log has %d events of %d runs", r.Events, r.Rows["events"], r.Rows["executions"], n, len(want))
+	}
+	if mode == pgstore.EventsFull {
+		mustBeWhole(t, log, pool, r.Rows["commits"])
+	}
+	if mode == pgstore.EventsNone {
+		return // Stored counts rows of events
 	}
 	got, err := historytest.Stored(context.Background(), pool)
 	if err != nil {

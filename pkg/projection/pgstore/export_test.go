@@ -45,10 +45,10 @@ type Table struct {
 	Columns []Column
 }
 
-// Described are all tables, by name.
-func Described() []Table {
+// Described are all tables of a mode, by name.
+func Described(mode EventsMode) []Table {
 	var out []Table
-	for _, t := range tables {
+	for _, t := range tablesOf(mode) {
 		d := Table{Name: t.name, Face: t.face()}
 		for i, c := range t.all() {
 			d.Columns = append(d.Columns, Column{Name: c.name, Type: c.pgType, Key: i < len(t.key)})
@@ -59,10 +59,10 @@ func Described() []Table {
 	return out
 }
 
-// DescribedColumns are "table.column type" of all tables, by table and place.
-func DescribedColumns() []string {
+// DescribedColumns are "table.column type" of all tables of a mode, by table and place.
+func DescribedColumns(mode EventsMode) []string {
 	var out []string
-	for _, t := range Described() {
+	for _, t := range Described(mode) {
 		for _, c := range t.Columns {
 			out = append(out, t.Name+"."+c.Name+" "+c.Type)
 		}
@@ -70,18 +70,33 @@ func DescribedColumns() []string {
 	return out
 }
 
+// CanonicalJSON writes JSON in the one way in which Verify compares it.
+func CanonicalJSON(s string) (string, error) { return canonicalJSON(s) }
+
+// CommitRow is what the row of a commit has of its events, and its bytes.
+func CommitRow(c projection.Commit) (events string, body []byte, err error) {
+	r, err := commitRow(c)
+	if err != nil {
+		return "", nil, err
+	}
+	return r[len(r)-1].(string), r[len(r)-2].([]byte), nil
+}
+
 // NewVersion is a store of another version of the tables, whose definition is
 // changed.
 func NewVersion(pool *pgxpool.Pool, version int, change func(*postgres.Definition)) (*Store, error) {
-	d := Definition()
-	d.Version = version
-	if change != nil {
-		change(&d)
-	}
 	s, err := New(pool, Config{})
 	if err != nil {
 		return nil, err
 	}
-	s.projection, err = postgres.Open(pool, d)
+	s.define = func(mode EventsMode) postgres.Definition {
+		d := DefinitionOf(mode)
+		d.Version = version
+		if change != nil {
+			change(&d)
+		}
+		return d
+	}
+	s.projection, err = postgres.Open(pool, s.define(""))
 	return s, err
 }

@@ -37,6 +37,11 @@ func indexes(t failer, pool *pgxpool.Pool) []string {
 // withoutIndexes makes the tables those that a rebuild fills.
 func withoutIndexes(t failer, pool *pgxpool.Pool) {
 	t.Helper()
+	if modeOf(t, pool) == pgstore.EventsFull {
+		if _, err := pool.Exec(context.Background(), `ALTER TABLE annals_executions_1.commits DROP CONSTRAINT commits_pkey`); err != nil {
+			t.Fatal(err)
+		}
+	}
 	_, err := pool.Exec(context.Background(), `
 		ALTER TABLE annals_executions_1.run_events DROP CONSTRAINT run_events_pkey;
 		ALTER TABLE annals_executions_1.signals DROP CONSTRAINT signals_pkey;
@@ -57,7 +62,7 @@ func withoutIndexes(t failer, pool *pgxpool.Pool) {
 
 func buildIndexes(t failer, pool *pgxpool.Pool) {
 	t.Helper()
-	p, err := postgres.Open(pool, pgstore.Definition())
+	p, err := postgres.Open(pool, pgstore.DefinitionOf(modeOf(t, pool)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,37 +88,54 @@ func catchUp(t failer, log events.Source, target projection.Target, c projection
 // that had the indexes all the time.
 func TestFilledAndIndexedIsAsProjected(t *testing.T) {
 	t.Parallel()
-	pool := newTables(t)
-	steps := 400
-	if *long {
-		steps = 1500
+	for _, tc := range []struct {
+		name  string
+		mode  pgstore.EventsMode
+		steps int
+		fills map[string]projection.Config
+	}{
+		{"index", pgstore.EventsIndex, 400, map[string]projection.Config{
+			"one batch a partition":      {Parallel: 1},
+			"batches of 64 commits":      {Parallel: 2, BatchCommits: 64},
+			"a buffer of less than that": {Parallel: 3, BatchCommits: 64, BufferBytes: 20_000},
+			"a buffer of one commit":     {BufferBytes: 1},
+		}},
+		{"full", pgstore.EventsFull, 200, map[string]projection.Config{"batches of 64 commits": {Parallel: 2, BatchCommits: 64}}},
+		{"none", pgstore.EventsNone, 200, map[string]projection.Config{"batches of 64 commits": {Parallel: 2, BatchCommits: 64}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			steps := tc.steps
+			if *long {
+				steps = 1500
+			}
+			filledAndIndexed(t, tc.mode, steps, tc.fills)
+		})
 	}
+}
+
+func filledAndIndexed(t *testing.T, mode pgstore.EventsMode, steps int, fills map[string]projection.Config) {
+	t.Helper()
+	pool := newTablesIn(t, mode)
 	log, workflows := written(t, historytest.Seeded(3, steps), historytest.Options{Workflows: 40})
 	store := storeOn(t, pool, pgstore.Config{CacheRuns: 7})
 	projectAll(t, log, store, 0)
 	want, wantIndexes := dump(t, pool), indexes(t, pool)
-	for name, c := range map[string]projection.Config{
-		"one batch a partition":      {Parallel: 1},
-		"batches of 64 commits":      {Parallel: 2, BatchCommits: 64},
-		"a buffer of less than that": {Parallel: 3, BatchCommits: 64, BufferBytes: 20_000},
-		"a buffer of one commit":     {BufferBytes: 1},
-	} {
+	for name, c := range fills {
 		empty(t, pool)
 		withoutIndexes(t, pool)
 		if got := indexes(t, pool); len(got) != 8 {
 			t.Fatalf("%s: the keys without which rows cannot be updated are %q", name, got)
 		}
-		crashes, batches := 0, 0
+		crashes := 0
+		var visits [3]int // of each place in a transaction, by all partitions
 		var mu sync.Mutex // guards both
 		store.FailAt(func(place int) error {
 			mu.Lock()
 			defer mu.Unlock()
-			if place == pgstore.AfterRows {
-				batches++
-			}
-			if batches%5 == 2 && place == batches%3 {
+			visits[place]++
+			if visits[place]%15 == 2 {
 				crashes++
-				batches++ // once
 				return errCrash
 			}
 			return nil

@@ -27,6 +27,10 @@ type folder struct {
 	load func(ctx context.Context, last projection.Checkpoint, written uint64, missing []events.Workflow) ([]*entry, error)
 	// types are those that search attributes have, as the commits were met.
 	types typesOf
+	// mode is that of the tables which the rows are for, once it is read; empty counts
+	// as EventsIndex.
+	mode     EventsMode
+	modeRead bool
 }
 
 // entry is where the fold of one workflow stands.
@@ -104,6 +108,9 @@ func (f *folder) fold(ctx context.Context, commits []projection.Commit) (*rowSet
 	if n := len(commits); n > 0 && f.store != nil {
 		f.types = f.store.typesFor(f.last, commits[n-1].Attributes)
 	}
+	if err := f.readMode(ctx); err != nil {
+		return nil, err
+	}
 	b := f.builder()
 	for _, c := range commits {
 		if err := f.apply(b, c); err != nil {
@@ -111,6 +118,18 @@ func (f *folder) fold(ctx context.Context, commits []projection.Commit) (*rowSet
 		}
 	}
 	return b.rows()
+}
+
+// readMode finds out how the tables keep events. A generation's mode never changes,
+// but one that was dropped with the schema may come again in another: so it is read
+// with each folder, which does not outlive its tables.
+func (f *folder) readMode(ctx context.Context) (err error) {
+	if f.modeRead || f.store == nil {
+		return nil
+	}
+	f.mode, err = f.store.modeOf(ctx, f.last.Generation)
+	f.modeRead = err == nil
+	return err
 }
 
 // fetch brings into the cache what the commits go on from.
@@ -185,6 +204,13 @@ func (f *folder) apply(b *builder, c projection.Commit) error {
 		b.workflows = append(b.workflows, e)
 	}
 	e.lastSequence, e.lastHash, e.round = c.Position.Sequence, c.Hash, f.round
+	if b.mode == EventsFull {
+		values, err := commitRow(c)
+		if err != nil {
+			return err
+		}
+		b.commits = append(b.commits, values)
+	}
 	return nil
 }
 
@@ -275,7 +301,9 @@ func (f *folder) applySegment(b *builder, e *entry, c projection.Commit, part ev
 	}
 	of := &eventsOf{workflow: c.Workflow, run: part.Run, number: r.number, at: c.Position}
 	for _, ev := range part.Events {
-		b.events = append(b.events, of.row(ev, s.EventName(ev)))
+		if b.mode != EventsNone {
+			b.events = append(b.events, of.row(ev, s.EventName(ev)))
+		}
 		s.ApplyTo(ev, changes)
 	}
 	s.AddBytes(part.Size - s.HistorySizeBytes)
@@ -313,12 +341,14 @@ type builder struct {
 	workflows []*entry
 	runs      []*run
 	events    []eventRow
+	commits   []row // with EventsFull only
 	types     typesOf
+	mode      EventsMode
 }
 
 func (f *folder) builder() *builder {
 	f.builders++
-	return &builder{number: f.builders, types: f.types}
+	return &builder{number: f.builders, types: f.types, mode: f.mode}
 }
 
 // touched is what a batch changes in a run.
@@ -340,7 +370,7 @@ func (b *builder) changes(r *run) *execution.Changes {
 // rowSet is the rows of a batch, by table. Those of events are always new.
 type rowSet struct {
 	workflows, executions, activities, timers, children tableRows
-	nexus, updates, signals, external                   tableRows
+	nexus, updates, signals, external, commits          tableRows
 	events                                              []eventRow
 	untyped                                             map[attributeKey]bool // search attributes without a type
 }
@@ -357,7 +387,7 @@ func (t *tableRows) put(isNew bool, r row) {
 }
 
 func (b *builder) rows() (*rowSet, error) {
-	s := &rowSet{events: b.events}
+	s := &rowSet{events: b.events, commits: tableRows{added: b.commits}}
 	for _, e := range b.workflows {
 		s.workflows.put(e.isNew, workflowRow(e))
 	}
@@ -428,5 +458,6 @@ func (s *rowSet) byTable() []struct {
 		{updatesTable, &s.updates},
 		{signalsTable, &s.signals},
 		{externalRequestsTable, &s.external},
+		{commitsTable, &s.commits},
 	}
 }

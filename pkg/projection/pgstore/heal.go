@@ -16,7 +16,8 @@ import (
 // ends its quarantine if it has one. It may run beside projectors, and for a
 // workflow with which nothing is wrong: rows that were changed by hand are put
 // right. See postgres.Projection.Heal for how it fails. All rows of the
-// workflow are made before they are written: about 200 bytes of memory an event.
+// workflow are made before they are written: about 200 bytes of memory an event, and
+// with EventsFull what its commits take as bytes and as JSON.
 func (s *Store) Heal(ctx context.Context, log events.Log, w events.Workflow) (postgres.Healed, error) {
 	registry, err := searchattribute.Load(ctx, log, 0)
 	if err != nil {
@@ -37,40 +38,52 @@ type mending struct {
 	workflow events.Workflow
 	folder   *folder
 	builder  *builder
-	// events are the rows of events so far, in the form in which they are sent:
-	// there may be many.
+	// events are the rows of events and of commits so far, in the form in which they
+	// are sent: there may be many.
 	events     []copied
 	checkpoint projection.Checkpoint
 }
 
 func (s *Store) mend(w events.Workflow, c projection.Checkpoint, r *searchattribute.Registry) *mending {
 	f := newFolder(c)
-	f.types = s.typesFor(c, r)
+	f.store, f.types = s, s.typesFor(c, r)
 	return &mending{store: s, workflow: w, folder: f, builder: f.builder(), checkpoint: c}
 }
 
 // Add is postgres.Mending's.
-func (m *mending) Add(_ context.Context, commits []projection.Commit) error {
+func (m *mending) Add(ctx context.Context, commits []projection.Commit) error {
+	if err := m.folder.readMode(ctx); err != nil {
+		return err
+	}
+	m.builder.mode = m.folder.mode
 	for _, c := range commits {
 		if err := m.folder.apply(m.builder, c); err != nil {
 			return cannotApply(c, err)
 		}
 	}
-	m.pack()
-	return nil
+	return m.pack()
 }
 
-// pack gives the rows of events the form in which they are sent.
-func (m *mending) pack() {
-	if len(m.builder.events) == 0 {
-		return
+// pack gives the rows of events and commits the form in which they are sent.
+func (m *mending) pack() error {
+	writes := m.store.statementsOf(m.checkpoint.Generation).writes
+	if len(m.builder.events) > 0 {
+		m.events = append(m.events, copiedEvents(writes[runEventsTable].copy, m.builder.events))
+		m.builder.events = nil
 	}
-	m.events = append(m.events, copiedEvents(m.store.statementsOf(m.checkpoint.Generation).writes[runEventsTable].copy, m.builder.events))
-	m.builder.events = nil
+	if len(m.builder.commits) == 0 {
+		return nil
+	}
+	c, err := newCopied(commitsTable, writes[commitsTable].copy, m.builder.commits)
+	m.events, m.builder.commits = append(m.events, c), nil
+	return err
 }
 
 // Replace is postgres.Mending's.
 func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
+	if err := m.folder.readMode(ctx); err != nil { // nothing may have been added
+		return err
+	}
 	rows, err := m.builder.rows()
 	if err != nil {
 		return err
@@ -87,7 +100,7 @@ func (m *mending) Replace(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	for _, t := range tables {
+	for _, t := range tablesOf(m.folder.mode) {
 		of := []any{int16(m.workflow.Slot()), m.workflow.Namespace, m.workflow.ID}
 		if t == runEventsTable {
 			of = append(of, numbers)

@@ -286,7 +286,7 @@ func swapOnce(ctx context.Context, pool *pgxpool.Pool) error {
 		to := from + 1
 		var sql strings.Builder
 		fmt.Fprintf(&sql, `SELECT 1 FROM annals.checkpoints WHERE projection = '%s' FOR UPDATE; CREATE SCHEMA annals_executions_%d;`, pgstore.Name, to)
-		for _, table := range pgstore.Described() {
+		for _, table := range pgstore.Described(pgstore.EventsIndex) {
 			fmt.Fprintf(&sql, `CREATE TABLE annals_executions_%[1]d.%[3]s (LIKE annals_executions_%[2]d.%[3]s INCLUDING ALL);
 				INSERT INTO annals_executions_%[1]d.%[3]s SELECT * FROM annals_executions_%[2]d.%[3]s;`, to, from, table.Name)
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/pgstore/filter"
 	"github.com/annals-io/annals/pkg/projection/postgres"
-	"github.com/annals-io/annals/pkg/searchattribute"
 )
 
 // Executions of a page.
@@ -115,9 +114,9 @@ func (s *Store) ListStatement(ctx context.Context, q ListQuery) (sql string, arg
 }
 
 func (s *Store) compileList(ctx context.Context, q ListQuery) (l list, err error) {
-	err = s.compile(ctx, q.Namespace, q.Include, func(types map[string]searchattribute.Type) (guessed bool, err error) {
-		l, err = q.compile(types)
-		return l.Guessed, err
+	err = s.compile(ctx, q.Namespace, q.Include, func(known askable) (_ filter.Condition, err error) {
+		l, err = q.compile(known)
+		return l.Condition, err
 	})
 	return l, err
 }
@@ -143,7 +142,7 @@ type list struct {
 // follow the filter's and the order's, and those of the token's place.
 const listParameters = 3
 
-func (q ListQuery) compile(types map[string]searchattribute.Type) (list, error) {
+func (q ListQuery) compile(known askable) (list, error) {
 	if err := events.CheckID("namespace", q.Namespace, events.MaxNamespaceBytes); err != nil {
 		return list{}, err
 	}
@@ -157,7 +156,7 @@ func (q ListQuery) compile(types map[string]searchattribute.Type) (list, error) 
 	}
 	l := list{namespace: q.Namespace, limit: q.Limit, offset: q.Offset}
 	var err error
-	if l.List, err = filter.CompileList(q.Query, q.OrderBy, filter.Options{Attributes: types, After: listParameters}); err != nil {
+	if l.List, err = filter.CompileList(q.Query, q.OrderBy, known.options(listParameters)); err != nil {
 		return list{}, err
 	}
 	l.binding = binding(q, l.Order)

@@ -85,7 +85,16 @@ func TestTablesThatAreNotThisVersionsAreRefused(t *testing.T) {
 // say the same, and every column must say what it is.
 func TestTablesAreAsDescribed(t *testing.T) {
 	t.Parallel()
-	_, pool := newStore(t, pgstore.Config{})
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			tablesAreAsDescribed(t, newTablesIn(t, mode), mode)
+		})
+	}
+}
+
+func tablesAreAsDescribed(t *testing.T, pool *pgxpool.Pool, mode pgstore.EventsMode) {
+	t.Helper()
 	rows, err := pool.Query(t.Context(), `
 		SELECT c.relname || '.' || a.attname || ' ' || replace(format_type(a.atttypid, a.atttypmod), 'timestamp with time zone', 'timestamptz')
 		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
@@ -98,7 +107,7 @@ func TestTablesAreAsDescribed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(pgstore.DescribedColumns(), got); diff != "" {
+	if diff := cmp.Diff(pgstore.DescribedColumns(mode), got); diff != "" {
 		t.Errorf("columns described in Go (-) and in SQL (+):\n%s", diff)
 	}
 	var silent []string
@@ -119,7 +128,7 @@ func TestTablesAreAsDescribed(t *testing.T) {
 // collation of the user's database.
 func TestTextsHaveTheOrderOfBytes(t *testing.T) {
 	t.Parallel()
-	_, pool := newStore(t, pgstore.Config{})
+	pool := newTablesIn(t, pgstore.EventsFull)
 	rows, err := pool.Query(t.Context(), `
 		SELECT c.relname || '.' || a.attname || ' ' || o.collname
 		FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid JOIN pg_collation AS o ON o.oid = a.attcollation

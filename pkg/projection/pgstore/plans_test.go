@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,7 +20,12 @@ import (
 // of all runs) and four statuses (most are completed), a hundredth of them
 // without a start time and each with a memo of half a kilobyte and a search
 // attribute that four have in common, and analyzes them.
-func fillForPlans(t *testing.T, pool *pgxpool.Pool) {
+func fillForPlans(t testing.TB, pool *pgxpool.Pool) {
+	t.Helper()
+	fill(t, pool, 30_000)
+}
+
+func fill(t testing.TB, pool *pgxpool.Pool, runs int) {
 	t.Helper()
 	// A commit that is not flushed yet hides from VACUUM that its rows are
 	// visible to all, and indexes alone could answer nothing.
@@ -37,7 +43,7 @@ func fillForPlans(t *testing.T, pool *pgxpool.Pool) {
 		    false, 0, 0, 0, 0, 0, 0, 0, 12, 3456, 0, 0, 0, i, i, 2 * i,
 		    jsonb_build_object('Customer', 'customer-' || i / 4, 'Labels', jsonb_build_array('label-' || i / 40)), CASE WHEN i % 1000 = 3 THEN ARRAY['Later'] END,
 		    jsonb_build_object('customer', jsonb_build_object('data', repeat(md5(i::text), 16)))
-		FROM generate_series(1, 30000) AS i,
+		FROM generate_series(1::bigint, `+strconv.Itoa(runs)+`) AS i,
 		     LATERAL (SELECT CASE WHEN i % 50 = 0 THEN 'Running' WHEN i % 50 = 1 THEN 'Failed' WHEN i % 500 = 2 THEN 'Terminated' ELSE 'Completed' END AS s) AS status`)
 	exec(t, pool, `VACUUM ANALYZE annals_executions_1.executions`)
 }

@@ -27,17 +27,26 @@ import (
 // can be looked at.
 func TestSeededHistories(t *testing.T) {
 	t.Parallel()
-	pool := newTables(t)
-	log, workflows := written(t, historytest.Seeded(1, 1500), historytest.Options{Workflows: 40})
-	store := storeOn(t, pool, pgstore.Config{CacheRuns: 5})
-	projectAll(t, log, store, 37)
-	mustAgree(t, log, store, pool, workflows)
-	counts := verify(t, log, store, noWait).Rows
-	t.Logf("rows: %v", counts)
-	for _, table := range pgstore.Described() {
-		if counts[table.Face] == 0 {
-			t.Errorf("no row of %s was compared: the histories prove nothing about it", table.Name)
-		}
+	for _, mode := range modes {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			steps := 1500
+			if mode != pgstore.EventsIndex {
+				steps = 500
+			}
+			pool := newTablesIn(t, mode)
+			log, workflows := written(t, historytest.Seeded(1, steps), historytest.Options{Workflows: 40})
+			store := storeOn(t, pool, pgstore.Config{CacheRuns: 5})
+			projectAll(t, log, store, 37)
+			mustAgree(t, log, store, pool, workflows)
+			counts := verify(t, log, store, noWait).Rows
+			t.Logf("rows: %v", counts)
+			for _, table := range pgstore.Described(mode) {
+				if counts[table.Face] == 0 && (mode != pgstore.EventsNone || table.Face != "events") {
+					t.Errorf("no row of %s was compared: the histories prove nothing about it", table.Name)
+				}
+			}
+		})
 	}
 }
 
@@ -209,6 +218,7 @@ type tried struct {
 	aside, passed, healed  int // workflows that were set aside, batches that passed them, heals
 	fenced                 int // batches that were folded before a quarantine or a heal
 	resets, voids, twoRuns int
+	modes                  map[pgstore.EventsMode]int // logs
 }
 
 func (c tried) String() string {
@@ -445,10 +455,22 @@ func after(all []events.Message, sequence uint64) []events.Message {
 // says. So they are if they had no indexes meanwhile.
 func TestAnySplitAnyCrashSameTables(t *testing.T) {
 	t.Parallel()
-	pool := newTables(t)
-	behind, faults := withFaults(t, pool)
+	type database struct {
+		pool, behind *pgxpool.Pool
+		faults       *pgfault.Injector
+	}
+	in := map[pgstore.EventsMode]database{}
+	for _, mode := range modes {
+		d := database{pool: newTablesIn(t, mode)}
+		d.behind, d.faults = withFaults(t, d.pool)
+		in[mode] = d
+	}
 	var n tried
+	n.modes = map[pgstore.EventsMode]int{}
 	rapid.Check(t, func(t *rapid.T) {
+		mode := rapid.SampledFrom(modes).Draw(t, "events")
+		n.modes[mode]++
+		pool, behind, faults := in[mode].pool, in[mode].behind, in[mode].faults
 		empty(t, behind, pool)
 		log, workflows := oddLog(t, historytest.Drawn(t, 40), historytest.Options{
 			Workflows: rapid.IntRange(1, 12).Draw(t, "workflows"), Moves: rapid.SampledFrom([]int{4, 1, 60}).Draw(t, "moves"),
@@ -481,7 +503,10 @@ func TestAnySplitAnyCrashSameTables(t *testing.T) {
 		}
 		n.logs++
 	})
-	t.Logf("%s\n%s", n, faults)
+	t.Log(n)
+	for _, mode := range modes {
+		t.Logf("with --events=%s: %d logs\n%s", mode, n.modes[mode], in[mode].faults)
+	}
 	for what, count := range map[string]int{
 		"cuts": n.cuts, "lost replies": n.lost, "restarts": n.restarts, "redelivered suffixes": n.redelivered,
 		"commits of two runs": n.twoRuns, "resets": n.resets, "voids": n.voids,

@@ -31,7 +31,7 @@ func (s *Store) statementsOf(generation int) *statements {
 	}
 	schema := postgres.SchemaOf(Name, generation)
 	made := &statements{writes: map[*table]*writeStatements{}, load: strings.ReplaceAll(loadSQL, "generation.", schema+".")}
-	for _, t := range tables {
+	for _, t := range allTables {
 		name := schema + "." + t.name
 		made.writes[t] = &writeStatements{insert: t.insertInto(name), update: t.updateOf(name), copy: t.copyInto(name), remove: "DELETE FROM " + name + " WHERE slot = $1 AND " + ofWorkflow}
 	}

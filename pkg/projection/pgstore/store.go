@@ -30,19 +30,41 @@ const schema = "annals"
 //go:embed sql/tables.sql
 var tablesSQL string
 
+//go:embed sql/commits.sql
+var commitsSQL string
+
+//go:embed sql/commits_indexes.sql
+var commitsIndexesSQL string
+
 //go:embed sql/indexes.sql
 var indexesSQL string
 
-// Definition is what the tables are.
-func Definition() postgres.Definition {
-	d := postgres.Definition{Name: Name, Version: Version, Tables: tablesSQL, Schema: schema}
-	for sql := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(indexesSQL), ";"), ";\n") {
+// Definition is what the tables are that keep events as EventsIndex says.
+func Definition() postgres.Definition { return DefinitionOf(EventsIndex) }
+
+// DefinitionOf is what the tables are that keep events in a mode; without one it is
+// that of EventsIndex, for tables of any.
+func DefinitionOf(mode EventsMode) postgres.Definition {
+	d := postgres.Definition{Name: Name, Version: Version, Mode: string(mode), Tables: tablesSQL, Schema: schema}
+	indexes := indexesSQL
+	if mode == EventsFull {
+		d.Tables += commitsSQL
+		indexes += commitsIndexesSQL
+	}
+	for sql := range strings.SplitSeq(strings.TrimSuffix(strings.TrimSpace(indexes), ";"), ";\n") {
+		if strings.HasPrefix(sql, "COMMENT") { // of the index before
+			d.Indexes[len(d.Indexes)-1] += ";\n" + sql
+			continue
+		}
 		d.Indexes = append(d.Indexes, sql)
 	}
-	for _, t := range tables {
+	for _, t := range tablesOf(mode) {
 		d.Views = append(d.Views, t.name)
 	}
 	d.Views = append(d.Views, eventsView)
+	if mode == EventsFull {
+		d.Views = append(d.Views, eventJSONView)
+	}
 	return d
 }
 
@@ -60,6 +82,11 @@ type Config struct {
 	// MaxWaits is how many may wait for the tables at a time; 10,000. One more
 	// fails with projection.ErrTooManyWaits.
 	MaxWaits int
+	// Events is what the tables are to keep of events: of those that Migrate and
+	// Rebuild make, and what CheckVersion wants of those that there are. Empty: as the
+	// live tables have it, EventsIndex where there are none. What is projected goes by
+	// what its tables are made for.
+	Events EventsMode
 }
 
 func (c Config) withDefaults() Config {
@@ -79,6 +106,7 @@ type Store struct {
 	projection *postgres.Projection
 	config     Config
 	waits      *projection.Waits
+	define     func(EventsMode) postgres.Definition
 	statements sync.Map // *statements by generation
 	vocabulary *vocabulary
 	current    atomic.Bool            // the live tables were found to be of this program's version
@@ -103,14 +131,17 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if c.AnswerTimeout < 0 {
 		return nil, fmt.Errorf("pgstore: AnswerTimeout is %s", c.AnswerTimeout)
 	}
-	p, err := postgres.Open(pool, Definition())
+	if _, err := ParseEventsMode(string(c.Events)); err != nil {
+		return nil, err
+	}
+	p, err := postgres.Open(pool, DefinitionOf(""))
 	if err != nil {
 		return nil, err
 	}
 	if p, err = p.WithWaits(projection.WaitsConfig{Max: c.MaxWaits}); err != nil {
 		return nil, fmt.Errorf("pgstore: MaxWaits: %w", err)
 	}
-	return &Store{pool: pool, projection: p, config: c.withDefaults(), waits: p.Waits(), known: new(sync.Map), vocabulary: &vocabulary{}, many: manyRows}, nil
+	return &Store{pool: pool, projection: p, define: DefinitionOf, config: c.withDefaults(), waits: p.Waits(), known: new(sync.Map), vocabulary: &vocabulary{}, many: manyRows}, nil
 }
 
 // At is the store of one generation of the tables, whatever state that is in: for
@@ -121,32 +152,40 @@ func (s *Store) At(generation int) *Store {
 
 // on is the store of what a projection is at, by its connections.
 func (s *Store) on(p *postgres.Projection) *Store {
-	return &Store{pool: p.Pool(), projection: p, config: s.config, waits: s.waits, known: s.known, vocabulary: s.vocabulary, many: s.many, fault: s.fault}
+	return &Store{pool: p.Pool(), projection: p, define: s.define, config: s.config, waits: s.waits, known: s.known, vocabulary: s.vocabulary, many: s.many, fault: s.fault}
 }
 
 // Rebuild makes the tables anew beside the live ones; see postgres.Projection.Rebuild.
+// They keep events as Config.Events says.
 func (s *Store) Rebuild(ctx context.Context, log events.Source, o postgres.RebuildOptions) (postgres.Rebuilt, error) {
-	return s.projection.Rebuild(ctx, log, func(at *postgres.Projection) projection.Target { return s.on(at) }, o)
+	p, err := s.rebuilt(ctx)
+	if err != nil {
+		return postgres.Rebuilt{}, err
+	}
+	return p.Rebuild(ctx, log, func(at *postgres.Projection) projection.Target { return s.on(at) }, o)
 }
 
 // Projection is what is the same for every projection: generations, checkpoints.
 func (s *Store) Projection() *postgres.Projection { return s.projection }
 
-// Migrate brings the database to what this program needs: the bookkeeping by
-// numbered migrations, and the projection's tables if there are none. It is
-// idempotent, and safe when several processes do it at once. It fails with
-// projection.ErrVersion if the tables are of another version.
+// Migrate is Store.Migrate of a store with the default Config.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	p, err := postgres.Open(pool, Definition())
+	s, err := New(pool, Config{})
 	if err != nil {
 		return err
 	}
-	return p.Migrate(ctx)
+	return s.Migrate(ctx)
 }
 
 // CheckVersion fails with projection.ErrVersion if the tables are not this
-// program's, or not there, or if a migration has not been made yet.
-func (s *Store) CheckVersion(ctx context.Context) error { return s.projection.CheckVersion(ctx) }
+// program's, or not there, or if a migration has not been made yet; and if they
+// keep events in another way than Config.Events says.
+func (s *Store) CheckVersion(ctx context.Context) error {
+	if err := s.projection.CheckVersion(ctx); err != nil {
+		return err
+	}
+	return s.checkMode(ctx)
+}
 
 // Checkpoint is projection.Target's.
 func (s *Store) Checkpoint(ctx context.Context, id events.Identity, p events.Partition) (projection.Checkpoint, error) {

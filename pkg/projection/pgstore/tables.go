@@ -1,6 +1,9 @@
 package pgstore
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // table describes one of the tables in sql/tables.sql: what is written, read
 // back and verified. A test holds it against the database's own description.
@@ -278,3 +281,32 @@ const eventsView = "events"
 // tables are all that are made from the log, in the order in which the rows of a
 // workflow are removed.
 var tables = []*table{runEventsTable, executionsTable, workflowsTable, activitiesTable, timersTable, childrenTable, nexusOperationsTable, updatesTable, signalsTable, externalRequestsTable}
+
+// commitsTable is there with EventsFull only.
+var commitsTable = &table{
+	name: "commits",
+	key:  []column{{"slot", "smallint"}, {"sequence", "bigint"}},
+	columns: []column{
+		{"partition", "smallint"},
+		{"stored_at", "timestamptz"},
+		{"namespace", "text"},
+		{"workflow_id", "text"},
+		{"headers", "jsonb"},
+		{"body", "bytea"},
+		{"events", "jsonb"},
+	},
+}
+
+// eventJSONView is the view of events with all that they hold, with EventsFull only.
+const eventJSONView = "event_json"
+
+// allTables are those of every mode.
+var allTables = append(slices.Clone(tables), commitsTable)
+
+// tablesOf are those of a mode.
+func tablesOf(mode EventsMode) []*table {
+	if mode == EventsFull {
+		return allTables
+	}
+	return tables
+}

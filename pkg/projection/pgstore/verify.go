@@ -176,6 +176,7 @@ type verifying struct {
 	// waits are the quarantined subjects.
 	waits map[string]bool
 	types typesOf
+	mode  EventsMode // of the live tables
 	// late are search attributes whose type the tables' registry does not have yet:
 	// a row may have been typed already, or not yet.
 	late map[attributeKey]bool
@@ -200,6 +201,11 @@ func (v *verifying) run(ctx context.Context, ends map[events.Partition]uint64) e
 	if err := v.quarantine(ctx); err != nil {
 		return err
 	}
+	mode, _, err := v.store.projection.ModeIn(ctx, v.tx)
+	if err != nil {
+		return err
+	}
+	v.mode = EventsMode(mode)
 	// The snapshot of the tables is taken by now: what they were typed with is in
 	// the control stream.
 	if err := v.loadTypes(ctx); err != nil {
@@ -337,6 +343,9 @@ func (v *verifying) partition(ctx context.Context, c projection.Checkpoint) erro
 			}
 		}
 	}
+	if w.mode == EventsFull {
+		return w.compareCommits(ctx)
+	}
 	return nil
 }
 
@@ -355,7 +364,7 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 		follow = events.FollowOptions{Until: last, Workflow: one}
 	}
 	f := newFolder(w.checkpoint)
-	f.types = w.types
+	f.types, f.mode = w.types, w.mode
 	b := f.builder()
 	n := 0
 	for m, err := range w.log.Follow(ctx, w.checkpoint.Partition, follow) {
@@ -370,6 +379,9 @@ func (w *comparison) foldLog(ctx context.Context, stored *storedEvents) error {
 			return err
 		}
 		if err := stored.compare(m.Position.Sequence, b.events[before:]); err != nil {
+			return err
+		}
+		if err := w.expectCommits(b); err != nil {
 			return err
 		}
 		if n++; n%5000 == 0 {

@@ -87,7 +87,12 @@ type spoiling struct {
 
 func newSpoiling(t *testing.T) *spoiling {
 	t.Helper()
-	pool := newTables(t)
+	return newSpoilingIn(t, pgstore.EventsIndex)
+}
+
+func newSpoilingIn(t *testing.T, mode pgstore.EventsMode) *spoiling {
+	t.Helper()
+	pool := newTablesIn(t, mode)
 	log, workflows := written(t, historytest.Seeded(8, 90), historytest.Options{Workflows: 5})
 	// One run that has everything a column can hold.
 	full := events.Workflow{Namespace: "default", ID: "full"}
@@ -126,7 +131,10 @@ func (s *spoiling) pick(table pgstore.Table, condition string) (where string, p 
 		rest = append(rest, fmt.Sprintf("' %s ' || %[1]s", k))
 	}
 	from := "annals_executions_1." + table.Name + " AS t"
-	if table.Name == "run_events" {
+	switch table.Name {
+	case "commits":
+		rest = []string{"' sequence ' || sequence"}
+	case "run_events":
 		run, rest = []string{"run_id"}, []string{"' event_id ' || event_id"}
 		from += " JOIN annals_executions_1.executions AS x USING (slot, run_no)"
 	}
@@ -184,7 +192,7 @@ func (s *spoiling) finds(view, column string, p place, kinds ...string) {
 			}
 		}
 		want := slices.Clone(kinds)
-		if o.Workflow != nil && column != "" && slices.Contains([]string{"slot", "namespace", "workflow_id", "run_no"}, column) && len(kinds) == 2 {
+		if o.Workflow != nil && column != "" && slices.Contains([]string{"slot", "namespace", "workflow_id", "run_no"}, column) && (len(kinds) == 2 || view == "commits") {
 			want = []string{pgstore.KindMissing} // the row is another workflow's now
 		}
 		slices.Sort(got)
@@ -199,9 +207,30 @@ func (s *spoiling) finds(view, column string, p place, kinds ...string) {
 // where it was null.
 func TestVerifyFindsEveryChangedCell(t *testing.T) {
 	t.Parallel()
-	s := newSpoiling(t)
+	for _, mode := range []pgstore.EventsMode{pgstore.EventsIndex, pgstore.EventsFull} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			findsEveryChangedCell(newSpoilingIn(t, mode), tablesOnlyIn(mode))
+		})
+	}
+}
+
+// tablesOnlyIn are the tables of a mode, but for those that EventsIndex has too.
+func tablesOnlyIn(mode pgstore.EventsMode) []pgstore.Table {
+	all := pgstore.Described(mode)
+	if mode == pgstore.EventsIndex {
+		return all
+	}
+	return slices.DeleteFunc(all, func(t pgstore.Table) bool {
+		return slices.ContainsFunc(pgstore.Described(pgstore.EventsIndex), func(x pgstore.Table) bool { return x.Name == t.Name })
+	})
+}
+
+func findsEveryChangedCell(s *spoiling, tables []pgstore.Table) {
+	t := s.T
+	t.Helper()
 	cells := 0
-	for _, table := range pgstore.Described() {
+	for _, table := range tables {
 		s.copy(table.Name)
 		for _, column := range table.Columns {
 			expression, known := another[column.Type]
@@ -249,8 +278,18 @@ func TestVerifyFindsEveryChangedCell(t *testing.T) {
 
 func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 	t.Parallel()
-	s := newSpoiling(t)
-	for _, table := range pgstore.Described() {
+	for _, mode := range []pgstore.EventsMode{pgstore.EventsIndex, pgstore.EventsFull} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			findsRowsThatAreMissingOrTooMany(newSpoilingIn(t, mode), tablesOnlyIn(mode))
+		})
+	}
+}
+
+func findsRowsThatAreMissingOrTooMany(s *spoiling, tables []pgstore.Table) {
+	t := s.T
+	t.Helper()
+	for _, table := range tables {
 		s.copy(table.Name)
 		where, p, _ := s.pick(table, "true")
 		s.exec(fmt.Sprintf("DELETE FROM annals_executions_1.%s WHERE %s", table.Name, where))
@@ -266,8 +305,11 @@ func TestVerifyFindsRowsThatAreMissingOrTooMany(t *testing.T) {
 			}
 		}
 		other := "workflow_id"
-		if table.Name == "run_events" {
+		switch table.Name {
+		case "run_events":
 			other = "event_id"
+		case "commits":
+			other = "sequence"
 		}
 		for _, key := range []string{other, last} {
 			var columns, values []string

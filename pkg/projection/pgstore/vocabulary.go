@@ -15,16 +15,21 @@ import (
 //go:embed sql/vocabulary.sql
 var vocabularySQL string
 
-// vocabulary is what namespaces have registered as search attributes, as queries
-// last saw it.
+// vocabulary is what queries of namespaces can ask for, as they last saw it.
 type vocabulary struct {
 	mu         sync.Mutex // guards the map, while it is read or set
-	namespaces map[string]knownTypes
+	namespaces map[string]askable
 }
 
-type knownTypes struct {
-	types map[string]searchattribute.Type
-	read  time.Time
+// askable is what queries of a namespace can ask for.
+type askable struct {
+	types    map[string]searchattribute.Type // registered
+	noEvents bool                            // the live tables have no rows of events
+	read     time.Time
+}
+
+func (a askable) options(after int) filter.Options {
+	return filter.Options{Attributes: a.types, NoEvents: a.noEvents, After: after}
 }
 
 // What is registered is only added to, but where the tables are made from another
@@ -34,63 +39,67 @@ const vocabularyLife = 10 * time.Second
 // maxVocabularies bounds for how many namespaces it is kept.
 const maxVocabularies = 1000
 
-func (v *vocabulary) of(namespace string) (types map[string]searchattribute.Type, fresh bool) {
+func (v *vocabulary) of(namespace string) (known askable, fresh bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	known, ok := v.namespaces[namespace]
-	return known.types, ok && time.Since(known.read) < vocabularyLife
+	return known, ok && time.Since(known.read) < vocabularyLife
 }
 
-func (v *vocabulary) set(namespace string, types map[string]searchattribute.Type, read time.Time) {
+func (v *vocabulary) set(namespace string, known askable) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.namespaces == nil || len(v.namespaces) >= maxVocabularies {
-		v.namespaces = map[string]knownTypes{}
+		v.namespaces = map[string]askable{}
 	}
-	v.namespaces[namespace] = knownTypes{types, read}
+	v.namespaces[namespace] = known
 }
 
 // compile has a query compiled with what the namespace has registered. It looks
 // anew before it refuses a name, once the tables include what the query asks for:
-// that may be what registered it.
-func (s *Store) compile(ctx context.Context, namespace string, in Include, compile func(map[string]searchattribute.Type) (guessed bool, err error)) error {
-	types, fresh := s.vocabulary.of(namespace)
-	guessed, err := compile(types)
-	if err != nil && !filter.IsUnknown(err) || err == nil && (fresh || !guessed) {
+// that may be what registered it. And before it asks for rows of events: a rebuild
+// may have left them out.
+func (s *Store) compile(ctx context.Context, namespace string, in Include, compile func(askable) (filter.Condition, error)) error {
+	known, fresh := s.vocabulary.of(namespace)
+	c, err := compile(known)
+	if err != nil && !filter.IsUnknown(err) || err == nil && !c.Events && (fresh || !c.Guessed) {
 		return err
 	}
-	if types, err = s.readVocabulary(ctx, namespace); err != nil {
+	if known, err = s.readVocabulary(ctx, namespace); err != nil {
 		return err
 	}
-	_, err = compile(types)
+	_, err = compile(known)
 	if !filter.IsUnknown(err) || !in.asks() {
 		return err
 	}
 	if err := s.answer(ctx, "read the search attributes", in, func(pgx.Tx) error { return nil }); err != nil {
 		return err
 	}
-	if types, err = s.readVocabulary(ctx, namespace); err != nil {
+	if known, err = s.readVocabulary(ctx, namespace); err != nil {
 		return err
 	}
-	_, err = compile(types)
+	_, err = compile(known)
 	return err
 }
 
-func (s *Store) readVocabulary(ctx context.Context, namespace string) (map[string]searchattribute.Type, error) {
-	begun := time.Now()
-	rows, err := s.pool.Query(ctx, vocabularySQL, namespace)
+func (s *Store) readVocabulary(ctx context.Context, namespace string) (askable, error) {
+	known := askable{types: map[string]searchattribute.Type{}, read: time.Now()}
+	rows, err := s.pool.Query(ctx, vocabularySQL, namespace, Name)
 	if err != nil {
-		return nil, s.queryError(ctx, "read the search attributes", err)
+		return askable{}, s.queryError(ctx, "read the search attributes", err)
 	}
-	types := map[string]searchattribute.Type{}
-	var name, typ string
-	_, err = pgx.ForEachRow(rows, []any{&name, &typ}, func() error {
-		types[name] = searchattribute.TypeNamed(typ)
+	var kind, name, what string
+	_, err = pgx.ForEachRow(rows, []any{&kind, &name, &what}, func() error {
+		if kind == "attribute" {
+			known.types[name] = searchattribute.TypeNamed(what)
+		} else {
+			known.noEvents = EventsMode(what) == EventsNone
+		}
 		return nil
 	})
 	if err != nil {
-		return nil, s.queryError(ctx, "read the search attributes", err)
+		return askable{}, s.queryError(ctx, "read the search attributes", err)
 	}
-	s.vocabulary.set(namespace, types, begun)
-	return types, nil
+	s.vocabulary.set(namespace, known)
+	return known, nil
 }

@@ -36,11 +36,8 @@ type Querier interface {
 // this log. It fails with projection.ErrFenced if the generation was replaced
 // meanwhile.
 func (p *Projection) Checkpoint(ctx context.Context, id events.Identity, n events.Partition) (projection.Checkpoint, error) {
-	generation, err := p.checked(ctx)
+	generation, err := p.fitting(ctx)
 	if err != nil {
-		return projection.Checkpoint{}, err
-	}
-	if err := checkMigrations(ctx, p.pool); err != nil {
 		return projection.Checkpoint{}, err
 	}
 	if _, err := p.pool.Exec(ctx, checkpointInsertSQL, p.definition.Name, generation, int16(n), id.LogID, int64(id.Epoch)); err != nil {

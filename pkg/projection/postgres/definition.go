@@ -18,6 +18,11 @@ type Definition struct {
 	// Version is that of the tables: of their shape and of what is made of an
 	// event; at least 1. Tables of another version must be rebuilt.
 	Version int
+	// Mode is in which of several ways the tables are kept, where the projection has
+	// such: lower-case letters, digits and underscores. Tables of another mode are made
+	// by a rebuild alone; until then they are refused (*projection.ModeError). Empty:
+	// those that there are are taken, whatever their mode is.
+	Mode string
 	// Tables are the SQL statements that make the tables, with the keys by which
 	// rows are updated and read back while they are filled, and without indexes that
 	// only readers need. Names stand without a schema.
@@ -25,7 +30,8 @@ type Definition struct {
 	// Indexes are made after Tables, each a statement of its own, so that a
 	// rebuild can fill the tables first: CREATE [UNIQUE] INDEX name ON table …, or
 	// ALTER TABLE table ADD CONSTRAINT name …, as keys of tables whose rows are
-	// written once. Names are unique, and stand without a schema and without quotes.
+	// written once. Names are unique, and stand without a schema and without quotes. What
+	// is to be said of an index (COMMENT ON INDEX) may follow behind a semicolon.
 	// A commit whose rows one of them refuses is quarantined, as by what Tables says:
 	// a rebuild that meets such rows fills its tables a second time, more slowly,
 	// with all Indexes in place. So what is expected to refuse belongs into Tables.
@@ -50,6 +56,8 @@ func (d *Definition) validate() error {
 		return invalid("definition.name", fmt.Sprintf("is %q; wanted: a lower-case letter, then up to 39 lower-case letters, digits and underscores", d.Name))
 	case d.Version < 1:
 		return invalid("definition.version", fmt.Sprintf("is %d, less than 1", d.Version))
+	case d.Mode != "" && !identifier.MatchString(d.Mode):
+		return invalid("definition.mode", fmt.Sprintf("is %q; wanted: lower-case letters, digits and underscores", d.Mode))
 	case d.Tables == "":
 		return invalid("definition.tables", "makes no tables")
 	case len(d.Views) > 0 && !identifier.MatchString(d.Schema):

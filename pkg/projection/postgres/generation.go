@@ -12,7 +12,7 @@ import (
 // numbered migrations, and a first generation of the projection's tables, live
 // and empty, if there is none. It is idempotent, and safe when several processes
 // do it at once. It fails with projection.ErrVersion if the live tables are of
-// another version.
+// another version, or kept in another mode (*projection.ModeError).
 func (p *Projection) Migrate(ctx context.Context) error {
 	live := p.At(0)
 	if err := migrate(ctx, p.pool); err != nil {
@@ -23,6 +23,9 @@ func (p *Projection) Migrate(ctx context.Context) error {
 		return err
 	}
 	if err == nil {
+		if err := live.checkMode(ctx, p.pool); err != nil {
+			return err
+		}
 		there, err := p.viewsAreThere(ctx)
 		if err != nil || there {
 			return err
@@ -53,6 +56,8 @@ func (p *Projection) createFirst(ctx context.Context) error {
 			if err := p.index(ctx, tx, generation); err != nil {
 				return err
 			}
+		} else if err := p.At(generation).checkMode(ctx, tx); err != nil {
+			return err
 		}
 		return p.show(ctx, tx, generation)
 	})
@@ -83,9 +88,9 @@ func (p *Projection) create(ctx context.Context, tx pgx.Tx, state string) (gener
 		return 0, err
 	}
 	_, err = tx.Exec(ctx, `
-		INSERT INTO annals.generations (projection, generation, version, state, live_at)
-		VALUES ($1, $2, $3, $4, CASE WHEN $4 = 'live' THEN clock_timestamp() END)`,
-		p.definition.Name, generation, p.definition.Version, state)
+		INSERT INTO annals.generations (projection, generation, version, state, mode, live_at)
+		VALUES ($1, $2, $3, $4, $5, CASE WHEN $4 = 'live' THEN clock_timestamp() END)`,
+		p.definition.Name, generation, p.definition.Version, state, p.definition.Mode)
 	if err != nil {
 		return 0, err
 	}

@@ -69,6 +69,41 @@ func TestReadersSeeTheLiveGeneration(t *testing.T) {
 	}
 }
 
+// Tables of another mode are no more this program's than those of another version: a definition that names a mode
+// takes no others, one that names none takes all.
+func TestTablesOfAnotherModeAreRefused(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	in := func(mode string) *postgres.Projection {
+		d := notes
+		d.Mode = mode
+		return openNotes(t, pool, d)
+	}
+	if err := in("small").Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	id := events.Identity{LogID: "log", Epoch: 1}
+	for _, tc := range []struct {
+		mode  string
+		fails bool
+	}{{"small", false}, {"", false}, {"large", true}} {
+		p := in(tc.mode)
+		_, checkpoint := p.Checkpoint(t.Context(), id, 0)
+		for what, err := range map[string]error{"Migrate": p.Migrate(t.Context()), "CheckVersion": p.CheckVersion(t.Context()), "Checkpoint": checkpoint} {
+			var other *projection.ModeError
+			if is := errors.As(err, &other) && errors.Is(err, projection.ErrVersion); is != tc.fails || !is && err != nil || is && (other.Tables != "small" || other.Wanted != "large" || other.Projection != "notes") {
+				t.Errorf("%s by who wants %q: %v", what, tc.mode, err)
+			}
+		}
+	}
+	if mode, ok, err := in("large").ModeIn(t.Context(), pool); mode != "small" || !ok || err != nil {
+		t.Errorf("the mode is %q, %v, %v", mode, ok, err)
+	}
+	if _, err := postgres.Open(pool, postgres.Definition{Name: "notes", Version: 1, Tables: notes.Tables, Mode: "No Mode"}); !errors.Is(err, events.ErrInvalid) {
+		t.Errorf("a mode that is none: %v", err)
+	}
+}
+
 // A snapshot that is older than a generation cannot see its rows, and must not
 // take that for an answer.
 func TestASnapshotFromBeforeFails(t *testing.T) {

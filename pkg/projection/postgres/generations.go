@@ -19,6 +19,9 @@ type Generation struct {
 	Generation int    `json:"generation"`
 	Version    int    `json:"version"`
 	State      string `json:"state"` // "building", "live" or "retired"
+	// Mode is how they are kept, where the projection has several ways: see
+	// Definition.
+	Mode string `json:"mode"`
 	// Schema is where its tables lie.
 	Schema string `json:"schema"`
 	// Tables is how many there are; fewer than there should be, if somebody
@@ -55,13 +58,13 @@ func Generations(ctx context.Context, q Querier) ([]Generation, error) {
 // numbered is what a rebuild has to know of a generation; zero if there is none.
 type numbered struct {
 	Generation, Version int
-	State               string
+	State, Mode         string
 	Indexed             bool
 }
 
 // inState is the generation that is live, or building.
 func (p *Projection) inState(ctx context.Context, q Querier, state string) (numbered, error) {
-	rows, err := q.Query(ctx, `SELECT generation, version, state, indexed_at IS NOT NULL FROM annals.generations WHERE projection = $1 AND state = $2`, p.definition.Name, state)
+	rows, err := q.Query(ctx, `SELECT generation, version, state, mode, indexed_at IS NOT NULL FROM annals.generations WHERE projection = $1 AND state = $2`, p.definition.Name, state)
 	if err != nil {
 		return numbered{}, err
 	}
@@ -70,4 +73,20 @@ func (p *Projection) inState(ctx context.Context, q Querier, state string) (numb
 		return numbered{}, nil
 	}
 	return g, err
+}
+
+// ModeIn is the mode of the live generation, or of the one that the projection is at,
+// as a connection or a transaction sees it; false if it is not there.
+func (p *Projection) ModeIn(ctx context.Context, q Querier) (mode string, ok bool, err error) {
+	rows, err := q.Query(ctx, `
+		SELECT mode FROM annals.generations
+		WHERE projection = $1 AND CASE WHEN $2 > 0 THEN generation = $2 ELSE state = 'live' END`, p.definition.Name, p.generation)
+	if err != nil {
+		return "", false, err
+	}
+	mode, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", false, nil
+	}
+	return mode, err == nil, err
 }

@@ -62,12 +62,41 @@ func (p *Projection) Name() string { return p.definition.Name }
 func (p *Projection) Pool() *pgxpool.Pool { return p.pool }
 
 // CheckVersion fails with projection.ErrVersion if the tables of its generation
-// are not this program's, or not there, or if a migration has not been made yet.
+// are not this program's, or not there, or kept in another mode, or if a migration
+// has not been made yet.
 func (p *Projection) CheckVersion(ctx context.Context) error {
-	if _, err := p.checked(ctx); err != nil {
-		return err
+	_, err := p.fitting(ctx)
+	return err
+}
+
+// fitting is the generation, once it is found to be as CheckVersion wants it.
+func (p *Projection) fitting(ctx context.Context) (int, error) {
+	generation, err := p.checked(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return checkMigrations(ctx, p.pool)
+	if err := checkMigrations(ctx, p.pool); err != nil {
+		return 0, err
+	}
+	return generation, p.At(generation).checkMode(ctx, p.pool)
+}
+
+// checkMode fails with *projection.ModeError if the generation's tables are kept in
+// another way than the definition says.
+func (p *Projection) checkMode(ctx context.Context, q Querier) error {
+	if p.definition.Mode == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	mode, ok, err := p.ModeIn(ctx, q)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the mode of the tables: %w", err)
+	case ok && mode != p.definition.Mode:
+		return &projection.ModeError{Projection: p.definition.Name, Tables: mode, Wanted: p.definition.Mode}
+	}
+	return nil
 }
 
 // errNoTables: the database was not prepared.

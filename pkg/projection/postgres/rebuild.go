@@ -321,7 +321,7 @@ func (r *rebuild) make(ctx context.Context, indexed bool) error {
 				return err
 			}
 		}
-		r.at = numbered{Generation: generation, Version: r.definition.Version, State: "building", Indexed: indexed}
+		r.at = numbered{Generation: generation, Version: r.definition.Version, State: "building", Mode: r.definition.Mode, Indexed: indexed}
 		return nil
 	})
 }
@@ -432,6 +432,9 @@ func (r *rebuild) whyAgain(ctx context.Context) (string, error) {
 	}
 	if r.at.Version < r.definition.Version {
 		return fmt.Sprintf("it was begun in version %d, this program's is %d", r.at.Version, r.definition.Version), nil
+	}
+	if r.at.Mode != r.definition.Mode {
+		return fmt.Sprintf("it was begun in mode %q, and %q is wanted", r.at.Mode, r.definition.Mode), nil
 	}
 	list, err := r.At(r.at.Generation).CheckpointsIn(ctx, r.pool)
 	if err != nil {

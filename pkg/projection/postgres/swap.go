@@ -221,7 +221,7 @@ func (r *rebuild) swap(ctx context.Context, wanted []uint64, limit time.Duration
 
 func (r *rebuild) lockGenerations(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `
-		SELECT generation, version, state, indexed_at IS NOT NULL FROM annals.generations
+		SELECT generation, version, state, mode, indexed_at IS NOT NULL FROM annals.generations
 		WHERE projection = $1 AND (state = 'live' OR generation = $2) ORDER BY generation FOR NO KEY UPDATE`, r.definition.Name, r.at.Generation)
 	if err != nil {
 		return err

@@ -14,6 +14,9 @@ type Options struct {
 	// Attributes are the search attributes that the namespace has registered. Those
 	// that Temporal's SDKs and server write need no registration.
 	Attributes map[string]searchattribute.Type
+	// NoEvents says that the tables have no rows of events: what asks for these is
+	// refused.
+	NoEvents bool
 	// After is how many parameters the statement has before those of the query.
 	After int
 }
@@ -26,6 +29,8 @@ type Condition struct {
 	// Guessed says that other Options.Attributes could have made something else of
 	// it: a name is that of one of them, or could be.
 	Guessed bool
+	// Events says that it asks for rows of events.
+	Events bool
 }
 
 // List is a compiled list.
@@ -123,7 +128,7 @@ func begin(query string, o Options) (*compiler, error) {
 	if fault != nil {
 		return nil, fault
 	}
-	return &compiler{query: query, tokens: tokens, resolver: &resolver{attributes: o.Attributes}, parameters: &parameters{after: o.After}}, nil
+	return &compiler{query: query, tokens: tokens, resolver: &resolver{attributes: o.Attributes, noEvents: o.NoEvents}, parameters: &parameters{after: o.After}}, nil
 }
 
 // where compiles the condition, which the first n tokens are.
@@ -153,7 +158,7 @@ func (c *compiler) outside(condition string) Condition {
 	if len(parts) == 0 {
 		parts = []string{"TRUE"}
 	}
-	return Condition{SQL: strings.Join(parts, " AND "), Guessed: c.guessed}
+	return Condition{SQL: strings.Join(parts, " AND "), Guessed: c.guessed, Events: c.events}
 }
 
 // written is a name in a list of them, as in ORDER BY and GROUP BY.

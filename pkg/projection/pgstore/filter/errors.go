@@ -18,7 +18,8 @@ type Error struct {
 	Offset int
 	Reason string
 	// Unknown is set where a name is no field and no search attribute that the
-	// namespace was said to have: it may have been registered since.
+	// namespace was said to have: it may have been registered since. And where rows of
+	// events are asked for and the tables were said to have none.
 	Unknown bool
 }
 

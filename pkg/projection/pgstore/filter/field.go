@@ -22,6 +22,8 @@ type field struct {
 	// open says that a run has no value until it closes, which is later than all
 	// others. Other fields' absent values count as less than all others.
 	open bool
+	// ofEvents says that it reads rows of events.
+	ofEvents bool
 	// notGrouped is why a count cannot be grouped by it; empty: its kind decides.
 	notGrouped string
 	// refused is why nothing can be asked about it.
@@ -77,8 +79,8 @@ var ownFields = []*field{
 		where:  ofTheRun + " AND thing.closed_event_id IS NULL",
 		column: "thing.fire_time",
 	}},
-	{name: "EventType", kind: &eventType, things: &things{from: "annals.run_events AS thing", where: ofTheRunsNumber, column: "thing.type"}},
-	{name: "EventName", kind: &eventName, things: &things{from: "annals.run_events AS thing", where: ofTheRunsNumber, column: "thing.name"}},
+	{name: "EventType", kind: &eventType, ofEvents: true, things: &things{from: "annals.run_events AS thing", where: ofTheRunsNumber, column: "thing.type"}},
+	{name: "EventName", kind: &eventName, ofEvents: true, things: &things{from: "annals.run_events AS thing", where: ofTheRunsNumber, column: "thing.name"}},
 }
 
 // things are the elements of a set of a run.

@@ -31,6 +31,8 @@ type resolver struct {
 	// guessed is set once a name was found among the attributes, or one that an
 	// attribute which is registered later would take.
 	guessed bool
+	// noEvents: there are no rows of events; events is set once a name asked for them.
+	noEvents, events bool
 }
 
 // resolve gives the field, or why there is none; unknown says that a registration
@@ -42,6 +44,12 @@ func (r *resolver) resolve(name string) (f *field, reason string, unknown bool) 
 	}
 	if f.refused != "" {
 		return nil, f.refused, false
+	}
+	if f.ofEvents {
+		if r.noEvents {
+			return nil, f.name + ": the tables keep no rows of events; annals projection rebuild --events index makes such", true
+		}
+		r.events = true
 	}
 	r.guessed = r.guessed || guessed
 	r.mentioned = r.mentioned || f.attribute == divisionAttribute

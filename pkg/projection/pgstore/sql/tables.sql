@@ -86,6 +86,7 @@ CREATE TABLE executions (
 -- a new entry each time.
 WITH (fillfactor = 70);
 COMMENT ON TABLE  executions IS 'One row a run.';
+COMMENT ON INDEX  executions_pkey IS 'A run is there once. describe; the projector reads a run back and updates it; heal.';
 COMMENT ON COLUMN executions.slot                     IS 'Of the workflow.';
 COMMENT ON COLUMN executions.namespace                IS 'Of the workflow.';
 COMMENT ON COLUMN executions.workflow_id              IS 'Of the workflow.';
@@ -165,6 +166,7 @@ CREATE TABLE workflows (
 )
 WITH (fillfactor = 70);
 COMMENT ON TABLE  workflows IS 'One row a workflow id: its newest run, and the end of its log.';
+COMMENT ON INDEX  workflows_pkey IS 'A workflow is there once. describe; the projector reads its end back and updates it; heal.';
 COMMENT ON COLUMN workflows.slot           IS 'Of the workflow.';
 COMMENT ON COLUMN workflows.namespace      IS 'Of the workflow.';
 COMMENT ON COLUMN workflows.workflow_id    IS 'Of the workflow.';
@@ -205,6 +207,7 @@ CREATE TABLE activities (
     CONSTRAINT closed_means_over CHECK ((status IN ('Scheduled', 'Started')) = (closed_event_id IS NULL))
 );
 COMMENT ON TABLE  activities IS 'One row an activity that a run scheduled.';
+COMMENT ON INDEX  activities_pkey IS 'An activity is there once. describe (those that are pending); list and count by HasPendingActivity; the projector''s updates; heal.';
 COMMENT ON COLUMN activities.slot                      IS 'Of the workflow.';
 COMMENT ON COLUMN activities.namespace                 IS 'Of the workflow.';
 COMMENT ON COLUMN activities.workflow_id               IS 'Of the workflow.';
@@ -247,6 +250,7 @@ CREATE TABLE timers (
     CONSTRAINT closed_means_over CHECK ((status = 'Started') = (closed_event_id IS NULL))
 );
 COMMENT ON TABLE  timers IS 'One row a timer that a run started.';
+COMMENT ON INDEX  timers_pkey IS 'A timer is there once. describe (those that are pending); list and count by PendingTimerBefore; the projector''s updates; heal.';
 COMMENT ON COLUMN timers.slot             IS 'Of the workflow.';
 COMMENT ON COLUMN timers.namespace        IS 'Of the workflow.';
 COMMENT ON COLUMN timers.workflow_id      IS 'Of the workflow.';
@@ -282,6 +286,7 @@ CREATE TABLE children (
     CONSTRAINT closed_means_over CHECK ((status IN ('Initiated', 'Started')) = (closed_event_id IS NULL))
 );
 COMMENT ON TABLE  children IS 'One row a child workflow that a run initiated, as the parent''s history tells it.';
+COMMENT ON INDEX  children_pkey IS 'A child is there once. describe (those that are pending); list and count by HasPendingChild; the projector''s updates; heal.';
 COMMENT ON COLUMN children.slot                IS 'Of the parent.';
 COMMENT ON COLUMN children.namespace           IS 'Of the parent.';
 COMMENT ON COLUMN children.workflow_id         IS 'Of the parent.';
@@ -331,6 +336,7 @@ CREATE TABLE nexus_operations (
     CONSTRAINT closed_means_over CHECK ((status IN ('Scheduled', 'Started')) = (closed_event_id IS NULL))
 );
 COMMENT ON TABLE  nexus_operations IS 'One row a Nexus operation that a run scheduled.';
+COMMENT ON INDEX  nexus_operations_pkey IS 'An operation is there once. describe (those that are pending); the projector''s updates; heal.';
 COMMENT ON COLUMN nexus_operations.slot                      IS 'Of the workflow.';
 COMMENT ON COLUMN nexus_operations.namespace                 IS 'Of the workflow.';
 COMMENT ON COLUMN nexus_operations.workflow_id               IS 'Of the workflow.';
@@ -380,6 +386,7 @@ CREATE TABLE updates (
     CONSTRAINT accepted_before_end CHECK (status NOT IN ('Accepted', 'Completed', 'Failed') OR accepted_event_id IS NOT NULL)
 );
 COMMENT ON TABLE  updates IS 'One row an update of a run that left an event. One that a worker rejects usually leaves none.';
+COMMENT ON INDEX  updates_pkey IS 'An update is there once. describe (those that are pending); the projector''s updates; heal.';
 COMMENT ON COLUMN updates.slot              IS 'Of the workflow.';
 COMMENT ON COLUMN updates.namespace         IS 'Of the workflow.';
 COMMENT ON COLUMN updates.workflow_id       IS 'Of the workflow.';
@@ -448,6 +455,7 @@ CREATE TABLE external_requests (
     CONSTRAINT signals_have_names CHECK ((kind = 'Signal') = (signal_name IS NOT NULL))
 );
 COMMENT ON TABLE  external_requests IS 'One row a signal or a cancel request that a run sent to another workflow.';
+COMMENT ON INDEX  external_requests_pkey IS 'A request is there once. describe (those that are pending); the projector''s updates; heal.';
 COMMENT ON COLUMN external_requests.slot                IS 'Of the workflow.';
 COMMENT ON COLUMN external_requests.namespace           IS 'Of the workflow.';
 COMMENT ON COLUMN external_requests.workflow_id         IS 'Of the workflow.';

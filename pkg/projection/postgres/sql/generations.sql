@@ -1,6 +1,6 @@
 -- All generations of all projections, with what their tables take. A table that
 -- was never counted says -1 rows.
-SELECT g.projection, g.generation, g.version, g.state, s.schema, t.tables, t.bytes, t.rows,
+SELECT g.projection, g.generation, g.version, g.state, g.mode, s.schema, t.tables, t.bytes, t.rows,
        g.created_at, g.indexed_at, g.live_at, g.retired_at
 FROM annals.generations AS g
 CROSS JOIN LATERAL (SELECT format('annals_%s_%s', g.projection, g.generation) AS schema) AS s
