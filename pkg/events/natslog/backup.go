@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"iter"
 
-
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/backup"
 	"github.com/annals-io/annals/pkg/events/internal/subjectlog"

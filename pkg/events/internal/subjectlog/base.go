@@ -42,7 +42,7 @@ func (r *reading) base(ctx context.Context, c *events.Commit) (reading, error) {
 		return reading{}, err
 	}
 	sub := *r
-	sub.upto, sub.after, sub.passed = c.Base.Event, nil, 0
+	sub.upto, sub.after, sub.passed, sub.within = c.Base.Event, nil, 0, false
 	sub.span = spanTo(b, c.Base.Run, b.Segment(c.Base.Run).RunFirst)
 	return sub, nil
 }

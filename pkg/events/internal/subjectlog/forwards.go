@@ -176,6 +176,7 @@ func (r *reading) near(ctx context.Context, from events.EventID, about int) ([]l
 			return nil, err
 		}
 	}
+	r.within = r.after == nil && earliest.Position.Sequence > first
 	slices.Reverse(found)
 	return found, nil
 }
@@ -186,6 +187,8 @@ type scanning struct {
 	from, first, to uint64
 	// about is how many there are; 0: it is not known.
 	about int
+	// ahead has them parsed ahead, however many there are.
+	ahead bool
 	// after, if set, is the commit that the first one must follow from: it is not read.
 	after *events.Commit
 	// end, if set, is the hash of the last one.
@@ -233,7 +236,7 @@ func (l *Log) parsed(ctx context.Context, w events.Workflow, s scanning) iter.Se
 	messages := func(ctx context.Context) iter.Seq2[events.Message, error] {
 		return l.store.Scan(ctx, l.Partition(w), w.Subject(), s.from, s.to, s.about)
 	}
-	if s.about < manyCommits {
+	if s.about < manyCommits && !s.ahead {
 		return parsedOf(w, messages(ctx))
 	}
 	wanted := s.wanted

@@ -97,7 +97,7 @@ func (r *reading) there(ctx context.Context, c *events.Commit) error {
 // explain makes of an error what the caller is told: where a cursor was relied on
 // that is not one of this log's, that, and not what follows from it.
 func (r *reading) explain(ctx context.Context, last *events.Commit, err error) error {
-	if !errors.Is(err, errUnfit) && !errors.Is(err, events.ErrCorrupt) && !errors.Is(err, events.ErrNotFound) {
+	if !errors.Is(err, errUnfit) && !errors.Is(err, ErrNone) && !errors.Is(err, events.ErrCorrupt) && !errors.Is(err, events.ErrNotFound) {
 		return err
 	}
 	for _, c := range []events.Cursor{r.o.After, r.o.Until} {
@@ -166,6 +166,8 @@ type reading struct {
 	// event of the run up to there; 0: it is not known.
 	after  *events.Commit
 	passed events.EventID
+	// within says that what forwards yields begins within the run.
+	within bool
 	*giving
 }
 
@@ -203,8 +205,8 @@ func (r *reading) forward(ctx context.Context) error {
 		if seg == nil || c.Void != nil {
 			continue // the start of the run that comes next, in a commit of its own
 		}
-		if !begun && c.Position.Sequence > r.span.first {
-			seen = seg.First - 1 // the read begins within the run
+		if !begun && r.within {
+			seen = seg.First - 1
 		}
 		begun = true
 		if seen == 0 && c.Base != nil && seg == &c.Run {
@@ -356,7 +358,7 @@ func (l *Log) Commits(ctx context.Context, w events.Workflow) iter.Seq2[*events.
 			yield(nil, err)
 			return
 		}
-		for k, err := range l.chained(ctx, w, scanning{from: 1, first: 1, to: last.Position.Sequence, about: manyCommits}) {
+		for k, err := range l.chained(ctx, w, scanning{from: 1, first: 1, to: last.Position.Sequence, ahead: true}) {
 			if !yield(k.Commit, err) {
 				return
 			}
