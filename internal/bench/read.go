@@ -32,6 +32,8 @@ import (
 type ReadOptions struct {
 	// Others are the events among which histories are spread; at least LeastOthers.
 	Others int
+	// Long is the length of the long histories.
+	Long int
 	// Huge is the length of the history whose state is taken with snapshots.
 	Huge int
 	// Histories are read at once.
@@ -70,8 +72,8 @@ func (c readCase) String() string {
 
 func readCases(o ReadOptions) (cases []readCase) {
 	for _, among := range []string{"together", "spread"} {
-		for _, of := range []string{spreadName(shortHistory, 1), spreadName(longHistory, 1), spreadName(longHistory, 3)} {
-			if among == "together" && of == spreadName(longHistory, 3) {
+		for _, of := range []string{spreadName(shortHistory, 1), spreadName(o.Long, 1), spreadName(o.Long, 3)} {
+			if among == "together" && of == spreadName(o.Long, 3) {
 				continue
 			}
 			for _, beside := range []string{besideConsumer, besidePages, besideSelect} {
@@ -110,8 +112,8 @@ func Read(ctx context.Context, o ReadOptions, each func(Result) error) (err erro
 	switch {
 	case len(cases) == 0:
 		return fmt.Errorf("%w: %s matches none", ErrNoCase, o.Filter)
-	case o.Others < LeastOthers || o.Huge < hugeCommit || o.Histories < 1 || o.Histories > o.Others/otherEvents:
-		return fmt.Errorf("%w: %d others, %d events, %d histories: at least %d, %d and 1", ErrNoCase, o.Others, o.Huge, o.Histories, LeastOthers, hugeCommit)
+	case o.Others < LeastOthers || o.Long <= shortHistory || o.Huge < hugeCommit || o.Histories < 1 || o.Histories > o.Others/otherEvents:
+		return fmt.Errorf("%w: %d others, %d and %d events, %d histories: at least %d, %d, %d and 1", ErrNoCase, o.Others, o.Long, o.Huge, o.Histories, LeastOthers, shortHistory+1, hugeCommit)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -136,7 +138,7 @@ func Read(ctx context.Context, o ReadOptions, each func(Result) error) (err erro
 	write := func(log *natslog.Log) error {
 		o.Logger.LogAttrs(ctx, slog.LevelInfo, "writing the log", slog.Int("events", o.Others))
 		r.log = log
-		return r.write(ctx, o.Others, o.Huge)
+		return r.write(ctx, o.Others, o.Long, o.Huge)
 	}
 	if needTables {
 		return onTables(ctx, o.Logger, func(log events.Appender) error { return write(log.(*natslog.Log)) }, func(m *making) (err error) {
@@ -242,7 +244,7 @@ func (r *reads) one(ctx context.Context, c readCase, t *target) (Result, error) 
 		return Result{}, err
 	}
 	result := times(c.String(), o.took, w.took)
-	if t.events >= longHistory {
+	if t.events > shortHistory {
 		result.perSecond(t.events)
 	}
 	return result, nil
@@ -371,7 +373,7 @@ const (
 // appends measures what an append takes at the 99th of 100 while long histories are
 // read, beside the same without readers.
 func (r *reads) appends(ctx context.Context, c readCase) (Result, error) {
-	t := r.spread[spreadName(longHistory, 1)]
+	t := r.spread[spreadName(r.Long, 1)]
 	byRaw := strings.Contains(c.name, "raw")
 	var readers []operation
 	for range readersBeside {

@@ -25,8 +25,6 @@ type target struct {
 // The histories that are read, and the others among which they lie.
 const (
 	shortHistory = 30
-	longHistory  = 10_000
-	hugeHistory  = 50_000
 	hugeCommit   = 10
 	// otherEvents and otherCommit are those of each other history.
 	otherEvents = 30
@@ -57,16 +55,16 @@ func other(i int) events.Workflow { return workflowOf(fmt.Sprintf("other-%07d", 
 
 // write fills the log: others events of others, all histories spread over them, and then
 // those that lie together.
-func (l *readLog) write(ctx context.Context, amongst, huge int) error {
+func (l *readLog) write(ctx context.Context, amongst, long, huge int) error {
 	l.others = max(amongst/otherEvents, readWriters*openAtOnce)
 	l.spread = map[string]*target{
 		spreadName(shortHistory, 1): newTarget("spread-short", shortHistory, 1),
-		spreadName(longHistory, 1):  newTarget("spread-long", longHistory, 1),
-		spreadName(longHistory, 3):  newTarget("spread-long-3", longHistory, 3),
+		spreadName(long, 1):         newTarget("spread-long", long, 1),
+		spreadName(long, 3):         newTarget("spread-long-3", long, 3),
 	}
 	l.together = map[string]*target{
 		spreadName(shortHistory, 1): newTarget("together-short", shortHistory, 1),
-		spreadName(longHistory, 1):  newTarget("together-long", longHistory, 1),
+		spreadName(long, 1):         newTarget("together-long", long, 1),
 	}
 	l.huge = newTarget("huge", huge, hugeCommit)
 	total := int64(l.others * otherEvents / otherCommit)

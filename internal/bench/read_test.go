@@ -10,7 +10,7 @@ import (
 
 // Every case is measured, in as little time as there is, and reads what is there.
 func TestReadMeasuresEveryCase(t *testing.T) {
-	o := ReadOptions{Others: LeastOthers, Huge: 2000, Histories: 20, Duration: 8 * time.Millisecond}
+	o := ReadOptions{Others: LeastOthers, Long: 600, Huge: 2000, Histories: 20, Duration: 8 * time.Millisecond}
 	var names []string
 	err := Read(t.Context(), o, func(r Result) error {
 		names = append(names, r.Name)
@@ -36,10 +36,10 @@ func TestReadMeasuresEveryCase(t *testing.T) {
 
 func TestReadsThatCannotBeMeasured(t *testing.T) {
 	for name, o := range map[string]ReadOptions{
-		"a filter that leaves no case":  {Others: LeastOthers, Huge: 1000, Histories: 1, Filter: regexp.MustCompile("none")},
-		"too few others":                {Others: LeastOthers - 1, Huge: 1000, Histories: 1},
-		"no histories":                  {Others: LeastOthers, Huge: 1000},
-		"more histories than there are": {Others: LeastOthers, Huge: 1000, Histories: LeastOthers},
+		"a filter that leaves no case":  {Others: LeastOthers, Long: 600, Huge: 1000, Histories: 1, Filter: regexp.MustCompile("none")},
+		"too few others":                {Others: LeastOthers - 1, Long: 600, Huge: 1000, Histories: 1},
+		"no histories":                  {Others: LeastOthers, Long: 600, Huge: 1000},
+		"more histories than there are": {Others: LeastOthers, Long: 600, Huge: 1000, Histories: LeastOthers},
 	} {
 		if err := Read(t.Context(), o, nil); !errors.Is(err, ErrNoCase) {
 			t.Errorf("%s: %v, want ErrNoCase", name, err)

@@ -35,6 +35,7 @@ which should be on a real disk.`,
 	f := c.Flags()
 	common := benchFlagsOf(f, "all cases in less than 20 seconds, among 30,720 events of others, the huge history of 5,000")
 	f.IntVar(&o.Others, "others", 1_000_000, "`EVENTS` of others among which histories are spread")
+	f.IntVar(&o.Long, "long", 10_000, "`EVENTS` of the long histories")
 	f.IntVar(&o.Huge, "huge", 50_000, "`EVENTS` of the history whose state is taken")
 	f.IntVar(&o.Histories, "histories", 1_000, "how many `HISTORIES` are read at once")
 	f.DurationVar(&o.Duration, "duration", 4*time.Second, "how long each case is measured, ours and raw each")
