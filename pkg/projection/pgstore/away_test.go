@@ -403,12 +403,16 @@ func TestWhatGetsNoAnswerIsGivenUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	control, err := store.Registry().ControlCheckpoint(t.Context(), log.Identity())
+	if err != nil {
+		t.Fatal(err)
+	}
 	holder, err := pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = holder.Rollback(context.Background()) }()
-	if _, err := holder.Exec(t.Context(), `LOCK TABLE annals.checkpoints, annals.quarantine, annals.heartbeat_checkpoints IN ACCESS EXCLUSIVE MODE`); err != nil {
+	if _, err := holder.Exec(t.Context(), `LOCK TABLE annals.checkpoints, annals.quarantine, annals.heartbeat_checkpoints, annals.control_checkpoint IN ACCESS EXCLUSIVE MODE`); err != nil {
 		t.Fatal(err)
 	}
 	hasty := storeOn(t, pool, pgstore.Config{AnswerTimeout: 200 * time.Millisecond})
@@ -423,6 +427,13 @@ func TestWhatGetsNoAnswerIsGivenUp(t *testing.T) {
 		}},
 		{"HeartbeatCheckpoint", func(ctx context.Context) error { _, err := hasty.HeartbeatCheckpoint(ctx, log.Identity()); return err }},
 		{"BeginHeartbeatsAnew", func(ctx context.Context) error { return hasty.BeginHeartbeatsAnew(ctx, heartbeats) }},
+		{"ControlCheckpoint", func(ctx context.Context) error {
+			_, err := hasty.Registry().ControlCheckpoint(ctx, log.Identity())
+			return err
+		}},
+		{"WriteRegistry", func(ctx context.Context) error {
+			return hasty.Registry().WriteRegistry(ctx, control, control, projection.RegistryRows{})
+		}},
 	} {
 		if err := tt.ask(t.Context()); !errors.Is(err, postgres.ErrNoAnswer) {
 			t.Errorf("%s: %v", tt.name, err)

@@ -103,7 +103,7 @@ func (s *Store) settle(ctx context.Context, tx pgx.Tx, c projection.Checkpoint, 
 // Registry is the registry of search attributes in the database of the tables. What
 // has been projected before a type was known is typed with it.
 func (s *Store) Registry() *postgres.Registry {
-	return postgres.NewRegistry(s.pool, s.registered)
+	return postgres.NewRegistry(s.pool, postgres.RegistryConfig{Registered: s.registered, AnswerTimeout: s.config.AnswerTimeout})
 }
 
 // registered is told, in the transaction that brings them, of attributes that have

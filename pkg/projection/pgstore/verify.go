@@ -136,12 +136,10 @@ func (v *verifying) ends(ctx context.Context) (map[events.Partition]uint64, erro
 // await waits until the checkpoints have reached the ends, at most as long as
 // said; the caller sees what is missing.
 func (s *Store) await(ctx context.Context, id events.Identity, ends map[events.Partition]uint64, heartbeats uint64, wait time.Duration) error {
-	deadline := time.Now().Add(wait)
-	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0))
-	for {
+	return waitUntil(ctx, wait, func() (bool, error) {
 		cs, err := s.Checkpoints(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		reached := map[events.Partition]uint64{}
 		for _, c := range cs {
@@ -149,14 +147,24 @@ func (s *Store) await(ctx context.Context, id events.Identity, ends map[events.P
 		}
 		kept, err := heartbeatCheckpoint(ctx, s.pool, id)
 		if err != nil {
-			return err
+			return false, err
 		}
-		behind := kept < heartbeats
+		all := kept >= heartbeats
 		for p, end := range ends {
-			behind = behind || reached[p] < end
+			all = all && reached[p] >= end
 		}
-		if !behind || time.Now().After(deadline) {
-			return nil
+		return all, nil
+	})
+}
+
+// waitUntil asks at longer and longer intervals, until the answer is yes, or as long as
+// said.
+func waitUntil(ctx context.Context, wait time.Duration, reached func() (bool, error)) error {
+	deadline := time.Now().Add(wait)
+	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0))
+	for {
+		if yes, err := reached(); err != nil || yes || time.Now().After(deadline) {
+			return err
 		}
 		select {
 		case <-time.After(delays.NextBackOff()):

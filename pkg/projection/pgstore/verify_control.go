@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/projection/postgres"
 	"github.com/annals-io/annals/pkg/searchattribute"
@@ -32,22 +30,10 @@ func (v *verifying) awaitControl(ctx context.Context) (end uint64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	deadline := time.Now().Add(v.o.Wait)
-	delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(5*time.Millisecond), backoff.WithMaxInterval(250*time.Millisecond), backoff.WithMaxElapsedTime(0))
-	for {
+	return b.Last, waitUntil(ctx, v.o.Wait, func() (bool, error) {
 		c, _, err := postgres.ReadControlCheckpoint(ctx, v.store.pool)
-		if err != nil {
-			return 0, err
-		}
-		if c.Sequence >= b.Last || time.Now().After(deadline) {
-			return b.Last, nil
-		}
-		select {
-		case <-time.After(delays.NextBackOff()):
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
-		}
-	}
+		return c.Sequence >= b.Last, err
+	})
 }
 
 // control compares the tables of the registry with the fold of the control stream,

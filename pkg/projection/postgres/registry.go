@@ -38,8 +38,8 @@ var (
 // annals.search_attributes and annals.search_attribute_conflicts. It is safe for
 // concurrent use and does not own the pool.
 type Registry struct {
-	pool       *pgxpool.Pool
-	registered Registered
+	pool   *pgxpool.Pool
+	config RegistryConfig
 	// fault is set by tests: what a write fails with before it commits, and after.
 	fault func(committed bool) error
 }
@@ -50,14 +50,33 @@ var _ projection.ControlTarget = (*Registry)(nil)
 // brings them into the tables. What it fails with, the transaction fails with.
 type Registered func(ctx context.Context, tx pgx.Tx, attributes []searchattribute.Attribute) error
 
-// NewRegistry is the registry in a database that Migrate has prepared. registered is
-// told of what is new; nil: nobody is.
-func NewRegistry(pool *pgxpool.Pool, registered Registered) *Registry {
-	return &Registry{pool: pool, registered: registered}
+// RegistryConfig are the settings of a Registry.
+type RegistryConfig struct {
+	// Registered is told of what is new; nil: nobody is.
+	Registered Registered
+	// AnswerTimeout bounds what is asked of the database, as TargetConfig's does; at
+	// least 0, which is a minute. What Registered does may take longer: a transaction
+	// in which it is told of anything is not bounded.
+	AnswerTimeout time.Duration
+}
+
+// NewRegistry is the registry in a database that Migrate has prepared.
+func NewRegistry(pool *pgxpool.Pool, c RegistryConfig) *Registry {
+	if c.AnswerTimeout <= 0 {
+		c.AnswerTimeout = defaultAnswerTimeout
+	}
+	return &Registry{pool: pool, config: c}
 }
 
 // ControlCheckpoint is projection.ControlTarget's.
 func (r *Registry) ControlCheckpoint(ctx context.Context, id events.Identity) (projection.ControlCheckpoint, error) {
+	ctx, cancel := BoundAnswer(ctx, r.config.AnswerTimeout)
+	defer cancel()
+	c, err := r.checkpoint(ctx, id)
+	return c, AnswerError(ctx, r.pool, err)
+}
+
+func (r *Registry) checkpoint(ctx context.Context, id events.Identity) (projection.ControlCheckpoint, error) {
 	if err := checkMigrations(ctx, r.pool); err != nil {
 		return projection.ControlCheckpoint{}, err
 	}
@@ -119,6 +138,15 @@ func ReadControlCheckpoint(ctx context.Context, q Querier) (c projection.Control
 
 // WriteRegistry is projection.ControlTarget's.
 func (r *Registry) WriteRegistry(ctx context.Context, from, to projection.ControlCheckpoint, rows projection.RegistryRows) error {
+	if r.config.Registered == nil || len(rows.Attributes) == 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = BoundAnswer(ctx, r.config.AnswerTimeout)
+		defer cancel()
+	}
+	return AnswerError(ctx, r.pool, r.write(ctx, from, to, rows))
+}
+
+func (r *Registry) write(ctx context.Context, from, to projection.ControlCheckpoint, rows projection.RegistryRows) error {
 	err := pgx.BeginFunc(ctx, r.pool, func(tx pgx.Tx) error {
 		var q pgx.Batch
 		// The compare-and-set comes first and locks the checkpoint: of two writers one
@@ -133,8 +161,8 @@ func (r *Registry) WriteRegistry(ctx context.Context, from, to projection.Contro
 		if err := tx.SendBatch(ctx, &q).Close(); err != nil {
 			return err
 		}
-		if r.registered != nil && len(rows.Attributes) > 0 {
-			if err := r.registered(ctx, tx, rows.Attributes); err != nil {
+		if r.config.Registered != nil && len(rows.Attributes) > 0 {
+			if err := r.config.Registered(ctx, tx, rows.Attributes); err != nil {
 				return err
 			}
 		}

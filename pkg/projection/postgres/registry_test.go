@@ -116,7 +116,7 @@ func TestTheRegistryIsKeptExactlyOnce(t *testing.T) {
 	t.Parallel()
 	pool, log := newRegistryPool(t), newControlLog(t)
 	register(t, log, "Before", searchattribute.Bool)
-	failing := postgres.NewRegistry(pool, nil)
+	failing := postgres.NewRegistry(pool, postgres.RegistryConfig{})
 	var n atomic.Int32
 	var failures [2]atomic.Int32
 	failing.Fail(func(committed bool) error {
@@ -132,7 +132,7 @@ func TestTheRegistryIsKeptExactlyOnce(t *testing.T) {
 		register(t, log, fmt.Sprint("A", i), searchattribute.Keyword)
 		reached(t, pool, log)
 	}
-	_, stop := keep(t, log, postgres.NewRegistry(pool, nil))
+	_, stop := keep(t, log, postgres.NewRegistry(pool, postgres.RegistryConfig{}))
 	r := searchattribute.NewRegistrar(log, "projector", quiet)
 	for i := range 10 {
 		register(t, log, fmt.Sprint("B", i), searchattribute.Int)
@@ -151,7 +151,7 @@ func TestTheRegistryIsKeptExactlyOnce(t *testing.T) {
 		t.Errorf("%d writes failed before they were committed, %d after", failures[0].Load(), failures[1].Load())
 	}
 	// One that begins again finds everything.
-	_, stop = keep(t, log, postgres.NewRegistry(pool, nil))
+	_, stop = keep(t, log, postgres.NewRegistry(pool, postgres.RegistryConfig{}))
 	register(t, log, "Last", searchattribute.Text)
 	reached(t, pool, log)
 	equalsTheStream(t, pool, log)
@@ -167,7 +167,7 @@ func TestTheRegistryOfAnotherLog(t *testing.T) {
 	pool, old, log := newRegistryPool(t), newControlLog(t), newControlLog(t)
 	register(t, old, "Old", searchattribute.Bool)
 	register(t, log, "New", searchattribute.Text)
-	_, stop := keep(t, old, postgres.NewRegistry(pool, nil))
+	_, stop := keep(t, old, postgres.NewRegistry(pool, postgres.RegistryConfig{}))
 	reached(t, pool, old)
 	if err := stop(); err != nil {
 		t.Error(err)
@@ -175,7 +175,7 @@ func TestTheRegistryOfAnotherLog(t *testing.T) {
 	if _, err := openNotes(t, pool, notes).Checkpoint(t.Context(), old.Identity(), 0); err != nil {
 		t.Fatal(err)
 	}
-	k, stop := keep(t, log, postgres.NewRegistry(pool, nil))
+	k, stop := keep(t, log, postgres.NewRegistry(pool, postgres.RegistryConfig{}))
 	until(t, func(context.Context) bool { return errors.Is(k.Status().Err, projection.ErrWrongCheckpoint) })
 	if phase := k.Status().Phase; phase != projection.PhaseWaiting {
 		t.Errorf("it is %s", phase)
@@ -195,7 +195,7 @@ func TestTheRegistryOfAControlStreamThatWasCutShort(t *testing.T) {
 	pool, log := newRegistryPool(t), newControlLog(t)
 	register(t, log, "A", searchattribute.Bool)
 	register(t, log, "B", searchattribute.Bool)
-	_, stop := keep(t, log, postgres.NewRegistry(pool, nil))
+	_, stop := keep(t, log, postgres.NewRegistry(pool, postgres.RegistryConfig{}))
 	reached(t, pool, log)
 	if err := stop(); err != nil {
 		t.Error(err)
@@ -207,7 +207,7 @@ func TestTheRegistryOfAControlStreamThatWasCutShort(t *testing.T) {
 	log.TruncateDecisions(1)
 	for _, then := range []func(){func() {}, func() { register(t, log, "C", searchattribute.Bool) }} {
 		then()
-		k, err := projection.NewControlKeeper(log, postgres.NewRegistry(pool, nil), projection.Config{Logger: quiet})
+		k, err := projection.NewControlKeeper(log, postgres.NewRegistry(pool, postgres.RegistryConfig{}), projection.Config{Logger: quiet})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +223,7 @@ func TestTheRegistryOfAControlStreamThatWasCutShort(t *testing.T) {
 	}
 	// Who has seen to that has the tables made anew.
 	exec(t, pool, `DELETE FROM annals.control_checkpoint`)
-	_, stop = keep(t, log, postgres.NewRegistry(pool, nil))
+	_, stop = keep(t, log, postgres.NewRegistry(pool, postgres.RegistryConfig{}))
 	reached(t, pool, log)
 	equalsTheStream(t, pool, log)
 	if err := stop(); err != nil {
