@@ -295,6 +295,7 @@ func (l *listing) measure(ctx context.Context, c ListCase) (Result, error) {
 		return Result{}, err
 	}
 	result := times(c.String(), o.took, r.took)
-	result.Indexes, err = raw.Indexes(ctx, conn.Conn(), sql, args)
+	plan, err := raw.Explain(ctx, conn.Conn(), sql, args)
+	result.Indexes, result.Plan = plan.Indexes, plan.Lines
 	return result, err
 }

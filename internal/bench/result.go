@@ -39,6 +39,8 @@ type Result struct {
 	// Indexes are those by which Postgres answers a query, in the order of its plan;
 	// empty: it reads a table from end to end, or it is no query.
 	Indexes []string `json:"indexes,omitempty"`
+	// Plan is that plan, the lines of EXPLAIN without costs.
+	Plan []string `json:"plan,omitempty"`
 }
 
 // TableBytes is what tables take on the disk, free space in them included. Those that

@@ -18,6 +18,7 @@ import (
 	"github.com/annals-io/annals/pkg/events/natslog"
 	"github.com/annals-io/annals/pkg/projection"
 	"github.com/annals-io/annals/pkg/projection/pgstore"
+	"github.com/annals-io/annals/pkg/projection/postgres"
 )
 
 // VisibleCase is one way to append at a steady rate.
@@ -130,6 +131,7 @@ func onPipeline(ctx context.Context, o VisibleOptions, do func(*natslog.Log, *pg
 		return err
 	}
 	c.MaxConns = int32(streams) + 4 // each partition writes by its own, and is waited for by one
+	postgres.WithoutJIT(c)
 	pool, err := pgxpool.NewWithConfig(ctx, c)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"regexp"
 	"time"
@@ -135,6 +136,8 @@ type benchColumns struct {
 	format string
 	head   []any
 	row    func(bench.Result) []any
+	// below are lines that follow a row; nil: none.
+	below func(bench.Result) []string
 }
 
 // latencies are the columns of benchmarks that take the time of each operation.
@@ -165,7 +168,13 @@ func (a *app) printBench(b *benchFlags, columns benchColumns, measure func(each 
 			fmt.Fprintf(a.out, columns.format, columns.head...)
 			head = true
 		}
-		_, err := fmt.Fprintf(a.out, columns.format, columns.row(r)...)
+		text := fmt.Sprintf(columns.format, columns.row(r)...)
+		if columns.below != nil {
+			for _, line := range columns.below(r) {
+				text += "    " + line + "\n"
+			}
+		}
+		_, err := io.WriteString(a.out, text)
 		return err
 	})
 	if errors.Is(err, bench.ErrNoCase) {

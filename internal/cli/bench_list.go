@@ -12,6 +12,7 @@ import (
 
 func benchListCommand(a *app) *cobra.Command {
 	o := bench.ListOptions{}
+	var plans bool
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "Measure lists of executions while a projector writes",
@@ -25,7 +26,7 @@ default settings and with their data in a temporary folder (TMPDIR), which shoul
 take some 8 GB for a while.`,
 		Example: `  annals bench list --quick
   annals bench list --executions 1000000
-  annals bench list --filter 'stuck|charging' --json`,
+  annals bench list --filter 'stuck|charging' --plans`,
 		Args: cobra.NoArgs,
 	}
 	f := c.Flags()
@@ -33,6 +34,7 @@ take some 8 GB for a while.`,
 	f.IntVar(&o.Executions, "executions", 1_000_000, "how many `EXECUTIONS` the tables have at first")
 	f.IntVar(&o.Rate, "rate", 5_000, "`EVENTS` a second that are appended meanwhile")
 	f.DurationVar(&o.Duration, "duration", 4*time.Second, "how long each case is measured, ours and raw each")
+	f.BoolVar(&plans, "plans", false, "print each plan, too, as EXPLAIN (COSTS OFF) does; --json always has it")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		switch {
 		case o.Executions < bench.LeastExecutions:
@@ -57,7 +59,11 @@ take some 8 GB for a while.`,
 			}
 		}
 		o.Logger = a.servers.Logger
-		return a.printBench(common, lists, func(each func(bench.Result) error) error { return bench.List(c.Context(), o, each) })
+		columns := lists
+		if plans {
+			columns.below = func(r bench.Result) []string { return r.Plan }
+		}
+		return a.printBench(common, columns, func(each func(bench.Result) error) error { return bench.List(c.Context(), o, each) })
 	}
 	return c
 }

@@ -2,8 +2,8 @@ package raw
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -20,34 +20,31 @@ func Select(ctx context.Context, conn *pgx.Conn, sql string, args []any) error {
 	return rows.Err()
 }
 
-// Indexes are those that the statement's plan uses, each once, in the plan's order.
-func Indexes(ctx context.Context, conn *pgx.Conn, sql string, args []any) ([]string, error) {
-	var text []byte
-	if err := conn.QueryRow(ctx, "EXPLAIN (FORMAT JSON) "+sql, args...).Scan(&text); err != nil {
-		return nil, fmt.Errorf("explain: %w", err)
-	}
-	type node struct {
-		Index    string `json:"Index Name"`
-		Children []node `json:"Plans"`
-	}
-	var plans []struct {
-		Plan node `json:"Plan"`
-	}
-	if err := json.Unmarshal(text, &plans); err != nil {
-		return nil, fmt.Errorf("explain: %w", err)
-	}
-	var names []string
-	var visit func(node)
-	visit = func(n node) {
-		if n.Index != "" && !slices.Contains(names, n.Index) {
-			names = append(names, n.Index)
-		}
-		for _, c := range n.Children {
-			visit(c)
-		}
-	}
-	for _, p := range plans {
-		visit(p.Plan)
-	}
-	return names, nil
+// Plan is how Postgres answers a statement.
+type Plan struct {
+	Lines   []string // of EXPLAIN, without costs
+	Indexes []string // those it uses, each once, in the plan's order
 }
+
+// Explain asks for a statement's plan.
+func Explain(ctx context.Context, conn *pgx.Conn, sql string, args []any) (Plan, error) {
+	rows, err := conn.Query(ctx, "EXPLAIN (COSTS OFF) "+sql, args...)
+	if err != nil {
+		return Plan{}, fmt.Errorf("explain: %w", err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return Plan{}, fmt.Errorf("explain: %w", err)
+	}
+	p := Plan{Lines: lines}
+	for _, line := range lines {
+		if m := usedIndex.FindStringSubmatch(line); m != nil && !slices.Contains(p.Indexes, m[1]) {
+			p.Indexes = append(p.Indexes, m[1])
+		}
+	}
+	return p, nil
+}
+
+// usedIndex is what a node of a plan says of its index: "Index Scan using i on t",
+// "Bitmap Index Scan on i".
+var usedIndex = regexp.MustCompile(`^[ >-]*(?:Index(?: Only)? Scan(?: Backward)? using|Bitmap Index Scan on) (\S+)`)

@@ -100,3 +100,13 @@ func NewVersion(pool *pgxpool.Pool, version int, change func(*postgres.Definitio
 	s.projection, err = postgres.Open(pool, s.define(""))
 	return s, err
 }
+
+// WriteTogether sets how many transactions of several batches may be under way.
+func (s *Store) WriteTogether(parallel int) { s.together.parallel = parallel }
+
+// Waiting is how many batches wait for the next such transaction.
+func (s *Store) Waiting() int {
+	s.together.mu.Lock()
+	defer s.together.mu.Unlock()
+	return len(s.together.waiting)
+}

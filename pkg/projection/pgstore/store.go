@@ -111,6 +111,7 @@ type Store struct {
 	vocabulary *vocabulary
 	current    atomic.Bool            // the live tables were found to be of this program's version
 	known      *sync.Map              // searchattribute.Type by knownKey: types that the tables were found to have
+	together   *together              // of the batches that this store writes
 	many       int                    // manyRows, but in tests
 	fault      func(crashPoint) error // set by tests
 }
@@ -141,7 +142,7 @@ func New(pool *pgxpool.Pool, c Config) (*Store, error) {
 	if p, err = p.WithWaits(projection.WaitsConfig{Max: c.MaxWaits}); err != nil {
 		return nil, fmt.Errorf("pgstore: MaxWaits: %w", err)
 	}
-	return &Store{pool: pool, projection: p, define: DefinitionOf, config: c.withDefaults(), waits: p.Waits(), known: new(sync.Map), vocabulary: &vocabulary{}, many: manyRows}, nil
+	return &Store{pool: pool, projection: p, define: DefinitionOf, config: c.withDefaults(), waits: p.Waits(), known: new(sync.Map), vocabulary: &vocabulary{}, together: newTogether(), many: manyRows}, nil
 }
 
 // At is the store of one generation of the tables, whatever state that is in: for
@@ -152,7 +153,7 @@ func (s *Store) At(generation int) *Store {
 
 // on is the store of what a projection is at, by its connections.
 func (s *Store) on(p *postgres.Projection) *Store {
-	return &Store{pool: p.Pool(), projection: p, define: s.define, config: s.config, waits: s.waits, known: s.known, vocabulary: s.vocabulary, many: s.many, fault: s.fault}
+	return &Store{pool: p.Pool(), projection: p, define: s.define, config: s.config, waits: s.waits, known: s.known, vocabulary: s.vocabulary, together: newTogether(), many: s.many, fault: s.fault}
 }
 
 // Rebuild makes the tables anew beside the live ones; see postgres.Projection.Rebuild.

@@ -67,6 +67,14 @@ func (b *batch) Checkpoint() projection.Checkpoint { return b.to }
 
 // Write is projection.Batch's.
 func (b *batch) Write(ctx context.Context) error {
+	if b.mayShare() {
+		return b.store.together.write(ctx, b)
+	}
+	return b.writeAlone(ctx)
+}
+
+// writeAlone writes the batch in a transaction of its own.
+func (b *batch) writeAlone(ctx context.Context) error {
 	ctx, cancel := b.store.bounded(ctx)
 	defer cancel()
 	err := pgx.BeginFunc(ctx, b.store.pool, func(tx pgx.Tx) error {
@@ -117,20 +125,24 @@ func (s *Store) crash(at crashPoint) error {
 // projectors one waits here and then finds that it has moved.
 func (b *batch) send(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
-	b.store.projection.QueueMove(&q, b.from, b.to)
+	b.store.projection.QueueMove(&q, postgres.Move{From: b.from, To: b.to})
 	b.store.projection.QueueWaiting(&q, b.from, b.waiting)
 	if len(b.untyped) > 0 {
 		queueTypingLock(&q)
 	}
 	for _, w := range b.writes {
-		q.Queue(w.sql, w.args...).Exec(func(tag pgconn.CommandTag) error {
-			if tag.RowsAffected() != int64(w.rows) {
-				return fmt.Errorf("%w: %d rows of %s written instead of %d: some are not there", errUnexpected, tag.RowsAffected(), w.table.name, w.rows)
-			}
-			return nil
-		})
+		w.queue(&q)
 	}
 	return tx.SendBatch(ctx, &q).Close()
+}
+
+func (w statement) queue(q *pgx.Batch) {
+	q.Queue(w.sql, w.args...).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() != int64(w.rows) {
+			return fmt.Errorf("%w: %d rows of %s written instead of %d: some are not there", errUnexpected, tag.RowsAffected(), w.table.name, w.rows)
+		}
+		return nil
+	})
 }
 
 // errUnexpected: the tables are not as the fold knows them.

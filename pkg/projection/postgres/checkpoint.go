@@ -77,13 +77,24 @@ func (p *Projection) QueueRead(q *pgx.Batch, c projection.Checkpoint) *pgx.Queue
 // notMoved is the SQLSTATE of annals.moved.
 const notMoved = "AN001"
 
+// Move is a checkpoint's, from where a batch began to where it ends.
+type Move struct{ From, To projection.Checkpoint }
+
 // QueueMove adds to a batch, which is sent in a transaction, the compare-and-set
-// that moves a checkpoint. It comes first, and locks the checkpoint, so that of two
-// projectors one waits here and then finds that it has moved: the batch fails with
+// that moves checkpoints, at least one. It comes first, and locks them, so that of two
+// projectors one waits here and then finds that one has moved: the batch fails with
 // projection.ErrFenced, and none of the statements behind it runs.
-func (p *Projection) QueueMove(q *pgx.Batch, from, to projection.Checkpoint) {
-	q.Queue(checkpointMoveSQL, p.definition.Name, from.Generation, int16(from.Partition), from.LogID, int64(from.LogEpoch), from.Epoch, int64(from.Sequence),
-		int64(to.Sequence), to.Hash[:], to.Time).QueryRow(func(row pgx.Row) error {
+func (p *Projection) QueueMove(q *pgx.Batch, moves ...Move) {
+	n := len(moves)
+	generations, partitions, ids := make([]int32, n), make([]int16, n), make([]string, n)
+	logEpochs, epochs, from, to := make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
+	hashes, times := make([][]byte, n), make([]time.Time, n)
+	for i, m := range moves {
+		generations[i], partitions[i], ids[i] = int32(m.From.Generation), int16(m.From.Partition), m.From.LogID
+		logEpochs[i], epochs[i], from[i], to[i] = int64(m.From.LogEpoch), m.From.Epoch, int64(m.From.Sequence), int64(m.To.Sequence)
+		hashes[i], times[i] = m.To.Hash[:], m.To.Time
+	}
+	q.Queue(checkpointMoveSQL, p.definition.Name, generations, partitions, ids, logEpochs, epochs, from, to, hashes, times).QueryRow(func(row pgx.Row) error {
 		err := row.Scan(nil)
 		var pgErr *pgconn.PgError
 		if errors.As(err, &pgErr) && pgErr.Code == notMoved {

@@ -141,7 +141,7 @@ func (b *handledBatch) Write(ctx context.Context) error {
 	defer cancel()
 	err := pgx.BeginFunc(ctx, b.target.pool, func(tx pgx.Tx) error {
 		var q pgx.Batch
-		b.target.QueueMove(&q, b.from, b.to)
+		b.target.QueueMove(&q, Move{b.from, b.to})
 		b.target.QueueWaiting(&q, b.from, b.waiting)
 		if err := b.target.begin(ctx, tx, b.from.Generation, &q); err != nil || len(b.commits) == 0 {
 			return err
