@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -48,7 +49,28 @@ func (s store) Get(ctx context.Context, p events.Position) (events.Message, erro
 	return m, err
 }
 
-func (s store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
+// Fetch reads the segments between the first and the last of them, once.
+func (s store) Fetch(ctx context.Context, p events.Partition, seqs []uint64) ([]events.Message, error) {
+	found := make([]events.Message, len(seqs))
+	if len(seqs) == 0 {
+		return found, nil
+	}
+	at := make(map[uint64]int, len(seqs))
+	for i, seq := range seqs {
+		at[seq] = i
+	}
+	for m, err := range s.folder.Follow(ctx, p, events.FollowOptions{After: max(slices.Min(seqs), 1) - 1, Until: slices.Max(seqs)}) {
+		if err != nil {
+			return nil, err
+		}
+		if i, ok := at[m.Position.Sequence]; ok {
+			found[i] = m
+		}
+	}
+	return found, nil
+}
+
+func (s store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64, _ int) iter.Seq2[events.Message, error] {
 	return s.of(ctx, p, subject, events.FollowOptions{After: max(from, 1) - 1, Until: to})
 }
 

@@ -2,6 +2,7 @@ package memlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -200,7 +201,19 @@ func (s *store) Get(ctx context.Context, at events.Position) (events.Message, er
 	return p.messages[at.Sequence-1], nil
 }
 
-func (s *store) Scan(ctx context.Context, n events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
+func (s *store) Fetch(ctx context.Context, n events.Partition, seqs []uint64) ([]events.Message, error) {
+	found := make([]events.Message, len(seqs))
+	for i, seq := range seqs {
+		m, err := s.Get(ctx, events.Position{Partition: n, Sequence: seq})
+		if err != nil && !errors.Is(err, subjectlog.ErrNone) {
+			return nil, err
+		}
+		found[i] = m
+	}
+	return found, nil
+}
+
+func (s *store) Scan(ctx context.Context, n events.Partition, subject string, from, to uint64, _ int) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {
 		for from <= to {
 			m, err := s.Next(ctx, n, subject, from)

@@ -77,7 +77,7 @@ func (s backupSource) Messages(ctx context.Context, p events.Partition, after, u
 // Where one gives nothing, the leader is asked for one message.
 func (s backupSource) pages(ctx context.Context, p events.Partition, after, until uint64, yield func(events.Message, error) bool) {
 	for after < until {
-		page, err := s.store.page(ctx, p, ">", after+1)
+		page, _, err := s.store.page(ctx, p, ">", after+1)
 		if len(page) == 0 { // else what came, before an error or without, is whole and in order
 			var m events.Message
 			if !errors.Is(err, events.ErrWrongLog) {

@@ -22,6 +22,9 @@ const (
 	pageBytes    = 1 << 20
 )
 
+// manyMessages are read by a consumer: making one costs as much as some pages do.
+const manyMessages = 2000
+
 // pageRequest asks for the next messages of a subject (ADR-31 of NATS).
 type pageRequest struct {
 	Seq      uint64 `json:"seq"`
@@ -30,92 +33,212 @@ type pageRequest struct {
 	MaxBytes int    `json:"max_bytes"`
 }
 
-// Scan yields the messages of a subject in [from, to] by pages of direct gets.
-// Where a page gives nothing (a replica that is behind, an answer that was
-// lost), the leader is asked for one message.
-func (s *store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
+// Scan yields the messages of a subject in [from, to]: many of them by a consumer,
+// else by pages of direct gets (docs/adr/0021). Either may be answered by a replica
+// that is behind. It is given up where it brings nothing, and the leader is asked:
+// for one message, then for twice as many each time.
+func (s *store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64, about int) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {
-		next := from
-		for next <= to {
-			page, err := s.page(ctx, p, subject, next)
-			if len(page) == 0 { // else what came, before an error or without, is whole and in order
-				if errors.Is(err, events.ErrWrongLog) {
-					yield(events.Message{}, err)
-					return
-				}
-				m, err := s.Next(ctx, p, subject, next)
-				if err != nil {
-					yield(events.Message{}, err)
-					return
-				}
-				page = []events.Message{m}
-			}
-			for _, m := range page {
-				if m.Position.Sequence > to {
-					return
-				}
-				if !yield(m, nil) {
-					return
-				}
-				next = m.Position.Sequence + 1
-			}
+		sc := scan{store: s, partition: p, subject: subject, next: from, to: to, yield: yield}
+		if err := sc.run(ctx, about); err != nil {
+			yield(events.Message{}, err)
 		}
 	}
 }
 
-// page reads one page. Without an error it is what the server had; with one it
-// may be cut short, but has no gap.
+// scan is one Scan under way.
+type scan struct {
+	store     *store
+	partition events.Partition
+	subject   string
+	next, to  uint64 // what is still to be read
+	yield     func(events.Message, error) bool
+	stopped   bool // nothing more is wanted
+}
+
+func (sc *scan) done() bool { return sc.stopped || sc.next > sc.to }
+
+// give yields a message, or ends the scan with it if it lies beyond.
+func (sc *scan) give(m events.Message) {
+	if m.Position.Sequence > sc.to || !sc.yield(m, nil) {
+		sc.stopped = true
+		return
+	}
+	sc.next = m.Position.Sequence + 1
+}
+
+func (sc *scan) run(ctx context.Context, about int) error {
+	many := about > 0 && about >= sc.store.many
+	singly := 1 // messages that the leader is asked for where a page brings nothing
+	for !sc.done() {
+		if many {
+			if err := sc.consume(ctx); errors.Is(err, events.ErrWrongLog) || ctx.Err() != nil {
+				return err
+			}
+			many = false // what is left, if it failed, is read by pages
+			continue
+		}
+		page, pending, err := sc.store.page(ctx, sc.partition, sc.subject, sc.next)
+		if errors.Is(err, events.ErrWrongLog) {
+			return err
+		}
+		for _, m := range page { // what came, before an error or without, is whole and in order
+			if sc.give(m); sc.done() {
+				return nil
+			}
+		}
+		switch {
+		case len(page) == 0:
+			if err := sc.ask(ctx, singly); err != nil {
+				return err
+			}
+			singly = min(2*singly, pageMessages)
+		case err == nil:
+			singly = 1
+			many = about == 0 && pending >= sc.store.many
+		}
+	}
+	return nil
+}
+
+// ask asks the leader for up to n messages, one after the other.
+func (sc *scan) ask(ctx context.Context, n int) error {
+	for range n {
+		m, err := sc.store.Next(ctx, sc.partition, sc.subject, sc.next)
+		if err != nil {
+			return err
+		}
+		if sc.give(m); sc.done() {
+			break
+		}
+	}
+	return nil
+}
+
+// consume reads by a consumer. It ends with an error where that one brings nothing
+// for a moment: what is read is there already, so it is behind, or gone.
+func (sc *scan) consume(ctx context.Context) error {
+	c, err := sc.store.consume(ctx, consuming{
+		partition: sc.partition, subject: sc.subject, after: sc.next - 1, patience: sc.store.config.AttemptTimeout,
+		messages: readMessages, bytes: int(max(readBytes, sc.store.nc.MaxPayload())), finite: true,
+	})
+	if err != nil {
+		return err
+	}
+	defer c.close(ctx)
+	for !sc.done() {
+		m, err := c.next(ctx)
+		if err != nil {
+			return err
+		}
+		sc.give(m)
+	}
+	return nil
+}
+
+// readMessages and readBytes bound one request of a consumer that reads what is
+// there; a larger message comes all the same, up to what the server takes.
+const (
+	readMessages = 512
+	readBytes    = 1 << 20
+)
+
+// Fetch asks for all of them at once, by direct gets. What is not answered in time
+// is left out.
+func (s *store) Fetch(ctx context.Context, p events.Partition, seqs []uint64) ([]events.Message, error) {
+	found := make([]events.Message, len(seqs))
+	if len(seqs) == 0 {
+		return found, nil
+	}
+	if err := s.sameLog(ctx); err != nil {
+		return nil, err
+	}
+	in, err := s.subscribeAll(len(seqs))
+	if err != nil {
+		return nil, err
+	}
+	defer in.close()
+	var body [32]byte
+	for i, seq := range seqs {
+		b := append(strconv.AppendUint(append(body[:0], `{"seq":`...), seq, 10), '}')
+		if err := s.nc.PublishRequest("$JS.API.DIRECT.GET."+StreamName(p), in.subject+strconv.Itoa(i), b); err != nil {
+			return nil, err
+		}
+	}
+	silence := time.NewTimer(s.config.AttemptTimeout)
+	defer silence.Stop()
+	for range seqs {
+		select {
+		case msg := <-in.messages:
+			i, err := strconv.Atoi(msg.Subject[len(in.subject):])
+			if err != nil || i < 0 || i >= len(seqs) {
+				continue
+			}
+			if m, err := directMessage(p, msg); err == nil && m.Position.Sequence == seqs[i] {
+				found[i] = m
+			}
+		case <-silence.C:
+			return found, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return found, nil
+}
+
+// page reads one page, and how many messages the server has after it. Without an
+// error it is what the server had; with one it may be cut short, but has no gap.
 //
 // The server writes into every message of a page, and into its end, the
 // sequence of the message that it sent before in that page, 0 in the first
 // (nats-server 2.15.2, stream.go, getDirectRequest): a message lost on the way
 // is noticed.
-func (s *store) page(ctx context.Context, p events.Partition, subject string, from uint64) ([]events.Message, error) {
+func (s *store) page(ctx context.Context, p events.Partition, subject string, from uint64) (page []events.Message, pending int, err error) {
 	body, err := json.Marshal(pageRequest{Seq: from, NextFor: subject, Batch: pageMessages, MaxBytes: pageBytes})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if err := s.sameLog(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	in, err := s.subscribe(pageMessages + 1)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer in.close()
 	if err := s.nc.PublishRequest("$JS.API.DIRECT.GET."+StreamName(p), in.subject, body); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	silence := time.NewTimer(s.config.AttemptTimeout)
 	defer silence.Stop()
-	var page []events.Message
 	var last uint64
 	for {
 		var msg *nats.Msg
 		select {
 		case msg = <-in.messages:
 		case <-silence.C:
-			return page, errors.New("direct get: the server is silent")
+			return page, 0, errors.New("direct get: the server is silent")
 		case <-ctx.Done():
-			return page, context.Cause(ctx)
+			return page, 0, context.Cause(ctx)
 		}
 		// What is no message of the stream is a status of the server's.
 		if _, ok := msg.Header[jetstream.SequenceHeader]; !ok {
 			switch status := msg.Header.Get("Status"); status {
 			case "404": // nothing there
-				return page, nil
+				return page, 0, nil
 			case "204": // the page's end
-				return page, sentBefore(msg, last)
+				pending, _ = strconv.Atoi(msg.Header.Get("Nats-Num-Pending"))
+				return page, pending, sentBefore(msg, last)
 			default:
-				return page, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
+				return page, 0, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
 			}
 		}
 		if err := sentBefore(msg, last); err != nil {
-			return page, err
+			return page, 0, err
 		}
 		m, err := directMessage(p, msg)
 		if err != nil {
-			return page, err
+			return page, 0, err
 		}
 		page = append(page, m)
 		last = m.Position.Sequence

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"sync"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -12,16 +11,23 @@ import (
 // backwards yields the workflow's commits from c to the one at sequence first,
 // newest first, each once it is known that the one yielded before follows from
 // it. It reads the commits that one envelope names together, and falls back to
-// a read by subject where a name does not hold.
+// a read by subject where a name does not hold. The commit before first may come
+// as well, if it was read with the others.
 func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
-		if err := l.checkIfVoid(ctx, c); !yield(c, err) || err != nil {
-			return
+		if !named(c) {
+			if err := l.checkIfVoid(ctx, c); !yield(c, err) || err != nil {
+				return
+			}
 		}
 		for len(c.Back) > 0 && c.Back[0] >= first {
 			group, err := l.commitsAt(ctx, c, first)
 			if err != nil {
 				yield(nil, err)
+				return
+			}
+			if len(group) == 0 && named(c) {
+				yield(nil, errUnfit)
 				return
 			}
 			if len(group) == 0 {
@@ -38,30 +44,54 @@ func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) ite
 	}
 }
 
-// commitsAt reads the commits that c names, those from first on, together: the
-// newest of them, as many as are there and follow from each other up to c.
+// commitsAt reads the commits that c names, those from first on and the one before
+// them, together: the newest of them, as many as are there and follow from each
+// other up to c. A replica may be asked: what follows is what was stored. What it has
+// not got, or has got otherwise, the leader is asked for.
 func (l *Log) commitsAt(ctx context.Context, c *events.Commit, first uint64) ([]*events.Commit, error) {
 	n := 0
 	for n < len(c.Back) && c.Back[n] >= first {
 		n++
 	}
-	group := make([]*events.Commit, n)
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	for i, seq := range c.Back[:n] {
-		wg.Go(func() { group[i], errs[i] = l.commitAt(ctx, c.Workflow, seq) })
+	n = min(n+1, len(c.Back))
+	messages, err := l.store.Fetch(ctx, l.Partition(c.Workflow), c.Back[:n])
+	if err != nil {
+		return nil, Unavailable(err)
 	}
-	wg.Wait()
-	for i, b := range group {
-		if errs[i] != nil {
-			return nil, errs[i]
+	group := make([]*events.Commit, 0, n)
+	for i, seq := range c.Back[:n] {
+		var b *events.Commit
+		if m := messages[i]; m.Position.Sequence == seq && m.Subject == c.Workflow.Subject() {
+			b, _ = decode(c.Workflow, m) // the leader's answer says what is wrong
 		}
-		if b == nil || follows(b, c) != nil {
-			return group[:i], nil
+		if b == nil || !fits(b, c) {
+			if seq < first {
+				break // it was not asked for
+			}
+			if b, err = l.commitAt(ctx, c.Workflow, seq); err != nil {
+				return nil, err
+			}
+			if b == nil && named(c) {
+				if b, err = l.commitThere(ctx, c.Workflow, seq); err != nil {
+					return nil, err
+				}
+			}
+			if b == nil || !fits(b, c) {
+				break
+			}
 		}
+		group = append(group, b)
 		c = b
 	}
 	return group, nil
+}
+
+// fits reports whether c follows from b, or names it, if it is known by a cursor only.
+func fits(b, c *events.Commit) bool {
+	if named(c) {
+		return b.Position == c.Position && b.Hash == c.Hash
+	}
+	return follows(b, c) == nil
 }
 
 // backwardsByScan goes on from c without the commits that it names: it reads
@@ -69,7 +99,7 @@ func (l *Log) commitsAt(ctx context.Context, c *events.Commit, first uint64) ([]
 // one.
 func (l *Log) backwardsByScan(ctx context.Context, c *events.Commit, first uint64, yield func(*events.Commit, error) bool) {
 	var sequences, voids []uint64 // voids: how many messages before it each one declares void
-	for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), first, c.Position.Sequence) {
+	for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), first, c.Position.Sequence, 0) {
 		if err != nil {
 			yield(nil, Unavailable(err))
 			return
@@ -123,14 +153,14 @@ func (l *Log) checkFirst(ctx context.Context, c *events.Commit) error {
 	}
 	if b == nil || follows(b, c) != nil { // it may have moved: the one before it by subject
 		j := judge{w: c.Workflow}
-		for p, err := range l.judged(&j, l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), 1, c.Position.Sequence)) {
+		for p, err := range l.between(ctx, &j, 1, c.Position.Sequence) {
 			if err != nil {
 				return err
 			}
 			if p.Position.Sequence == c.Position.Sequence {
 				break
 			}
-			b = p
+			b = p.Commit
 		}
 	}
 	if b == nil {
@@ -185,33 +215,41 @@ func (l *Log) startsFrom(ctx context.Context, w events.Workflow, seq uint64) ite
 	}
 }
 
-// span is where a run lies: its commits are those of its subject in [first, last].
+// span is where a run lies: its commits are those of its subject in [first, last],
+// of which end is the last one. It may hold nothing of the run, but that another one
+// begins.
 type span struct {
 	run         events.RunID
 	first, last uint64
+	end         *events.Commit
+}
+
+// spanTo is the span of a run that ends with a commit.
+func spanTo(end *events.Commit, run events.RunID, first uint64) span {
+	return span{run: run, first: first, last: end.Position.Sequence, end: end}
 }
 
 // locate finds a run from the workflow's last commit. The empty run is the
 // newest one.
 func (l *Log) locate(ctx context.Context, last *events.Commit, run events.RunID) (span, error) {
 	if run == "" || run == last.Run.Run {
-		return span{run: last.Run.Run, first: last.Run.RunFirst, last: last.Position.Sequence}, nil
+		return spanTo(last, last.Run.Run, last.Run.RunFirst), nil
 	}
 	if last.Closed != nil && last.Closed.Run == run {
-		return span{run: run, first: last.Closed.RunFirst, last: last.Position.Sequence}, nil
+		return spanTo(last, run, last.Closed.RunFirst), nil
 	}
-	end := last.Position.Sequence
+	end := last
 	for start, err := range l.starts(ctx, last) {
 		if err != nil {
 			return span{}, err
 		}
 		if start.Run.Run == run {
-			return span{run: run, first: start.Position.Sequence, last: end}, nil
+			return spanTo(end, run, start.Position.Sequence), nil
 		}
 		// The run before ends in this commit, or in the one before it.
-		end = start.Position.Sequence
+		end = start
 		if start.Closed != nil && start.Closed.Run == run {
-			return span{run: run, first: start.Closed.RunFirst, last: end}, nil
+			return spanTo(end, run, start.Closed.RunFirst), nil
 		}
 	}
 	return span{}, &events.NotFoundError{Workflow: last.Workflow, Run: run}
