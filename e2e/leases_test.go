@@ -308,7 +308,7 @@ func TestAProjectorThatWasStoppedInATransactionGoesOn(t *testing.T) {
 		events int    // of the commit that it is stopped in
 		stands string // how its session stands then
 	}{
-		{"idle", 1, `xact_start IS NOT NULL AND wait_event = 'ClientRead'`},
+		{"idle", 1, `state LIKE 'idle in transaction%' AND wait_event = 'ClientRead'`},
 		{"in the middle of COPY", 30_000, // 2.8 MB of rows: more than a socket takes
 			`state = 'active' AND query ILIKE 'copy%' AND wait_event = 'ClientRead'`},
 	} {

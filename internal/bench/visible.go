@@ -126,13 +126,8 @@ func onPipeline(ctx context.Context, o VisibleOptions, do func(*natslog.Log, *pg
 	if err := pg.CreateDatabase(ctx, database); err != nil {
 		return err
 	}
-	c, err := pgxpool.ParseConfig(pg.SocketConnString(database))
-	if err != nil {
-		return err
-	}
-	c.MaxConns = int32(streams) + 4 // each partition writes by its own, and is waited for by one
-	postgres.WithoutJIT(c)
-	pool, err := pgxpool.NewWithConfig(ctx, c)
+	// Each partition may write by its own connection, and is waited for by one.
+	pool, err := postgres.OpenPool(ctx, pg.SocketConnString(database), postgres.PoolConfig{MaxConns: int32(streams) + 4})
 	if err != nil {
 		return err
 	}

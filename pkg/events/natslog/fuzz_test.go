@@ -3,6 +3,8 @@ package natslog
 import (
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -100,7 +102,7 @@ func headerBytes(h events.Header) []byte {
 }
 
 // FuzzDirect: a message of a page of direct gets has the place that the server
-// wrote last, whatever a publisher wrote before.
+// wrote last, whatever a publisher wrote before, and the header that is stored.
 func FuzzDirect(f *testing.F) {
 	f.Add([]byte("NATS/1.0\r\nNats-Sequence: 7\r\nNats-Time-Stamp: 2026-11-27T18:00:00Z\r\nNats-Subject: s\r\nNats-Last-Sequence: 0\r\n\r\n"), "8", "6")
 	f.Add([]byte("NATS/1.0\r\nNats-Sequence: x\r\nNats-Last-Sequence: y\r\n\r\n"), "18446744073709551615", "0")
@@ -110,18 +112,24 @@ func FuzzDirect(f *testing.F) {
 		if err != nil {
 			h = nats.Header{}
 		}
+		stored := maps.Clone(h)
 		h[jetstream.SequenceHeader] = append(h[jetstream.SequenceHeader], seq)
 		h[jetstream.TimeStampHeaer] = append(h[jetstream.TimeStampHeaer], time.Unix(0, 0).UTC().Format(time.RFC3339Nano))
 		h["Nats-Last-Sequence"] = append(h["Nats-Last-Sequence"], before)
 		msg := &nats.Msg{Header: h}
+		last, wrong := strconv.ParseUint(before, 10, 64)
+		if err := sentBefore(msg, last); (err == nil) != (wrong == nil) {
+			t.Errorf("sequence %q of the message before: %v", before, err)
+		}
 		want, wrong := strconv.ParseUint(seq, 10, 64)
 		m, err := directMessage(3, msg)
 		if (err == nil) != (wrong == nil) || err == nil && m.Position != (events.Position{Partition: 3, Sequence: want}) {
 			t.Errorf("sequence %q gave %s, %v", seq, m.Position, err)
 		}
-		last, wrong := strconv.ParseUint(before, 10, 64)
-		if err := sentBefore(msg, last); (err == nil) != (wrong == nil) {
-			t.Errorf("sequence %q of the message before: %v", before, err)
+		for _, name := range []string{jetstream.SequenceHeader, jetstream.TimeStampHeaer, "Nats-Last-Sequence"} {
+			if err == nil && !slices.Equal(m.Header[name], stored[name]) {
+				t.Errorf("%s is %q, stored is %q", name, m.Header[name], stored[name])
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -101,8 +102,11 @@ func NewVersion(pool *pgxpool.Pool, version int, change func(*postgres.Definitio
 	return s, err
 }
 
-// WriteTogether sets how many transactions of several batches may be under way.
-func (s *Store) WriteTogether(parallel int) { s.together.parallel = parallel }
+// WriteTogether has one transaction of small batches under way at a time, and the next
+// ones wait so long for it.
+func (s *Store) WriteTogether(patience time.Duration) {
+	s.together.parallel, s.together.patience = 1, patience
+}
 
 // Waiting is how many batches wait for the next such transaction.
 func (s *Store) Waiting() int {
@@ -110,3 +114,6 @@ func (s *Store) Waiting() int {
 	defer s.together.mu.Unlock()
 	return len(s.together.waiting)
 }
+
+// MayShare reports whether a batch of this package may share a transaction.
+func MayShare(b projection.Batch) bool { return b.(*batch).mayShare() }

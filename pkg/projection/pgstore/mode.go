@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -74,10 +75,7 @@ func (s *Store) checkMode(ctx context.Context) error {
 // another version, or keep events in another way than was asked for
 // (*projection.ModeError).
 func (s *Store) Migrate(ctx context.Context) error {
-	mode := s.config.Events
-	if mode == "" {
-		mode = EventsIndex
-	}
+	mode := cmp.Or(s.config.Events, EventsIndex)
 	for {
 		p, err := postgres.Open(s.pool, s.define(mode))
 		if err != nil {
@@ -108,8 +106,5 @@ func (s *Store) rebuilt(ctx context.Context) (*postgres.Projection, error) {
 			return nil, fmt.Errorf("read how the tables keep events: %w", err)
 		}
 	}
-	if mode == "" {
-		mode = EventsIndex
-	}
-	return postgres.Open(s.pool, s.define(mode))
+	return postgres.Open(s.pool, s.define(cmp.Or(mode, EventsIndex)))
 }

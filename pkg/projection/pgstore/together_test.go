@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/annals-io/annals/internal/bench/bulk"
 	"github.com/annals-io/annals/pkg/events"
@@ -42,7 +45,7 @@ func newCrowd(t *testing.T, mode pgstore.EventsMode) *crowd {
 	}
 	c.store = storeOn(t, c.pool, pgstore.Config{})
 	c.store.CopyFrom(1_000_000) // nothing is copied
-	c.store.WriteTogether(1)
+	c.store.WriteTogether(patience)
 	for p := range events.Partition(crowdSize) {
 		at, err := c.store.Checkpoint(t.Context(), c.log.Identity(), p)
 		if err != nil {
@@ -101,9 +104,7 @@ func (c *crowd) write(ctxs []context.Context, before func(), fault func(place in
 			<-first
 		}
 	}
-	for c.store.Waiting() < crowdSize-1 {
-		runtime.Gosched()
-	}
+	c.await(func() bool { return c.store.Waiting() == crowdSize-1 })
 	if before != nil {
 		before()
 	}
@@ -125,6 +126,16 @@ func (c *crowd) hold(p events.Partition) (let func()) {
 		c.t.Helper()
 		if err := holder.Rollback(c.t.Context()); err != nil {
 			c.t.Fatal(err)
+		}
+	}
+}
+
+// await spins until something is so.
+func (c *crowd) await(so func() bool) {
+	c.t.Helper()
+	for deadline := time.Now().Add(patience); !so(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			c.t.Fatal("it did not come to be so")
 		}
 	}
 }
@@ -284,9 +295,7 @@ func TestABatchIsTakenBack(t *testing.T) {
 		ctxs[gone] = ctx
 		ended := c.write(ctxs, func() {
 			cancel()
-			for c.store.Waiting() == crowdSize-1 {
-				runtime.Gosched()
-			}
+			c.await(func() bool { return c.store.Waiting() < crowdSize-1 })
 		}, nil)
 		for i := range ended {
 			if err := <-ended[i]; errors.Is(err, context.Canceled) != (i == gone) {
@@ -336,4 +345,130 @@ func TestABatchIsTakenBack(t *testing.T) {
 		let()
 		c.finish()
 	})
+}
+
+// A batch that takes long, for whatever reason, holds the next ones back for a moment only.
+func TestABatchThatTakesLongKeepsNoOtherBack(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, pgstore.EventsIndex)
+	c.store.WriteTogether(time.Millisecond)
+	let := c.hold(0)
+	slow := make(chan error, 1)
+	go func() { slow <- c.batches[0].Write(t.Context()) }()
+	for _, b := range c.batches[1:] {
+		if err := b.Write(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	select {
+	case err := <-slow:
+		t.Errorf("what is held was written: %v", err)
+	default:
+	}
+	let()
+	if err := <-slow; err != nil {
+		t.Error(err)
+	}
+	c.finish()
+}
+
+// Batches that failed together for no reason that Postgres gave go alone until they have
+// got through, so that one which is to blame fails by itself.
+func TestBatchesThatFailedTogetherGoAlone(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, pgstore.EventsIndex)
+	broken := errors.New("the connection broke")
+	for _, ended := range c.write(nil, nil, func(int) error { return broken }) {
+		<-ended
+	}
+	var transactions atomic.Int64
+	c.store.FailAt(func(place int) error {
+		if place == pgstore.AfterCommit {
+			transactions.Add(1)
+		}
+		return nil
+	})
+	var g errgroup.Group
+	for _, b := range c.batches[1:] {
+		g.Go(func() error { return b.Write(t.Context()) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	if n := transactions.Load(); n != crowdSize-1 {
+		t.Errorf("%d batches took %d transactions", crowdSize-1, n)
+	}
+	c.finish()
+}
+
+// A transaction of several is not waited for by whoever no longer wants his batch of it.
+func TestASharedTransactionIsCutOff(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(t, pgstore.EventsIndex)
+	ctx, cancel := context.WithCancel(t.Context())
+	ctxs := make([]context.Context, crowdSize)
+	ctxs[1] = ctx
+	stuck := make(chan struct{})
+	ended := c.write(ctxs, nil, func(place int) error {
+		if place == pgstore.AfterRows {
+			cancel()
+			exec(t, c.pool, "SELECT pg_sleep(1)") // longer than the cut-off
+			close(stuck)
+		}
+		return nil
+	})
+	<-stuck
+	for i := range ended {
+		if err := <-ended[i]; (err != nil) != (i > 0) {
+			t.Errorf("the batch of partition %d: %v", i, err)
+		}
+	}
+	c.finish()
+}
+
+// Many rows, or large ones, stay alone.
+func TestLargeBatchesStayAlone(t *testing.T) {
+	t.Parallel()
+	for name, size := range map[string]func(*pgstore.Store) int{
+		"rows":  func(s *pgstore.Store) int { s.CopyFrom(20); return 0 },
+		"bytes": func(*pgstore.Store) int { return 300 << 10 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool, log := newTablesIn(t, pgstore.EventsNone), newLog(t, 1)
+			store := storeOn(t, pool, pgstore.Config{})
+			bytes := size(store)
+			at := map[string]events.Cursor{}
+			write := func(e func(id string) *events.Event) {
+				for i := range 30 {
+					id := fmt.Sprint("order-", i)
+					r := events.Request{Workflow: events.Workflow{Namespace: "default", ID: id}, Events: []*events.Event{e(id)}}
+					if c, ok := at[id]; ok {
+						r.Expect = events.After(c)
+					}
+					res, err := log.Append(t.Context(), r)
+					if err != nil {
+						t.Fatal(err)
+					}
+					at[id] = res.Cursor
+				}
+			}
+			write(func(string) *events.Event { return events.WorkflowStarted("Order", "orders") })
+			projectAll(t, log, store, 0)
+			write(func(string) *events.Event {
+				return events.SearchAttributesUpserted(map[string]any{"CustomerId": strings.Repeat("x", bytes/30)})
+			})
+			c, err := store.Checkpoint(t.Context(), log.Identity(), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := store.Folder(c).Fold(t.Context(), decoded(t, after(messages(t, log, 0), c.Sequence)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pgstore.MayShare(b) {
+				t.Error("it may share a transaction")
+			}
+		})
+	}
 }

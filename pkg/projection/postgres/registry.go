@@ -138,12 +138,17 @@ func ReadControlCheckpoint(ctx context.Context, q Querier) (c projection.Control
 
 // WriteRegistry is projection.ControlTarget's.
 func (r *Registry) WriteRegistry(ctx context.Context, from, to projection.ControlCheckpoint, rows projection.RegistryRows) error {
-	if r.config.Registered == nil || len(rows.Attributes) == 0 {
+	if !r.tells(rows) {
 		var cancel context.CancelFunc
 		ctx, cancel = BoundAnswer(ctx, r.config.AnswerTimeout)
 		defer cancel()
 	}
 	return AnswerError(ctx, r.pool, r.write(ctx, from, to, rows))
+}
+
+// tells reports whether Registered is told of anything.
+func (r *Registry) tells(rows projection.RegistryRows) bool {
+	return r.config.Registered != nil && len(rows.Attributes) > 0
 }
 
 func (r *Registry) write(ctx context.Context, from, to projection.ControlCheckpoint, rows projection.RegistryRows) error {
@@ -161,7 +166,7 @@ func (r *Registry) write(ctx context.Context, from, to projection.ControlCheckpo
 		if err := tx.SendBatch(ctx, &q).Close(); err != nil {
 			return err
 		}
-		if r.config.Registered != nil && len(rows.Attributes) > 0 {
+		if r.tells(rows) {
 			if err := r.config.Registered(ctx, tx, rows.Attributes); err != nil {
 				return err
 			}
