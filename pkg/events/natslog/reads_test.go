@@ -3,13 +3,15 @@ package natslog_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/annals-io/annals/internal/testenv"
@@ -160,60 +162,94 @@ func TestAReadThatIsStoppedLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// TestAReplicaThatIsBehindEndsNoHistory: one of three servers is cut off from the
-// others. It goes on to answer direct gets, and makes no more of the history than it has:
-// a reader that is connected to it, and knows the end, is told that the log is
-// unavailable, and never part of the history as if it were all. Then it is let in.
+// TestAReplicaThatIsBehindEndsNoHistory: one of three servers is severed from the others,
+// and goes on to answer the direct gets of who is connected to it, with the part of
+// two histories that it has, one long and one short. Who reaches the leader nowhere is
+// told that the log is unavailable, wherever he takes the end from, and never gets part
+// of a history as if it were all. Who reaches the leader on another way gets all of it.
+// Then the server is let in.
 func TestAReplicaThatIsBehindEndsNoHistory(t *testing.T) {
 	t.Parallel()
 	cluster := newDivided(t)
-	_, leader := onLeader(t, cluster.Cluster)
+	direct, leader := onLeader(t, cluster.Cluster)
 	behind := (leader + 1) % cluster.Len()
-	writer := open(t, testenv.Connect(t, cluster.URLs()[leader], nats.IgnoreDiscoveredServers(), nats.MaxReconnects(-1)), natslog.Config{})
+	connect := func(server int) *nats.Conn {
+		return testenv.Connect(t, cluster.URLs()[server], nats.IgnoreDiscoveredServers(), nats.MaxReconnects(-1))
+	}
+	writer := open(t, connect(leader), natslog.Config{})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	w := events.Workflow{Namespace: "n", ID: "w"}
-	at := appended(t, ctx, writer, request(w, events.NewRun(), started()))
-	more := func(n int) {
-		for range n {
-			at = appended(t, ctx, writer, request(w, events.After(at.Cursor), signal()))
+	ends := map[events.Workflow]events.Result{
+		{Namespace: "n", ID: "long"}: {}, {Namespace: "n", ID: "short"}: {},
+	}
+	more := func(long, short int) {
+		t.Helper()
+		for w, at := range ends {
+			n := long
+			if w.ID == "short" {
+				n = short
+			}
+			for range n {
+				r := request(w, events.After(at.Cursor), signal())
+				if at.Cursor.IsZero() {
+					r = request(w, events.NewRun(), started())
+				}
+				at = appended(t, ctx, writer, r)
+			}
+			ends[w] = at
 		}
 	}
-	more(40)
-	conn := testenv.Connect(t, cluster.URLs()[behind], nats.IgnoreDiscoveredServers(), nats.MaxReconnects(-1))
-	awaitReplica(t, ctx, conn, w, at.Position)
-	readers := map[string]*natslog.Log{}
+	more(41, 4)
+	conn := connect(behind)
+	readers, across := map[string]*natslog.Log{}, map[string]*natslog.Log{}
 	for way, from := range ways {
-		readers[way] = open(t, conn, natslog.Config{AttemptTimeout: 100 * time.Millisecond, ReadTimeout: 400 * time.Millisecond})
+		readers[way] = open(t, conn, natslog.Config{AttemptTimeout: 50 * time.Millisecond, ReadTimeout: 150 * time.Millisecond})
 		readers[way].ReadByConsumer(from)
+		across[way] = open(t, connect(leader), natslog.Config{}).DirectBy(readers[way])
 	}
-	had := at.Position.Sequence
-	heal := cluster.cutOff(behind)
-	defer heal()
-	more(60)
-	if got := lastDirect(t, conn, 0, w.Subject()); got != had {
-		t.Fatalf("the server that was cut off has %d as its last, want %d", got, had)
+	awaitReplicas(t, ctx, direct, natslog.StreamName(0))
+	had := map[events.Workflow]events.Result{}
+	maps.Copy(had, ends)
+	heal := cluster.sever(t, ctx, behind)
+	for w, at := range had {
+		awaitDirect(t, ctx, conn, w, at.Position)
 	}
-	for way, reader := range readers {
-		for name, o := range map[string]events.ReadOptions{"until the end": {Until: at.Cursor}, "whole": {}, "after the end": {After: at.Cursor}} {
-			got, err := collect(ctx, reader, w, o)
-			if !errors.Is(err, events.ErrUnavailable) || len(got) > 41 {
-				t.Errorf("by %s, %s: %d of %d events and %v, want that the log is unavailable", way, name, len(got), at.LastEventID, err)
+	more(60, 5)
+	for w, at := range ends {
+		if got := lastDirect(t, conn, 0, w.Subject()); got != had[w].Position.Sequence {
+			t.Fatalf("the server that was severed has %d as the last of %s, want %d", got, w, had[w].Position.Sequence)
+		}
+		options := map[string]events.ReadOptions{"until the end": {Until: at.Cursor}, "whole": {}, "after the end": {After: at.Cursor}, "the last first": {Until: at.Cursor, Reverse: true}}
+		for way := range ways {
+			for name, o := range options {
+				got, err := collect(ctx, readers[way], w, o)
+				if !errors.Is(err, events.ErrUnavailable) || len(got) > int(had[w].LastEventID) {
+					t.Errorf("%s by %s, %s: %d of %d events and %v, want that the log is unavailable", w, way, name, len(got), at.LastEventID, err)
+				}
+				want := int(at.LastEventID)
+				if name == "after the end" {
+					want = 0
+				}
+				if got, err = collect(ctx, across[way], w, o); err != nil || len(got) != want {
+					t.Errorf("%s by %s, %s, and the leader on another way: %d of %d events, %v", w, way, name, len(got), want, err)
+				}
 			}
 		}
 	}
 	heal()
-	for way, reader := range readers {
-		for _, o := range []events.ReadOptions{{Until: at.Cursor}, {}} {
-			var got []*events.Event
-			var err error
-			for ctx.Err() == nil {
-				if got, err = collect(ctx, reader, w, o); !errors.Is(err, events.ErrUnavailable) {
-					break
+	for w, at := range ends {
+		for way, reader := range readers {
+			for _, o := range []events.ReadOptions{{Until: at.Cursor}, {}} {
+				var got []*events.Event
+				var err error
+				for ctx.Err() == nil {
+					if got, err = collect(ctx, reader, w, o); !errors.Is(err, events.ErrUnavailable) {
+						break
+					}
 				}
-			}
-			if err != nil || len(got) != int(at.LastEventID) {
-				t.Errorf("by %s, let in again: %d of %d events, %v", way, len(got), at.LastEventID, err)
+				if err != nil || len(got) != int(at.LastEventID) {
+					t.Errorf("%s by %s, let in again: %d of %d events, %v", w, way, len(got), at.LastEventID, err)
+				}
 			}
 		}
 	}
@@ -229,17 +265,40 @@ func appended(t *testing.T, ctx context.Context, log *natslog.Log, r events.Requ
 	return res
 }
 
-// awaitReplica returns when the server of a connection has a message as the last of a
-// workflow.
-func awaitReplica(t *testing.T, ctx context.Context, nc *nats.Conn, w events.Workflow, p events.Position) {
+// awaitReplicas returns when each of a stream's replicas has all that its leader has.
+func awaitReplicas(t *testing.T, ctx context.Context, nc *nats.Conn, stream string) {
+	t.Helper()
+	js := jetStream(t, nc)
+	await(t, ctx, "the replicas do not catch up", func() bool {
+		s, err := js.Stream(ctx, stream)
+		if err != nil {
+			return false
+		}
+		c := s.CachedInfo().Cluster
+		return c != nil && len(c.Replicas) == 2 && !slices.ContainsFunc(c.Replicas, func(p *jetstream.PeerInfo) bool { return !p.Current || p.Lag > 0 })
+	})
+}
+
+// awaitDirect returns when direct gets on a connection are answered with a message as the
+// last of a workflow.
+func awaitDirect(t *testing.T, ctx context.Context, nc *nats.Conn, w events.Workflow, p events.Position) {
+	t.Helper()
+	await(t, ctx, "the replica has not got "+p.String(), func() bool {
+		last, err := askDirect(nc, p.Partition, w.Subject())
+		return err == nil && last == p.Sequence
+	})
+}
+
+// await returns when what is waited for is so.
+func await(t *testing.T, ctx context.Context, otherwise string, so func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for lastDirect(t, nc, p.Partition, w.Subject()) != p.Sequence {
+	for !so() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatal(fmt.Errorf("the replica does not catch up: %w", context.Cause(ctx)))
+			t.Fatalf("%s: %v", otherwise, context.Cause(ctx))
 		}
 	}
 }

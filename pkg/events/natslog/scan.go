@@ -38,8 +38,17 @@ type pageRequest struct {
 // that is behind. It is given up where it brings nothing, and the leader is asked:
 // for one message, then for twice as many each time.
 func (s *store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64, about int) iter.Seq2[events.Message, error] {
+	return s.scan(ctx, s, p, subject, from, to, about)
+}
+
+// leader gives what the leader of a partition has.
+type leader interface {
+	Next(ctx context.Context, p events.Partition, subject string, from uint64) (events.Message, error)
+}
+
+func (s *store) scan(ctx context.Context, l leader, p events.Partition, subject string, from, to uint64, about int) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {
-		sc := scan{store: s, partition: p, subject: subject, next: from, to: to, yield: yield}
+		sc := scan{store: s, leader: l, partition: p, subject: subject, next: from, to: to, yield: yield}
 		if err := sc.run(ctx, about); err != nil {
 			yield(events.Message{}, err)
 		}
@@ -49,6 +58,7 @@ func (s *store) Scan(ctx context.Context, p events.Partition, subject string, fr
 // scan is one Scan under way.
 type scan struct {
 	store     *store
+	leader    leader
 	partition events.Partition
 	subject   string
 	next, to  uint64 // what is still to be read
@@ -104,7 +114,7 @@ func (sc *scan) run(ctx context.Context, about int) error {
 // ask asks the leader for up to n messages, one after the other.
 func (sc *scan) ask(ctx context.Context, n int) error {
 	for range n {
-		m, err := sc.store.Next(ctx, sc.partition, sc.subject, sc.next)
+		m, err := sc.leader.Next(ctx, sc.partition, sc.subject, sc.next)
 		if err != nil {
 			return err
 		}
