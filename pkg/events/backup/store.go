@@ -49,25 +49,22 @@ func (s store) Get(ctx context.Context, p events.Position) (events.Message, erro
 	return m, err
 }
 
-// Fetch reads the segments between the first and the last of them, once.
-func (s store) Fetch(ctx context.Context, p events.Partition, seqs []uint64) ([]events.Message, error) {
-	found := make([]events.Message, len(seqs))
-	if len(seqs) == 0 {
-		return found, nil
-	}
-	at := make(map[uint64]int, len(seqs))
-	for i, seq := range seqs {
-		at[seq] = i
-	}
-	for m, err := range s.folder.Follow(ctx, p, events.FollowOptions{After: max(slices.Min(seqs), 1) - 1, Until: slices.Max(seqs)}) {
-		if err != nil {
-			return nil, err
+// Fetch reads the segments between the first and the last of them once, and again for
+// what take asks for then.
+func (s store) Fetch(ctx context.Context, p events.Partition, seqs []uint64, take func(events.Message) []uint64) error {
+	for len(seqs) > 0 {
+		var more []uint64
+		for m, err := range s.folder.Follow(ctx, p, events.FollowOptions{After: max(slices.Min(seqs), 1) - 1, Until: slices.Max(seqs)}) {
+			if err != nil {
+				return err
+			}
+			if slices.Contains(seqs, m.Position.Sequence) {
+				more = append(more, take(m)...)
+			}
 		}
-		if i, ok := at[m.Position.Sequence]; ok {
-			found[i] = m
-		}
+		seqs = more
 	}
-	return found, nil
+	return nil
 }
 
 func (s store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64, _ int) iter.Seq2[events.Message, error] {

@@ -201,16 +201,18 @@ func (s *store) Get(ctx context.Context, at events.Position) (events.Message, er
 	return p.messages[at.Sequence-1], nil
 }
 
-func (s *store) Fetch(ctx context.Context, n events.Partition, seqs []uint64) ([]events.Message, error) {
-	found := make([]events.Message, len(seqs))
-	for i, seq := range seqs {
-		m, err := s.Get(ctx, events.Position{Partition: n, Sequence: seq})
+func (s *store) Fetch(ctx context.Context, n events.Partition, seqs []uint64, take func(events.Message) []uint64) error {
+	for len(seqs) > 0 {
+		m, err := s.Get(ctx, events.Position{Partition: n, Sequence: seqs[0]})
 		if err != nil && !errors.Is(err, subjectlog.ErrNone) {
-			return nil, err
+			return err
 		}
-		found[i] = m
+		seqs = seqs[1:]
+		if err == nil {
+			seqs = append(seqs[:len(seqs):len(seqs)], take(m)...)
+		}
 	}
-	return found, nil
+	return nil
 }
 
 func (s *store) Scan(ctx context.Context, n events.Partition, subject string, from, to uint64, _ int) iter.Seq2[events.Message, error] {

@@ -28,8 +28,8 @@ type divided struct {
 	replica *store
 }
 
-func (d divided) Fetch(ctx context.Context, p events.Partition, seqs []uint64) ([]events.Message, error) {
-	return d.replica.Fetch(ctx, p, seqs)
+func (d divided) Fetch(ctx context.Context, p events.Partition, seqs []uint64, take func(events.Message) []uint64) error {
+	return d.replica.Fetch(ctx, p, seqs, take)
 }
 
 func (d divided) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64, about int) iter.Seq2[events.Message, error] {

@@ -60,9 +60,9 @@ func (s *counting) Get(ctx context.Context, at events.Position) (events.Message,
 	return s.Store.Get(ctx, at)
 }
 
-func (s *counting) Fetch(ctx context.Context, p events.Partition, seqs []uint64) ([]events.Message, error) {
+func (s *counting) Fetch(ctx context.Context, p events.Partition, seqs []uint64, take func(events.Message) []uint64) error {
 	s.call("fetch")
-	return s.Store.Fetch(ctx, p, seqs)
+	return s.Store.Fetch(ctx, p, seqs, take)
 }
 
 // TestRoundTrips holds what each kind of append asks of the server: one thing, if

@@ -153,47 +153,53 @@ const (
 	readBytes    = 1 << 20
 )
 
-// Fetch asks for all of them at once, by direct gets. What is not answered in time
-// is left out.
-func (s *store) Fetch(ctx context.Context, p events.Partition, seqs []uint64) ([]events.Message, error) {
-	found := make([]events.Message, len(seqs))
+// fetchWindow is how many direct gets are under way at a time.
+const fetchWindow = 64
+
+// Fetch sends a direct get for each, and does not wait for the answers before the next.
+func (s *store) Fetch(ctx context.Context, p events.Partition, seqs []uint64, take func(events.Message) []uint64) error {
 	if len(seqs) == 0 {
-		return found, nil
+		return nil
 	}
 	if err := s.sameLog(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	in, err := s.subscribeAll(len(seqs))
+	in, err := s.subscribe(fetchWindow)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer in.close()
-	var body [32]byte
-	for i, seq := range seqs {
-		b := append(strconv.AppendUint(append(body[:0], `{"seq":`...), seq, 10), '}')
-		if err := s.nc.PublishRequest("$JS.API.DIRECT.GET."+StreamName(p), in.subject+strconv.Itoa(i), b); err != nil {
-			return nil, err
-		}
-	}
 	silence := time.NewTimer(s.config.AttemptTimeout)
 	defer silence.Stop()
-	for range seqs {
-		select {
-		case msg := <-in.messages:
-			i, err := strconv.Atoi(msg.Subject[len(in.subject):])
-			if err != nil || i < 0 || i >= len(seqs) {
-				continue
+	requests := "$JS.API.DIRECT.GET." + StreamName(p)
+	var body [32]byte
+	for underWay := 0; underWay > 0 || len(seqs) > 0; underWay-- {
+		for ; underWay < fetchWindow && len(seqs) > 0; underWay++ {
+			b := append(strconv.AppendUint(append(body[:0], `{"seq":`...), seqs[0], 10), '}')
+			if err := s.nc.PublishRequest(requests, in.subject, b); err != nil {
+				return err
 			}
-			if m, err := directMessage(p, msg); err == nil && m.Position.Sequence == seqs[i] {
-				found[i] = m
+			seqs = seqs[1:]
+		}
+		var msg *nats.Msg
+		select { // what is there needs no timer
+		case msg = <-in.messages:
+		default:
+			silence.Reset(s.config.AttemptTimeout)
+			select {
+			case msg = <-in.messages:
+			case <-silence.C:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
 			}
-		case <-silence.C:
-			return found, nil
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		}
+		// What is no message of the stream says that there is none.
+		if m, err := directMessage(p, msg); err == nil {
+			seqs = append(seqs[:len(seqs):len(seqs)], take(m)...)
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // page reads one page, and how many messages the server has after it. Without an

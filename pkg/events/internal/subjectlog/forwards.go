@@ -65,10 +65,7 @@ func (r *reading) forwards(ctx context.Context, from events.EventID) iter.Seq2[l
 		if r.after != nil {
 			s.from, s.first, s.after = r.after.Position.Sequence+1, r.after.Position.Sequence+1, r.after
 		}
-		s.wanted = func(c *events.Commit) bool {
-			seg := c.Segment(r.span.run)
-			return c.Void == nil && seg != nil && seg.Last >= from
-		}
+		s.wanted = r.wants(from)
 		if named(r.span.end) {
 			s.end = &r.span.end.Hash
 		}
@@ -129,9 +126,14 @@ func (r *reading) near(ctx context.Context, from events.EventID, about int) ([]l
 	if r.after != nil {
 		first = r.after.Position.Sequence + 1
 	}
+	most := min(nearCommits, 4*about+events.MaxBack)
+	had, err := r.fetch(ctx, from, first, most)
+	if err != nil {
+		return nil, err
+	}
 	var found []link
 	reached, bytes := false, 0
-	for c, err := range r.backwards(ctx, r.span.end, first) {
+	for c, err := range r.backwardsOver(ctx, had, r.span.end, first) {
 		if errors.Is(err, events.ErrCorrupt) {
 			return nil, nil
 		}
@@ -147,8 +149,12 @@ func (r *reading) near(ctx context.Context, from events.EventID, about int) ([]l
 			break
 		}
 		bytes += len(c.Body)
-		found = append(found, link{Commit: c})
-		if len(found) > min(nearCommits, 4*about+events.MaxBack) || bytes > nearBytes && len(found) > events.MaxBack+1 {
+		k := link{Commit: c}
+		if p := had[c.Position.Sequence]; p.commit == c {
+			k.parts = p.parts
+		}
+		found = append(found, k)
+		if len(found) > most || bytes > nearBytes && len(found) > events.MaxBack+1 {
 			return nil, nil
 		}
 		if seg := c.Segment(r.span.run); seg != nil && c.Void == nil && seg.First <= from && c.Position.Sequence > first {
@@ -179,6 +185,68 @@ func (r *reading) near(ctx context.Context, from events.EventID, about int) ([]l
 	r.within = r.after == nil && earliest.Position.Sequence > first
 	slices.Reverse(found)
 	return found, nil
+}
+
+// fetch reads about what near needs, and no more than so many commits or nearBytes of
+// them: those that the end names, the earliest first, and as soon as it is there those
+// that it names, and so on, while the others are still on their way.
+func (r *reading) fetch(ctx context.Context, from events.EventID, first uint64, most int) (fetched, error) {
+	had := fetched{}
+	subject := r.w.Subject()
+	bytes := 0
+	lowest := r.span.end.Position.Sequence + 1 // that was asked for
+	ask := func(c *events.Commit) (seqs []uint64) {
+		for _, seq := range slices.Backward(wantedOf(c, first)) {
+			if seq < lowest {
+				seqs = append(seqs, seq)
+			}
+		}
+		if len(seqs) > 0 {
+			lowest = seqs[0]
+		}
+		return seqs
+	}
+	var leading parsed // its events are decoded when what it names was asked for
+	settle := func() {
+		if leading.commit != nil {
+			had[leading.commit.Position.Sequence] = leading.decoded(r.wants(from))
+			leading = parsed{}
+		}
+	}
+	err := r.store.Fetch(ctx, r.Partition(r.w), ask(r.span.end), func(m events.Message) []uint64 {
+		settle()
+		if m.Subject != subject {
+			return nil
+		}
+		p := parse(r.w, m)
+		if p.err != nil {
+			return nil
+		}
+		bytes += len(m.Body)
+		seq := m.Position.Sequence
+		if seq != lowest || seq < first || len(had) >= most || bytes > nearBytes {
+			had[seq] = p.decoded(r.wants(from))
+			return nil
+		}
+		had[seq], leading = p, p
+		if seg := p.commit.Segment(r.span.run); seg != nil && p.commit.Void == nil && seg.First <= from {
+			return nil
+		}
+		return ask(p.commit)
+	})
+	if err != nil {
+		return nil, Unavailable(err)
+	}
+	settle()
+	return had, nil
+}
+
+// wants says whose events are given, of commits of the span.
+func (r *reading) wants(from events.EventID) func(*events.Commit) bool {
+	return func(c *events.Commit) bool {
+		seg := c.Segment(r.span.run)
+		return c.Void == nil && seg != nil && seg.Last >= from
+	}
 }
 
 // scanning is what is read of a subject: the commits in [first, to], both of which

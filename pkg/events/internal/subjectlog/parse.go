@@ -46,6 +46,15 @@ func parse(w events.Workflow, m events.Message) parsed {
 	return parsed{message: m, commit: c, err: err}
 }
 
+// decoded is p, a commit, with its events if they are wanted.
+func (p parsed) decoded(wanted func(*events.Commit) bool) parsed {
+	if wanted(p.commit) {
+		p.parts.decoded = true
+		p.parts.list, p.parts.err = p.commit.Segments()
+	}
+	return p
+}
+
 // What is parsed ahead of a reader: pieces of so many messages, or of so many bytes
 // of them and one message more; so many pieces are waiting, beside the one that is
 // read and the one that is being filled.
@@ -79,10 +88,7 @@ func (p *piece) parse(w events.Workflow, wanted func(*events.Commit) bool) {
 			q.after, q.follows = before, follows(before, q.commit)
 		}
 		before = q.commit
-		if wanted(q.commit) {
-			q.parts.decoded = true
-			q.parts.list, q.parts.err = q.commit.Segments()
-		}
+		*q = q.decoded(wanted)
 	}
 }
 

@@ -29,10 +29,11 @@ type Store interface {
 	Next(ctx context.Context, p events.Partition, subject string, from uint64) (events.Message, error)
 	// Get is the message at a position as the leader knows it, or ErrNone.
 	Get(ctx context.Context, p events.Position) (events.Message, error)
-	// Fetch gives the messages at these sequences, in the same order, as anybody knows
-	// them who keeps the partition. Where he has none, or does not say, the message is
-	// the zero one: that proves nothing.
-	Fetch(ctx context.Context, p events.Partition, seqs []uint64) ([]events.Message, error)
+	// Fetch asks whoever keeps the partition for the messages at these sequences, in
+	// their order and without waiting for answers in between, and hands on what comes,
+	// in any order; take says what else to ask for. A message that is not there, or does
+	// not come in time, is left out: that proves nothing.
+	Fetch(ctx context.Context, p events.Partition, seqs []uint64, take func(events.Message) (more []uint64)) error
 	// Scan yields the messages of a subject in [from, to], both of which the
 	// subject has or had. It yields all of them or an error. About how many there
 	// are, if that is known, says how they are best read; 0: it is not known.

@@ -14,6 +14,15 @@ import (
 // a read by subject where a name does not hold. The commit before first may come
 // as well, if it was read with the others.
 func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) iter.Seq2[*events.Commit, error] {
+	return l.backwardsOver(ctx, fetched{}, c, first)
+}
+
+// fetched are commits of a workflow by their sequences, as somebody has them who keeps
+// the partition: that they are right is to be shown.
+type fetched map[uint64]parsed
+
+// backwardsOver is backwards that reads no more than what is not in had.
+func (l *Log) backwardsOver(ctx context.Context, had fetched, c *events.Commit, first uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
 		if !named(c) {
 			if err := l.checkIfVoid(ctx, c); !yield(c, err) || err != nil {
@@ -21,7 +30,7 @@ func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) ite
 			}
 		}
 		for len(c.Back) > 0 && c.Back[0] >= first {
-			group, err := l.commitsAt(ctx, c, first)
+			group, err := l.commitsAt(ctx, had, c, first)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -38,32 +47,47 @@ func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) ite
 				if err := l.checkIfVoid(ctx, b); !yield(b, err) || err != nil {
 					return
 				}
+				delete(had, b.Position.Sequence) // however many there are
 				c = b
 			}
 		}
 	}
 }
 
-// commitsAt reads the commits that c names, those from first on and the one before
-// them, together: the newest of them, as many as are there and follow from each
-// other up to c. A replica may be asked: what follows is what was stored. What it has
-// not got, or has got otherwise, the leader is asked for.
-func (l *Log) commitsAt(ctx context.Context, c *events.Commit, first uint64) ([]*events.Commit, error) {
+// wantedOf are the commits that c names, those from first on and the one before them,
+// newest first.
+func wantedOf(c *events.Commit, first uint64) []uint64 {
 	n := 0
 	for n < len(c.Back) && c.Back[n] >= first {
 		n++
 	}
-	n = min(n+1, len(c.Back))
-	messages, err := l.store.Fetch(ctx, l.Partition(c.Workflow), c.Back[:n])
+	return c.Back[:min(n+1, len(c.Back))]
+}
+
+// commitsAt gives the commits that c names, those from first on and the one before
+// them: the newest of them, as many as are there and follow from each other up to c.
+// What is not in had is read together. A replica may be asked: what follows is what was
+// stored. What it has not got, or has got otherwise, the leader is asked for.
+func (l *Log) commitsAt(ctx context.Context, had fetched, c *events.Commit, first uint64) ([]*events.Commit, error) {
+	wanted := wantedOf(c, first)
+	var ask []uint64
+	for _, seq := range wanted {
+		if _, ok := had[seq]; !ok {
+			ask = append(ask, seq)
+		}
+	}
+	err := l.store.Fetch(ctx, l.Partition(c.Workflow), ask, func(m events.Message) []uint64 {
+		if m.Subject == c.Workflow.Subject() {
+			had[m.Position.Sequence] = parse(c.Workflow, m)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, Unavailable(err)
 	}
-	group := make([]*events.Commit, 0, n)
-	for i, seq := range c.Back[:n] {
-		var b *events.Commit
-		if m := messages[i]; m.Position.Sequence == seq && m.Subject == c.Workflow.Subject() {
-			b, _ = decode(c.Workflow, m) // the leader's answer says what is wrong
-		}
+	group := make([]*events.Commit, 0, len(wanted))
+	for _, seq := range wanted {
+		b := had[seq].commit // nil where it is none: the leader's answer says what is wrong
 		if b == nil || !fits(b, c) {
 			if seq < first {
 				break // it was not asked for
