@@ -83,16 +83,18 @@ func (s *store) consume(ctx context.Context, o consuming) (*consumer, error) {
 	config.FilterSubject = o.subject
 	making, cancel := context.WithTimeout(ctx, o.patience)
 	defer cancel()
+	// Room for all that may be outstanding, and for what the server says beside it.
+	var err error
+	if c.inbox, err = s.subscribe(3 * o.messages); err != nil {
+		return nil, err
+	}
 	made, err := s.js.CreateConsumer(making, StreamName(o.partition), config)
 	if err != nil {
+		c.inbox.close()
 		return nil, err
 	}
 	c.name = made.CachedInfo().Name
 	c.requests = "$JS.API.CONSUMER.MSG.NEXT." + StreamName(o.partition) + "." + c.name
-	// Room for all that may be outstanding, and for what the server says beside it.
-	if c.inbox, err = s.subscribe(3 * o.messages); err != nil {
-		return nil, err
-	}
 	c.status = s.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	c.silence = time.NewTimer(3 * pullHeartbeat)
 	return c, nil

@@ -20,13 +20,4 @@ func (s *store) subscribe(room int) (*inbox, error) {
 	return b, err
 }
 
-// subscribeAll makes an inbox for what is sent to its subject with something behind
-// it.
-func (s *store) subscribeAll(room int) (*inbox, error) {
-	b := &inbox{subject: s.nc.NewInbox() + ".", messages: make(chan *nats.Msg, room)}
-	var err error
-	b.sub, err = s.nc.ChanSubscribe(b.subject+"*", b.messages)
-	return b, err
-}
-
 func (b *inbox) close() { _ = b.sub.Unsubscribe() }

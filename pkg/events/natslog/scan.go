@@ -15,15 +15,18 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// A page of direct gets holds the stream's lock against its writers while it
-// is made, so pages are kept small.
+// A page of direct gets holds the stream against its writers while it is made, so
+// pages are kept small.
 const (
-	pageMessages = 256
+	pageMessages = 128
 	pageBytes    = 1 << 20
 )
 
-// manyMessages are read by a consumer: making one costs as much as some pages do.
-const manyMessages = 2000
+// manyMessages are read by a consumer. Making one takes some tenths of a millisecond (and in
+// a cluster the agreement of the servers), and a message then half of what one of a page
+// takes, into which the server writes six headers, each by a copy of all of them (nats-server
+// 2.15.2, stream.go, genHeader).
+const manyMessages = 256
 
 // pageRequest asks for the next messages of a subject (ADR-31 of NATS).
 type pageRequest struct {
@@ -88,17 +91,21 @@ func (sc *scan) run(ctx context.Context, about int) error {
 			many = false // what is left, if it failed, is read by pages
 			continue
 		}
-		page, pending, err := sc.store.page(ctx, sc.partition, sc.subject, sc.next)
-		if errors.Is(err, events.ErrWrongLog) {
+		before := sc.next
+		pending, err := sc.store.page(ctx, sc.partition, sc.subject, sc.next, func(m events.Message) (more bool) {
+			sc.give(m)
+			return !sc.done()
+		})
+		switch {
+		case sc.done():
+			return nil
+		case errors.Is(err, events.ErrWrongLog):
 			return err
-		}
-		for _, m := range page { // what came, before an error or without, is whole and in order
-			if sc.give(m); sc.done() {
-				return nil
-			}
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		}
 		switch {
-		case len(page) == 0:
+		case sc.next == before:
 			if err := sc.ask(ctx, singly); err != nil {
 				return err
 			}
@@ -147,9 +154,11 @@ func (sc *scan) consume(ctx context.Context) error {
 }
 
 // readMessages and readBytes bound one request of a consumer that reads what is
-// there; a larger message comes all the same, up to what the server takes.
+// there; a larger message comes all the same, up to what the server takes. What was
+// requested stands in one queue of the stream with the acknowledgements of its writers:
+// with eight times as many they wait six times as long (docs/performance.md).
 const (
-	readMessages = 512
+	readMessages = 64
 	readBytes    = 1 << 20
 )
 
@@ -191,8 +200,10 @@ func (s *store) Fetch(ctx context.Context, p events.Partition, seqs []uint64, ta
 			case <-silence.C:
 				return nil
 			case <-ctx.Done():
-				return context.Cause(ctx)
 			}
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		// What is no message of the stream says that there is none.
 		if m, err := directMessage(p, msg); err == nil {
@@ -202,62 +213,72 @@ func (s *store) Fetch(ctx context.Context, p events.Partition, seqs []uint64, ta
 	return nil
 }
 
-// page reads one page, and how many messages the server has after it. Without an
-// error it is what the server had; with one it may be cut short, but has no gap.
+// page reads one page, hands on each message as it comes, until give has enough, and
+// says how many messages the server has after it. Without an error that was what the
+// server had; with one it may be cut short, but has no gap.
 //
 // The server writes into every message of a page, and into its end, the
 // sequence of the message that it sent before in that page, 0 in the first
 // (nats-server 2.15.2, stream.go, getDirectRequest): a message lost on the way
 // is noticed.
-func (s *store) page(ctx context.Context, p events.Partition, subject string, from uint64) (page []events.Message, pending int, err error) {
+func (s *store) page(ctx context.Context, p events.Partition, subject string, from uint64, give func(events.Message) (more bool)) (pending int, err error) {
 	body, err := json.Marshal(pageRequest{Seq: from, NextFor: subject, Batch: pageMessages, MaxBytes: pageBytes})
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	if err := s.sameLog(ctx); err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	in, err := s.subscribe(pageMessages + 1)
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	defer in.close()
 	if err := s.nc.PublishRequest("$JS.API.DIRECT.GET."+StreamName(p), in.subject, body); err != nil {
-		return nil, 0, err
+		return 0, err
 	}
 	silence := time.NewTimer(s.config.AttemptTimeout)
 	defer silence.Stop()
 	var last uint64
 	for {
 		var msg *nats.Msg
-		select {
+		select { // what is there needs no timer
 		case msg = <-in.messages:
-		case <-silence.C:
-			return page, 0, errors.New("direct get: the server is silent")
-		case <-ctx.Done():
-			return page, 0, context.Cause(ctx)
+		default:
+			silence.Reset(s.config.AttemptTimeout)
+			select {
+			case msg = <-in.messages:
+			case <-silence.C:
+				return 0, errors.New("direct get: the server is silent")
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
 		}
 		// What is no message of the stream is a status of the server's.
 		if _, ok := msg.Header[jetstream.SequenceHeader]; !ok {
 			switch status := msg.Header.Get("Status"); status {
 			case "404": // nothing there
-				return page, 0, nil
+				return 0, nil
 			case "204": // the page's end
 				pending, _ = strconv.Atoi(msg.Header.Get("Nats-Num-Pending"))
-				return page, pending, sentBefore(msg, last)
+				return pending, sentBefore(msg, last)
 			default:
-				return page, 0, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
+				return 0, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
 			}
 		}
 		if err := sentBefore(msg, last); err != nil {
-			return page, 0, err
+			return 0, err
 		}
 		m, err := directMessage(p, msg)
 		if err != nil {
-			return page, 0, err
+			return 0, err
 		}
-		page = append(page, m)
 		last = m.Position.Sequence
+		if !give(m) {
+			return 0, nil
+		}
 	}
 }
 

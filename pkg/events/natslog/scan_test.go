@@ -26,7 +26,7 @@ func TestReadGoesOnFromPageToPage(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		commits, size int
-	}{{"many small", max(fewer(700), 300), 10}, {"exactly a page", 256, 10}, {"few large", 9, 700_000}, {"larger than a page", 3, 1_500_000}} {
+	}{{"many small", max(fewer(700), 300), 10}, {"exactly a page", 128, 10}, {"few large", 9, 700_000}, {"larger than a page", 3, 1_500_000}} {
 		w, other := events.Workflow{Namespace: c.name, ID: "w"}, events.Workflow{Namespace: c.name, ID: "other"}
 		at := map[events.Workflow]events.Cursor{}
 		for i := range c.commits {

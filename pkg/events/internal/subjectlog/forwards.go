@@ -16,10 +16,11 @@ const (
 	// nearCommits and nearBytes are how much is kept until the first commit is there.
 	nearCommits = 1024
 	nearBytes   = 4 << 20
-	// sparse is how many messages of others a server passes in the time in which it
-	// gives one more that is named.
-	sparse = 128
-	// manyCommits are parsed by more than one goroutine.
+	// sparse is how many messages of others a server passes in the time that one more
+	// takes that is named, compared with one of a page; sparser, with one of a consumer.
+	sparse  = 128
+	sparser = 512
+	// manyCommits are parsed by more than one goroutine, and read by a consumer.
 	manyCommits = 256
 )
 
@@ -108,13 +109,17 @@ func (r *reading) plan(from events.EventID) (about int, near bool) {
 	if !named(end) {
 		together++
 	}
+	apart := uint64(sparse)
+	if commits >= manyCommits {
+		apart = sparser
+	}
 	switch {
 	case commits <= uint64(together):
 		return about, true
 	case bytes < 0:
-		return about, commits <= nearCommits/16 && width > sparse*commits
+		return about, commits <= nearCommits/16 && width > apart*commits
 	default:
-		return about, commits <= nearCommits && bytes <= nearBytes && width > sparse*commits
+		return about, commits <= nearCommits && bytes <= nearBytes && width > apart*commits
 	}
 }
 
