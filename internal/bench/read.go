@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,6 +96,7 @@ func readCases(o ReadOptions) (cases []readCase) {
 		readCase{fmt.Sprintf("state/events=%d/with=snapshot", o.Huge), "fold", (*reads).state},
 		readCase{"append/beside-readers=4", "", (*reads).appends},
 		readCase{"append/beside-raw-readers=4", "", (*reads).appends},
+		readCase{"append/beside-hashers=4", "", (*reads).appends},
 	)
 }
 
@@ -371,10 +373,10 @@ const (
 )
 
 // appends measures what an append takes at the 99th of 100 while long histories are
-// read, beside the same without readers.
+// read, or while as many compute and ask nothing of the log, beside the same alone.
 func (r *reads) appends(ctx context.Context, c readCase) (Result, error) {
 	t := r.spread[spreadName(r.Long, 1)]
-	byRaw := strings.Contains(c.name, "raw")
+	byRaw, hash := strings.Contains(c.name, "raw"), strings.Contains(c.name, "hashers")
 	var readers []operation
 	for range readersBeside {
 		nc, err := nats.Connect(r.log.Conn().ConnectedUrl())
@@ -392,6 +394,15 @@ func (r *reads) appends(ctx context.Context, c readCase) (Result, error) {
 		}
 		reader := *r
 		reader.log = log
+		if hash {
+			block := make([]byte, 256<<10)
+			readers = append(readers, func(context.Context) error {
+				sum := sha256.Sum256(block)
+				copy(block, sum[:])
+				return nil
+			})
+			continue
+		}
 		readers = append(readers, func(ctx context.Context) error {
 			if byRaw {
 				n, err := reader.beside(ctx, besideConsumer, nil, js, t.workflow, t.at.Position())
