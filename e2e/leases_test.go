@@ -294,8 +294,9 @@ func TestAProjectorThatWasStoppedGoesOn(t *testing.T) {
 	t.Logf("it goes on: shared after %s", s.shared(t, began, first, second).Round(time.Millisecond))
 	s.check(t)
 	second.kill()
-	if said := second.log.String(); !strings.Contains(said, "a lease was lost") {
-		t.Errorf("it did not say that it lost anything:\n%s", said)
+	// One whose claim had not been answered yet when it was stopped has nothing to lose.
+	if said := second.log.String(); !strings.Contains(said, "a lease was lost") && !strings.Contains(said, "leases cannot be renewed or taken") {
+		t.Errorf("it did not say that anything happened to its leases:\n%s", said)
 	}
 }
 

@@ -249,7 +249,7 @@ func TestPathsThatNameNoHistory(t *testing.T) {
 	got, s := f.run(log, c, f.path("gone"), f.path("empty"), in, in+"/a.json", in+"/../in/a.json", odd)
 	want := map[string]string{
 		"gone":      "refused: no such file or directory",
-		"empty":     "refused: no file in it ends in .json, .jsonl, .ndjson",
+		"empty":     "refused: no file in it ends in .json, .jsonl, .ndjson, .pb, .binpb",
 		"in/a.json": "imported",
 		"odd.name":  "imported",
 	}

@@ -201,9 +201,10 @@ func survey(ctx context.Context, ask asking) (events.Identity, []error) {
 		Map: events.SlotMap{Version: base.mapVersion, Ranges: make([]events.SlotRange, base.streams)},
 	}
 	found := make([][]error, base.streams+2) // by stream, the heartbeats and the decisions last
+	id.Map.Ranges[0], found[0] = ofPartition(StreamName(0), first.CachedInfo().Config, base)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
-	for p := range base.streams {
+	for p := 1; p < base.streams; p++ {
 		g.Go(func() (err error) {
 			id.Map.Ranges[p], found[p], err = surveyPartition(ctx, ask, events.Partition(p), base)
 			return err
@@ -241,10 +242,15 @@ func surveyPartition(ctx context.Context, ask asking, p events.Partition, base s
 	if err != nil {
 		return events.SlotRange{}, nil, unavailable(name, err)
 	}
-	c := s.CachedInfo().Config
+	slots, objections := ofPartition(name, s.CachedInfo().Config, base)
+	return slots, objections, nil
+}
+
+// ofPartition is what surveyPartition gives of a stream as it is.
+func ofPartition(name string, c jetstream.StreamConfig, base stated) (events.SlotRange, []error) {
 	got, err := parseMetadata(name, c.Metadata)
 	if err != nil {
-		return events.SlotRange{}, []error{err}, nil
+		return events.SlotRange{}, []error{err}
 	}
 	var objections []error
 	if got.logID != base.logID || got.epoch != base.epoch || got.mapVersion != base.mapVersion || got.streams != base.streams {
@@ -253,7 +259,7 @@ func surveyPartition(ctx context.Context, ask asking, p events.Partition, base s
 			Got: fmt.Sprintf("log %s epoch %d map %d of %d streams", got.logID, got.epoch, got.mapVersion, got.streams),
 		})
 	}
-	return got.slots, append(objections, logFaults(c, subjects(got.slots))...), nil
+	return got.slots, append(objections, logFaults(c, subjects(got.slots))...)
 }
 
 // surveyBeside gives what is wrong with a stream beside the partitions': another

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"iter"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,9 @@ import (
 const patience = 3 * time.Minute
 
 func TestMain(m *testing.M) { testenv.Main(m) }
+
+// long has the log opened anew for each step, instead of for every fourth.
+var long = flag.Bool("proof.long", false, "open the log anew for each step of the suite")
 
 // fewer is how often a test does what it does n times: a fifth as often under
 // -short, where the tests are run for something else than what is counted in them.
@@ -202,36 +206,46 @@ func put(t testing.TB, nc *nats.Conn, subject string, h events.Header, body []by
 	return ack.Seq
 }
 
-// reopened opens the log anew for each append, each tail and each read of a run,
-// as a program does that is started again after each step. For the rest, by
-// which the suite looks at what is there, one handle will do.
+// reopened opens the log anew for an append, a tail or a read of a run, as a program
+// does that was started again before it: for each, or for every fourth of them
+// without -proof.long, the first among them. For the rest, by which the suite looks at
+// what is there, one handle will do.
 type reopened struct {
 	events.Log
-	open func() events.Log
+	open  func() events.Log
+	steps *atomic.Int64
+}
+
+// next is the handle of the next step.
+func (r reopened) next() events.Log {
+	if n := r.steps.Add(1); *long || n%4 == 1 {
+		return r.open()
+	}
+	return r.Log
 }
 
 func (r reopened) Append(ctx context.Context, q events.Request) (events.Result, error) {
-	return r.open().Append(ctx, q)
+	return r.next().Append(ctx, q)
 }
 
 func (r reopened) Tail(ctx context.Context, w events.Workflow) (events.Cursor, error) {
-	return r.open().Tail(ctx, w)
+	return r.next().Tail(ctx, w)
 }
 
 func (r reopened) RecordHeartbeat(ctx context.Context, h events.Heartbeat) (bool, error) {
-	return r.open().RecordHeartbeat(ctx, h)
+	return r.next().RecordHeartbeat(ctx, h)
 }
 
 func (r reopened) LastHeartbeat(ctx context.Context, a events.Activity) (events.Heartbeat, error) {
-	return r.open().LastHeartbeat(ctx, a)
+	return r.next().LastHeartbeat(ctx, a)
 }
 
 func (r reopened) Decide(ctx context.Context, d events.Decision, after uint64) (events.StoredDecision, bool, error) {
-	return r.open().Decide(ctx, d, after)
+	return r.next().Decide(ctx, d, after)
 }
 
 func (r reopened) Read(ctx context.Context, w events.Workflow, o events.ReadOptions) iter.Seq2[*events.Event, error] {
-	return r.open().Read(ctx, w, o)
+	return r.next().Read(ctx, w, o)
 }
 
 // aging makes logs whose heartbeats age out, each in an account of its own.
@@ -272,7 +286,7 @@ func TestLogReopenedBetweenSteps(t *testing.T) {
 	each := h
 	each.Short, each.Features.OneHandle = true, false
 	each.Open = func(t testing.TB, o eventstest.Options) events.Log {
-		return reopened{Log: h.Open(t, o), open: func() events.Log { return h.Open(t, o) }}
+		return reopened{Log: h.Open(t, o), open: func() events.Log { return h.Open(t, o) }, steps: new(atomic.Int64)}
 	}
 	eventstest.Run(t, each)
 }
