@@ -151,6 +151,11 @@ func Read(ctx context.Context, o ReadOptions, each func(Result) error) (err erro
 			if err := m.fill(ctx); err != nil {
 				return err
 			}
+			for _, sql := range []string{"VACUUM ANALYZE", "CHECKPOINT"} { // or the server does it while the first cases are measured
+				if _, err := m.pool.Exec(ctx, sql); err != nil {
+					return err
+				}
+			}
 			r.making = m
 			return measure()
 		})
