@@ -34,9 +34,9 @@ func agreement() string {
 	for _, about := range append(slices.Clone(filters), groups) {
 		n := 0
 		for _, q := range about.queries {
-			if why, ok := meant[q]; ok {
+			if d, ok := meant[q]; ok {
 				n++
-				differences = append(differences, fmt.Sprintf("| `%s` | %s |\n", q, why))
+				differences = append(differences, fmt.Sprintf("| `%s` | %s |\n", q, d.why))
 			}
 		}
 		fmt.Fprintf(&b, "| %s | %d | %d | %s |\n", about.about, len(about.queries), len(about.queries)-n, strings.TrimPrefix(fmt.Sprint(n), "0"))
