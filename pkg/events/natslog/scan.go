@@ -22,11 +22,11 @@ const (
 	pageBytes    = 1 << 20
 )
 
-// manyMessages are read by a consumer. Making one takes some tenths of a millisecond (and in
-// a cluster the agreement of the servers), and a message then half of what one of a page
-// takes, into which the server writes six headers, each by a copy of all of them (nats-server
-// 2.15.2, stream.go, genHeader).
-const manyMessages = 256
+// manyMessages are read by a consumer. Making one takes some tenths of a millisecond, in a
+// cluster some whole ones, since the servers must agree on it, and a message then half of
+// what one of a page takes, into which the server writes six headers, each by a copy of all
+// of them (nats-server 2.15.2, stream.go, genHeader).
+const manyMessages = 512
 
 // pageRequest asks for the next messages of a subject (ADR-31 of NATS).
 type pageRequest struct {

@@ -17,10 +17,12 @@ const (
 	nearCommits = 1024
 	nearBytes   = 4 << 20
 	// sparse is how many messages of others a server passes in the time that one more
-	// takes that is named, compared with one of a page; sparser, with one of a consumer.
-	sparse  = 128
-	sparser = 512
-	// manyCommits are parsed by more than one goroutine, and read by a consumer.
+	// takes that is named, compared with one of a page; sparser, with one of a consumer,
+	// by which so many commits are read.
+	sparse          = 128
+	sparser         = 512
+	consumedCommits = 512
+	// manyCommits are parsed by more than one goroutine.
 	manyCommits = 256
 )
 
@@ -110,7 +112,7 @@ func (r *reading) plan(from events.EventID) (about int, near bool) {
 		together++
 	}
 	apart := uint64(sparse)
-	if commits >= manyCommits {
+	if commits >= consumedCommits {
 		apart = sparser
 	}
 	switch {
