@@ -18,7 +18,7 @@ func benchCommand(a *app) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "bench",
 		Short: "Measure the pipeline beside the raw limit of the machine",
-	}, benchAppendCommand(a), benchListCommand(a), benchProjectCommand(a), benchRebuildCommand(a), benchVisibleCommand(a))
+	}, benchAppendCommand(a), benchListCommand(a), benchProjectCommand(a), benchReadCommand(a), benchRebuildCommand(a), benchVisibleCommand(a))
 }
 
 // quickly is how long a quick benchmark takes at most, with some room to the 20

@@ -37,6 +37,7 @@ var layers = []layer{
 	{"pkg/projection/pgstore/...", []string{"pkg/events", "pkg/events/eventjson", "pkg/execution", "pkg/searchattribute", "pkg/projection", "pkg/projection/postgres", "pkg/projection/pgstore/..."}},
 	{"pkg/projection/projectiontest", []string{"pkg/events", "pkg/events/eventjson", "pkg/events/memlog", "pkg/execution", "pkg/projection", "pkg/projection/postgres"}},
 	{"pkg/replay", []string{"pkg/events", "pkg/events/eventjson", "pkg/execution"}},
+	{"pkg/replay/snapshot", []string{"pkg/events", "pkg/execution", "pkg/replay"}},
 	{"pkg/telemetry", []string{"pkg/events", "pkg/searchattribute", "pkg/projection"}},
 	{"pkg/api/...", []string{"pkg/api/..."}},
 	{"pkg/api/...", []string{"pkg/api/..."}},
@@ -77,7 +78,7 @@ var rules = []rule{
 	},
 	{
 		name: "replay does not know projection",
-		of:   []string{"pkg/replay"}, not: []string{module + "/pkg/projection/..."},
+		of:   []string{"pkg/replay/..."}, not: []string{module + "/pkg/projection/..."},
 	},
 	{
 		name: "projection does not know replay",

@@ -104,6 +104,17 @@ type ReadOptions struct {
 	// Limit ends the read after so many events; 0: no limit.
 	Limit   int
 	Reverse bool
+	// After, if set, leaves out what the run had up to this end of the workflow,
+	// inclusive: only events stored later are yielded, none if there are none. The
+	// history that is left out is not read; that the log holds it as the cursor's
+	// owner saw it is checked by the chain, and ErrConflict if not. It goes neither
+	// with From nor with Reverse.
+	After Cursor
+	// Until, if set, is the end of the workflow for this read, inclusive: what was
+	// stored later is not there, and the newest run is the cursor's. The leader is
+	// not asked again where the workflow ends. ErrConflict if the log does not hold
+	// this end.
+	Until Cursor
 }
 
 // Source reads the log's partitions, for projections and feeds.

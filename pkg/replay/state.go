@@ -36,12 +36,30 @@ func AtEvent(id events.EventID) Point { return Point{kind: atEvent, event: id} }
 // in the prefix, whatever its time.
 func AtTime(t time.Time) Point { return Point{kind: atTime, time: t} }
 
+func (p Point) check() error {
+	if p.kind == atEvent && p.event < 1 {
+		return &events.InvalidError{Field: "at", Reason: fmt.Sprintf("is event %d, ids begin at 1", p.event)}
+	}
+	return nil
+}
+
+// reached says why there is no state at a point, if s is not that.
+func reached(s *execution.State, run Run, at Point) error {
+	switch {
+	case s.LastEventID == 0:
+		return fmt.Errorf("run %s of %s had not begun at %s: %w", run.RunID, run.Workflow, at.time.Format(time.RFC3339Nano), events.ErrNotFound)
+	case s.LastEventID < at.event:
+		return &events.NotFoundError{Workflow: run.Workflow, Run: run.RunID, Event: at.event}
+	}
+	return nil
+}
+
 // State folds a run (empty: the newest) up to a point. It fails with
 // events.ErrNotFound if the run has no such event, or had not begun at that
 // time, and with events.ErrInvalid for an event id below 1.
 func State(ctx context.Context, log events.Reader, w events.Workflow, run events.RunID, at Point) (*execution.State, error) {
-	if at.kind == atEvent && at.event < 1 {
-		return nil, &events.InvalidError{Field: "at", Reason: fmt.Sprintf("is event %d, ids begin at 1", at.event)}
+	if err := at.check(); err != nil {
+		return nil, err
 	}
 	if run == "" {
 		tail, err := log.Tail(ctx, w)
@@ -58,11 +76,8 @@ func State(ctx context.Context, log events.Reader, w events.Workflow, run events
 	if err := fold(s, history); err != nil {
 		return nil, err
 	}
-	switch {
-	case s.LastEventID == 0:
-		return nil, fmt.Errorf("run %s of %s had not begun at %s: %w", run, w, at.time.Format(time.RFC3339Nano), events.ErrNotFound)
-	case s.LastEventID < at.event:
-		return nil, &events.NotFoundError{Workflow: w, Run: run, Event: at.event}
+	if err := reached(s, Run{w, run}, at); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -75,8 +90,8 @@ func Load(ctx context.Context, log events.Reader, w events.Workflow) (*execution
 	if err != nil {
 		return nil, events.Cursor{}, err
 	}
-	s, err := State(ctx, log, w, tail.Run(), AtEvent(tail.LastEventID()))
-	if err != nil {
+	s := execution.New(w, tail.Run())
+	if err := fold(s, log.Read(ctx, w, events.ReadOptions{Until: tail})); err != nil {
 		return nil, events.Cursor{}, err
 	}
 	return s, tail, nil

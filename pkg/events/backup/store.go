@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -48,7 +49,25 @@ func (s store) Get(ctx context.Context, p events.Position) (events.Message, erro
 	return m, err
 }
 
-func (s store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
+// Fetch reads the segments between the first and the last of them once, and again for
+// what take asks for then.
+func (s store) Fetch(ctx context.Context, p events.Partition, seqs []uint64, take func(events.Message) []uint64) error {
+	for len(seqs) > 0 {
+		var more []uint64
+		for m, err := range s.folder.Follow(ctx, p, events.FollowOptions{After: max(slices.Min(seqs), 1) - 1, Until: slices.Max(seqs)}) {
+			if err != nil {
+				return err
+			}
+			if slices.Contains(seqs, m.Position.Sequence) {
+				more = append(more, take(m)...)
+			}
+		}
+		seqs = more
+	}
+	return nil
+}
+
+func (s store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64, _ int) iter.Seq2[events.Message, error] {
 	return s.of(ctx, p, subject, events.FollowOptions{After: max(from, 1) - 1, Until: to})
 }
 

@@ -128,6 +128,7 @@ func groups(h Harness) []group {
 		{"heartbeats", heartbeatCases()},
 		{"cached", cachedCases()},
 		{"control", controlCases()},
+		{"reads", readCases()},
 	}
 	if f.Faults {
 		out = append(out,

@@ -20,7 +20,7 @@ func truncatedCases() []testCase {
 			}
 		}
 	}
-	return append(cases, named(theWorkflowIsGone)...)
+	return append(cases, named(theWorkflowIsGone, readsOfALogThatWasCutBack)...)
 }
 
 func truncated(c *scene, between, i int) {
@@ -73,4 +73,36 @@ func theWorkflowIsGone(c *scene) {
 		c.Errorf("the first run anew is %+v", again)
 	}
 	CheckWorkflow(c, mine, w)
+}
+
+// readsOfALogThatWasCutBack: what is read by an end that the log has no more is refused,
+// also where something else lies there now.
+func readsOfALogThatWasCutBack(c *scene) {
+	h, truncate := c.h.Features.Truncatable(c)
+	mine, other := h.Open(c, Options{}), h.Open(c, Options{})
+	w := events.Workflow{Namespace: c.ns, ID: "w"}
+	first := c.through(mine, events.Request{Workflow: w, Events: list(started("T"))})
+	lost := c.through(mine, events.Request{Workflow: w, Expect: events.After(first.Cursor), Events: signals(2, "lost")})
+	truncate(first.Position.Partition, first.Position.Sequence)
+	refused := func(when string) {
+		c.Helper()
+		for name, o := range map[string]events.ReadOptions{
+			"after": {After: lost.Cursor}, "until": {Until: lost.Cursor}, "until, reversed": {Until: lost.Cursor, Reverse: true},
+			"between": {After: first.Cursor, Until: lost.Cursor},
+		} {
+			if _, err := collect(mine.Read(c.ctx(), w, o)); !errors.Is(err, events.ErrConflict) {
+				c.Errorf("%s, read %s an end that is gone: %v", when, name, err)
+			}
+		}
+		if got, err := collect(mine.Read(c.ctx(), w, events.ReadOptions{After: first.Cursor})); err != nil {
+			c.Errorf("%s, after an end that is there: %d events, %v", when, len(got), err)
+		}
+	}
+	refused("cut back")
+	at := c.through(other, events.Request{Workflow: w, Expect: events.After(first.Cursor), Events: signals(2, "another")})
+	refused("another in its place")
+	for range 12 {
+		at = c.through(other, events.Request{Workflow: w, Expect: events.After(at.Cursor), Events: signals(1, "more")})
+	}
+	refused("and more behind it")
 }

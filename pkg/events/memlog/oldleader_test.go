@@ -106,8 +106,8 @@ func (d *divided) Get(ctx context.Context, p events.Position) (events.Message, e
 	return d.early(d.Store.Get(ctx, p))
 }
 
-func (d *divided) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
-	return d.Store.Scan(ctx, p, subject, from, to) // of what the caller has found there
+func (d *divided) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64, about int) iter.Seq2[events.Message, error] {
+	return d.Store.Scan(ctx, p, subject, from, to, about) // of what the caller has found there
 }
 
 // TestAnOldLeaderSettlesNothing: at random, a leader that was cut off answers some

@@ -2,6 +2,7 @@ package memlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -200,7 +201,21 @@ func (s *store) Get(ctx context.Context, at events.Position) (events.Message, er
 	return p.messages[at.Sequence-1], nil
 }
 
-func (s *store) Scan(ctx context.Context, n events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
+func (s *store) Fetch(ctx context.Context, n events.Partition, seqs []uint64, take func(events.Message) []uint64) error {
+	for len(seqs) > 0 {
+		m, err := s.Get(ctx, events.Position{Partition: n, Sequence: seqs[0]})
+		if err != nil && !errors.Is(err, subjectlog.ErrNone) {
+			return err
+		}
+		seqs = seqs[1:]
+		if err == nil {
+			seqs = append(seqs[:len(seqs):len(seqs)], take(m)...)
+		}
+	}
+	return nil
+}
+
+func (s *store) Scan(ctx context.Context, n events.Partition, subject string, from, to uint64, _ int) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {
 		for from <= to {
 			m, err := s.Next(ctx, n, subject, from)

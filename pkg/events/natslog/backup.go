@@ -76,27 +76,30 @@ func (s backupSource) Messages(ctx context.Context, p events.Partition, after, u
 // pages yields what a stream holds in (after, until] by pages of direct gets.
 // Where one gives nothing, the leader is asked for one message.
 func (s backupSource) pages(ctx context.Context, p events.Partition, after, until uint64, yield func(events.Message, error) bool) {
+	give := func(m events.Message) (more bool) {
+		after = m.Position.Sequence
+		if after > until || !yield(m, nil) {
+			until = 0
+		}
+		return after < until
+	}
 	for after < until {
-		page, err := s.store.page(ctx, p, ">", after+1)
-		if len(page) == 0 { // else what came, before an error or without, is whole and in order
-			var m events.Message
-			if !errors.Is(err, events.ErrWrongLog) {
-				m, err = s.store.Next(ctx, p, ">", after+1)
-			}
-			if errors.Is(err, subjectlog.ErrNone) {
-				return
-			}
-			if err != nil {
-				yield(events.Message{}, subjectlog.Unavailable(err))
-				return
-			}
-			page = []events.Message{m}
+		before := after
+		_, err := s.store.page(ctx, p, ">", after+1, give)
+		if after != before { // what came, before an error or without, is whole and in order
+			continue
 		}
-		for _, m := range page {
-			after = m.Position.Sequence
-			if after > until || !yield(m, nil) {
-				return
-			}
+		var m events.Message
+		if !errors.Is(err, events.ErrWrongLog) {
+			m, err = s.store.Next(ctx, p, ">", after+1)
 		}
+		if errors.Is(err, subjectlog.ErrNone) {
+			return
+		}
+		if err != nil {
+			yield(events.Message{}, subjectlog.Unavailable(err))
+			return
+		}
+		give(m)
 	}
 }

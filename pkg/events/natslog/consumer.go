@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// pullMessages and pullBytes bound one request for messages; two are
-	// outstanding at most.
+	// pullMessages and pullBytes bound one request for messages of who follows; two
+	// are outstanding at most.
 	pullMessages = 2048
 	pullBytes    = 8 << 20
 	// pullExpires ends a request that brings nothing; the next one follows.
@@ -40,8 +40,8 @@ const (
 // stop whoever follows the stream. A stored message is known by its reply
 // subject, which the server sets.
 type consumer struct {
-	store      *store
-	partition  events.Partition
+	store *store
+	consuming
 	name       string
 	requests   string // the subject of requests
 	generation uint64 // reconnects at which the log was checked
@@ -53,35 +53,48 @@ type consumer struct {
 	outstanding int    // messages requested and not delivered
 }
 
-// consume makes a consumer of what comes after a sequence, of one workflow or
-// of all, in so much time.
-func (s *store) consume(ctx context.Context, p events.Partition, w *events.Workflow, after uint64, patience time.Duration) (*consumer, error) {
+// consuming says what a consumer brings.
+type consuming struct {
+	partition events.Partition
+	subject   string // empty: of all
+	after     uint64
+	patience  time.Duration // for the server to make it
+	// messages and bytes bound one request; two are outstanding at most. A request
+	// must have room for the largest message.
+	messages, bytes int
+	// finite says that what is asked for is there: a server that has nothing for a
+	// moment is behind, which ends the consumer.
+	finite bool
+}
+
+// consume makes a consumer.
+func (s *store) consume(ctx context.Context, o consuming) (*consumer, error) {
 	if s.nc.IsClosed() {
 		return nil, nats.ErrConnectionClosed
 	}
 	if err := s.sameLog(ctx); err != nil {
 		return nil, err
 	}
-	c := &consumer{store: s, partition: p, generation: s.checked.Load()}
+	c := &consumer{store: s, consuming: o, generation: s.checked.Load()}
 	config := jetstream.ConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: o.after + 1,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: consumerInactive,
 	}
-	if w != nil {
-		config.FilterSubject = w.Subject()
-	}
-	making, cancel := context.WithTimeout(ctx, patience)
+	config.FilterSubject = o.subject
+	making, cancel := context.WithTimeout(ctx, o.patience)
 	defer cancel()
-	made, err := s.js.CreateConsumer(making, StreamName(p), config)
+	// Room for all that may be outstanding, and for what the server says beside it.
+	var err error
+	if c.inbox, err = s.subscribe(3 * o.messages); err != nil {
+		return nil, err
+	}
+	made, err := s.js.CreateConsumer(making, StreamName(o.partition), config)
 	if err != nil {
+		c.inbox.close()
 		return nil, err
 	}
 	c.name = made.CachedInfo().Name
-	c.requests = "$JS.API.CONSUMER.MSG.NEXT." + StreamName(p) + "." + c.name
-	// Room for all that may be outstanding, and for what the server says beside it.
-	if c.inbox, err = s.subscribe(3 * pullMessages); err != nil {
-		return nil, err
-	}
+	c.requests = "$JS.API.CONSUMER.MSG.NEXT." + StreamName(o.partition) + "." + c.name
 	c.status = s.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
 	c.silence = time.NewTimer(3 * pullHeartbeat)
 	return c, nil
@@ -104,7 +117,7 @@ func (c *consumer) close(ctx context.Context) {
 // next is the next message. Any error ends the consumer.
 func (c *consumer) next(ctx context.Context) (events.Message, error) {
 	for {
-		if c.outstanding <= pullMessages/2 {
+		if c.outstanding <= c.messages/2 {
 			if err := c.pull(); err != nil {
 				return events.Message{}, err
 			}
@@ -157,7 +170,7 @@ func (c *consumer) pull() error {
 		return errors.New("the connection was made again")
 	}
 	body, err := json.Marshal(map[string]any{
-		"batch": pullMessages, "max_bytes": pullBytes, "expires": pullExpires.Nanoseconds(), "idle_heartbeat": pullHeartbeat.Nanoseconds(),
+		"batch": c.messages, "max_bytes": c.bytes, "expires": pullExpires.Nanoseconds(), "idle_heartbeat": pullHeartbeat.Nanoseconds(),
 	})
 	if err != nil {
 		return err
@@ -165,7 +178,7 @@ func (c *consumer) pull() error {
 	if err := c.store.nc.PublishRequest(c.requests, c.inbox.subject, body); err != nil {
 		return err
 	}
-	c.outstanding += pullMessages
+	c.outstanding += c.messages
 	return nil
 }
 
@@ -175,6 +188,8 @@ func (c *consumer) told(msg *nats.Msg) error {
 	status, description := msg.Header.Get("Status"), msg.Header.Get("Description")
 	pending := msg.Header.Get("Nats-Pending-Messages")
 	switch {
+	case status == "100" && c.finite:
+		return errors.New("the consumer has nothing where something is")
 	case status == "100":
 		return nil
 	case pending == "":

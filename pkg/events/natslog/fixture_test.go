@@ -40,3 +40,12 @@ func completed() *events.Event {
 func request(w events.Workflow, expect events.Expectation, list ...*events.Event) events.Request {
 	return events.Request{Workflow: w, Expect: expect, Events: list}
 }
+
+func terminated() *events.Event {
+	return &events.Event{
+		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{
+			WorkflowExecutionTerminatedEventAttributes: &historypb.WorkflowExecutionTerminatedEventAttributes{},
+		},
+	}
+}

@@ -151,7 +151,14 @@ func (f *following) sameEnd(ctx context.Context) error {
 
 // once follows with one consumer until it fails.
 func (f *following) once(ctx context.Context) error {
-	c, err := f.store.consume(ctx, f.partition, f.o.Workflow, f.after, longer(consumerPatience, f.unmade))
+	o := consuming{
+		partition: f.partition, after: f.after, patience: longer(consumerPatience, f.unmade),
+		messages: pullMessages, bytes: pullBytes,
+	}
+	if f.o.Workflow != nil {
+		o.subject = f.o.Workflow.Subject()
+	}
+	c, err := f.store.consume(ctx, o)
 	if err != nil {
 		f.unmade++
 		return err

@@ -118,7 +118,7 @@ func Open(ctx context.Context, js jetstream.JetStream, c Config) (*Log, error) {
 	if c.LogID != "" && c.LogID != id.LogID {
 		return nil, &events.WrongLogError{What: "log id", Want: c.LogID, Got: id.LogID}
 	}
-	s := &store{js: js, nc: nc, config: c, identity: id, checking: make(chan struct{}, 1)}
+	s := &store{js: js, nc: nc, config: c, identity: id, checking: make(chan struct{}, 1), many: manyMessages}
 	s.checked.Store(generation)
 	return s.log(s), nil
 }

@@ -61,6 +61,55 @@ func (d *divided) cutOff(i int) (heal func() (met bool)) {
 	}
 }
 
+// sever closes the connections between the i-th server and the others, and keeps
+// them from being made again until heal: as in a network whose parts know that they
+// are apart. It returns when nothing that is published at the i-th server reaches
+// another one.
+func (d *divided) sever(t *testing.T, ctx context.Context, i int) (heal func()) {
+	t.Helper()
+	at := testenv.Connect(t, d.URLs()[i], nats.IgnoreDiscoveredServers())
+	var probes []string
+	for j, url := range d.URLs() {
+		if j == i {
+			continue
+		}
+		nc := testenv.Connect(t, url, nats.IgnoreDiscoveredServers())
+		probe := nc.NewInbox()
+		if _, err := nc.Subscribe(probe, func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		probes = append(probes, probe)
+	}
+	for way, p := range d.ways {
+		if way[0] == i || way[1] == i {
+			p.Sever()
+		}
+	}
+	for _, probe := range probes {
+		for {
+			attempt, cancel := context.WithTimeout(ctx, time.Second)
+			_, err := at.RequestWithContext(attempt, probe, nil)
+			cancel()
+			if errors.Is(err, nats.ErrNoResponders) {
+				break
+			}
+			if ctx.Err() != nil {
+				t.Fatalf("server %d still reaches another one: %v", i, err)
+			}
+		}
+	}
+	return func() {
+		for way, p := range d.ways {
+			if way[0] == i || way[1] == i {
+				p.Pass()
+			}
+		}
+	}
+}
+
 // TestLinearizableWritesUnderPartition: one of three servers is cut off from the
 // others again and again, for moments, and once its leader for so long that the
 // others elect another one. Reads are left out: until it knows that it leads no

@@ -60,6 +60,11 @@ func (s *counting) Get(ctx context.Context, at events.Position) (events.Message,
 	return s.Store.Get(ctx, at)
 }
 
+func (s *counting) Fetch(ctx context.Context, p events.Partition, seqs []uint64, take func(events.Message) []uint64) error {
+	s.call("fetch")
+	return s.Store.Fetch(ctx, p, seqs, take)
+}
+
 // TestRoundTrips holds what each kind of append asks of the server: one thing, if
 // the handle knows where the workflow ends.
 func TestRoundTrips(t *testing.T) {
@@ -149,7 +154,7 @@ func TestRoundTrips(t *testing.T) {
 	do(log, signal(w, events.AtEnd(), ""))
 	want("at the end, not known", "last publish")
 	do(log, signal(w, events.AtEnd(), v7()))
-	want("an id, of which it is not known what lies before it", "last get get publish")
+	want("an id, of which it is not known what lies before it", "last fetch publish")
 	do(log, signal(w, events.AtEnd(), v7()))
 	want("another id", "publish")
 	do(log, signal(w, events.AtEnd(), "a word"))

@@ -15,12 +15,18 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// A page of direct gets holds the stream's lock against its writers while it
-// is made, so pages are kept small.
+// A page of direct gets holds the stream against its writers while it is made, so
+// pages are kept small.
 const (
-	pageMessages = 256
+	pageMessages = 128
 	pageBytes    = 1 << 20
 )
+
+// manyMessages are read by a consumer. Making one takes some tenths of a millisecond, in a
+// cluster some whole ones, since the servers must agree on it, and a message then half of
+// what one of a page takes, into which the server writes six headers, each by a copy of all
+// of them (nats-server 2.15.2, stream.go, genHeader).
+const manyMessages = 512
 
 // pageRequest asks for the next messages of a subject (ADR-31 of NATS).
 type pageRequest struct {
@@ -30,95 +36,249 @@ type pageRequest struct {
 	MaxBytes int    `json:"max_bytes"`
 }
 
-// Scan yields the messages of a subject in [from, to] by pages of direct gets.
-// Where a page gives nothing (a replica that is behind, an answer that was
-// lost), the leader is asked for one message.
-func (s *store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error] {
+// Scan yields the messages of a subject in [from, to]: many of them by a consumer,
+// else by pages of direct gets (docs/adr/0021). Either may be answered by a replica
+// that is behind. It is given up where it brings nothing, and the leader is asked:
+// for one message, then for twice as many each time.
+func (s *store) Scan(ctx context.Context, p events.Partition, subject string, from, to uint64, about int) iter.Seq2[events.Message, error] {
+	return s.scan(ctx, s, p, subject, from, to, about)
+}
+
+// leader gives what the leader of a partition has.
+type leader interface {
+	Next(ctx context.Context, p events.Partition, subject string, from uint64) (events.Message, error)
+}
+
+func (s *store) scan(ctx context.Context, l leader, p events.Partition, subject string, from, to uint64, about int) iter.Seq2[events.Message, error] {
 	return func(yield func(events.Message, error) bool) {
-		next := from
-		for next <= to {
-			page, err := s.page(ctx, p, subject, next)
-			if len(page) == 0 { // else what came, before an error or without, is whole and in order
-				if errors.Is(err, events.ErrWrongLog) {
-					yield(events.Message{}, err)
-					return
-				}
-				m, err := s.Next(ctx, p, subject, next)
-				if err != nil {
-					yield(events.Message{}, err)
-					return
-				}
-				page = []events.Message{m}
-			}
-			for _, m := range page {
-				if m.Position.Sequence > to {
-					return
-				}
-				if !yield(m, nil) {
-					return
-				}
-				next = m.Position.Sequence + 1
-			}
+		sc := scan{store: s, leader: l, partition: p, subject: subject, next: from, to: to, yield: yield}
+		if err := sc.run(ctx, about); err != nil {
+			yield(events.Message{}, err)
 		}
 	}
 }
 
-// page reads one page. Without an error it is what the server had; with one it
-// may be cut short, but has no gap.
+// scan is one Scan under way.
+type scan struct {
+	store     *store
+	leader    leader
+	partition events.Partition
+	subject   string
+	next, to  uint64 // what is still to be read
+	yield     func(events.Message, error) bool
+	stopped   bool // nothing more is wanted
+}
+
+func (sc *scan) done() bool { return sc.stopped || sc.next > sc.to }
+
+// give yields a message, or ends the scan with it if it lies beyond.
+func (sc *scan) give(m events.Message) {
+	if m.Position.Sequence > sc.to || !sc.yield(m, nil) {
+		sc.stopped = true
+		return
+	}
+	sc.next = m.Position.Sequence + 1
+}
+
+func (sc *scan) run(ctx context.Context, about int) error {
+	many := about > 0 && about >= sc.store.many
+	singly := 1 // messages that the leader is asked for where a page brings nothing
+	for !sc.done() {
+		if many {
+			if err := sc.consume(ctx); errors.Is(err, events.ErrWrongLog) || ctx.Err() != nil {
+				return err
+			}
+			many = false // what is left, if it failed, is read by pages
+			continue
+		}
+		before := sc.next
+		pending, err := sc.store.page(ctx, sc.partition, sc.subject, sc.next, func(m events.Message) (more bool) {
+			sc.give(m)
+			return !sc.done()
+		})
+		switch {
+		case sc.done():
+			return nil
+		case errors.Is(err, events.ErrWrongLog):
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+		switch {
+		case sc.next == before:
+			if err := sc.ask(ctx, singly); err != nil {
+				return err
+			}
+			singly = min(2*singly, pageMessages)
+		case err == nil:
+			singly = 1
+			many = about == 0 && pending >= sc.store.many
+		}
+	}
+	return nil
+}
+
+// ask asks the leader for up to n messages, one after the other.
+func (sc *scan) ask(ctx context.Context, n int) error {
+	for range n {
+		m, err := sc.leader.Next(ctx, sc.partition, sc.subject, sc.next)
+		if err != nil {
+			return err
+		}
+		if sc.give(m); sc.done() {
+			break
+		}
+	}
+	return nil
+}
+
+// consume reads by a consumer. It ends with an error where that one brings nothing
+// for a moment: what is read is there already, so it is behind, or gone.
+func (sc *scan) consume(ctx context.Context) error {
+	c, err := sc.store.consume(ctx, consuming{
+		partition: sc.partition, subject: sc.subject, after: sc.next - 1, patience: sc.store.config.AttemptTimeout,
+		messages: readMessages, bytes: int(max(readBytes, sc.store.nc.MaxPayload())), finite: true,
+	})
+	if err != nil {
+		return err
+	}
+	defer c.close(ctx)
+	for !sc.done() {
+		m, err := c.next(ctx)
+		if err != nil {
+			return err
+		}
+		sc.give(m)
+	}
+	return nil
+}
+
+// readMessages and readBytes bound one request of a consumer that reads what is
+// there; a larger message comes all the same, up to what the server takes. What was
+// requested stands in one queue of the stream with the acknowledgements of its writers:
+// with eight times as many they wait six times as long (docs/performance.md).
+const (
+	readMessages = 64
+	readBytes    = 1 << 20
+)
+
+// fetchWindow is how many direct gets are under way at a time.
+const fetchWindow = 64
+
+// Fetch sends a direct get for each, and does not wait for the answers before the next.
+func (s *store) Fetch(ctx context.Context, p events.Partition, seqs []uint64, take func(events.Message) []uint64) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	if err := s.sameLog(ctx); err != nil {
+		return err
+	}
+	in, err := s.subscribe(fetchWindow)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	silence := time.NewTimer(s.config.AttemptTimeout)
+	defer silence.Stop()
+	requests := "$JS.API.DIRECT.GET." + StreamName(p)
+	var body [32]byte
+	for underWay := 0; underWay > 0 || len(seqs) > 0; underWay-- {
+		for ; underWay < fetchWindow && len(seqs) > 0; underWay++ {
+			b := append(strconv.AppendUint(append(body[:0], `{"seq":`...), seqs[0], 10), '}')
+			if err := s.nc.PublishRequest(requests, in.subject, b); err != nil {
+				return err
+			}
+			seqs = seqs[1:]
+		}
+		var msg *nats.Msg
+		select { // what is there needs no timer
+		case msg = <-in.messages:
+		default:
+			silence.Reset(s.config.AttemptTimeout)
+			select {
+			case msg = <-in.messages:
+			case <-silence.C:
+				return nil
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		// What is no message of the stream says that there is none.
+		if m, err := directMessage(p, msg); err == nil {
+			seqs = append(seqs[:len(seqs):len(seqs)], take(m)...)
+		}
+	}
+	return nil
+}
+
+// page reads one page, hands on each message as it comes, until give has enough, and
+// says how many messages the server has after it. Without an error that was what the
+// server had; with one it may be cut short, but has no gap.
 //
 // The server writes into every message of a page, and into its end, the
 // sequence of the message that it sent before in that page, 0 in the first
 // (nats-server 2.15.2, stream.go, getDirectRequest): a message lost on the way
 // is noticed.
-func (s *store) page(ctx context.Context, p events.Partition, subject string, from uint64) ([]events.Message, error) {
+func (s *store) page(ctx context.Context, p events.Partition, subject string, from uint64, give func(events.Message) (more bool)) (pending int, err error) {
 	body, err := json.Marshal(pageRequest{Seq: from, NextFor: subject, Batch: pageMessages, MaxBytes: pageBytes})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	if err := s.sameLog(ctx); err != nil {
-		return nil, err
+		return 0, err
 	}
 	in, err := s.subscribe(pageMessages + 1)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer in.close()
 	if err := s.nc.PublishRequest("$JS.API.DIRECT.GET."+StreamName(p), in.subject, body); err != nil {
-		return nil, err
+		return 0, err
 	}
 	silence := time.NewTimer(s.config.AttemptTimeout)
 	defer silence.Stop()
-	var page []events.Message
 	var last uint64
 	for {
 		var msg *nats.Msg
-		select {
+		select { // what is there needs no timer
 		case msg = <-in.messages:
-		case <-silence.C:
-			return page, errors.New("direct get: the server is silent")
-		case <-ctx.Done():
-			return page, context.Cause(ctx)
+		default:
+			silence.Reset(s.config.AttemptTimeout)
+			select {
+			case msg = <-in.messages:
+			case <-silence.C:
+				return 0, errors.New("direct get: the server is silent")
+			case <-ctx.Done():
+			}
+		}
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
 		}
 		// What is no message of the stream is a status of the server's.
 		if _, ok := msg.Header[jetstream.SequenceHeader]; !ok {
 			switch status := msg.Header.Get("Status"); status {
 			case "404": // nothing there
-				return page, nil
+				return 0, nil
 			case "204": // the page's end
-				return page, sentBefore(msg, last)
+				pending, _ = strconv.Atoi(msg.Header.Get("Nats-Num-Pending"))
+				return pending, sentBefore(msg, last)
 			default:
-				return page, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
+				return 0, fmt.Errorf("direct get: %s %s", status, msg.Header.Get("Description"))
 			}
 		}
 		if err := sentBefore(msg, last); err != nil {
-			return page, err
+			return 0, err
 		}
 		m, err := directMessage(p, msg)
 		if err != nil {
-			return page, err
+			return 0, err
 		}
-		page = append(page, m)
 		last = m.Position.Sequence
+		if !give(m) {
+			return 0, nil
+		}
 	}
 }
 

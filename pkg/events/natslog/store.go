@@ -33,6 +33,8 @@ type store struct {
 	// checking has room for the one caller that checks after a reconnect; the
 	// others wait for it, each as long as its own context lasts.
 	checking chan struct{}
+	// many is how many messages of a subject are read by a consumer.
+	many int
 }
 
 var _ subjectlog.Store = (*store)(nil)

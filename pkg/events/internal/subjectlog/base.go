@@ -24,47 +24,46 @@ func (l *Log) baseOf(ctx context.Context, c *events.Commit) (*events.Commit, err
 		return b, err
 	}
 	j := judge{w: c.Workflow}
-	for b, err := range l.judged(&j, l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), 1, c.Position.Sequence)) {
+	for k, err := range l.between(ctx, &j, 1, c.Position.Sequence) {
 		if err != nil {
 			return nil, err
 		}
-		if holds(b, c.Base) {
+		if b := k.Commit; holds(b, c.Base) {
 			return b, nil
 		}
 	}
 	return nil, corrupt(c, "it begins with run %s up to event %d, and no commit before it holds that", c.Base.Run, c.Base.Event)
 }
 
-// base is the read of the base of a run that begins in c, and the commit that
-// it ends with.
-func (r *reading) base(ctx context.Context, c *events.Commit) (reading, *events.Commit, error) {
+// base is the read of the base of a run that begins in c.
+func (r *reading) base(ctx context.Context, c *events.Commit) (reading, error) {
 	b, err := r.baseOf(ctx, c)
 	if err != nil {
-		return reading{}, nil, err
+		return reading{}, err
 	}
 	sub := *r
-	sub.upto = c.Base.Event
-	sub.span = span{run: c.Base.Run, first: b.Segment(c.Base.Run).RunFirst, last: b.Position.Sequence}
-	return sub, b, nil
+	sub.upto, sub.after, sub.passed, sub.within = c.Base.Event, nil, 0, false
+	sub.span = spanTo(b, c.Base.Run, b.Segment(c.Base.Run).RunFirst)
+	return sub, nil
 }
 
 func (r *reading) baseForward(ctx context.Context, c *events.Commit) error {
-	sub, b, err := r.base(ctx, c)
+	sub, err := r.base(ctx, c)
 	if err != nil {
 		return err
 	}
-	return sub.forward(ctx, b)
+	return sub.forward(ctx)
 }
 
 func (r *reading) baseReverse(ctx context.Context, c *events.Commit) error {
-	sub, b, err := r.base(ctx, c)
+	sub, err := r.base(ctx, c)
 	if err != nil {
 		return err
 	}
 	if sub.o.From == 0 || sub.o.From > sub.upto {
 		sub.o.From = sub.upto
 	}
-	return sub.reverse(ctx, b)
+	return sub.reverse(ctx)
 }
 
 // BaseEvents is events.Source's.
@@ -110,7 +109,7 @@ func (a *appending) findBase(ctx context.Context) (*based, error) {
 		if want.Run == a.p.RunID {
 			return nil, &events.InvalidError{Field: "runId", Reason: fmt.Sprintf("is %s, the id of the run that is reset", want.Run)}
 		}
-		b, earlier, err := a.holder(ctx, last, s, want)
+		b, earlier, err := a.holder(ctx, s, want)
 		if err != nil {
 			return nil, err
 		}
@@ -118,22 +117,24 @@ func (a *appending) findBase(ctx context.Context) (*based, error) {
 			return a.foldBase(ctx, b, s)
 		}
 		// The event lies in the base of the run, which is a reset itself.
-		if last, err = a.baseOf(ctx, earlier); err != nil {
+		end, err := a.baseOf(ctx, earlier)
+		if err != nil {
 			return nil, err
 		}
 		want.Run = earlier.Base.Run
-		s = span{run: want.Run, first: last.Segment(want.Run).RunFirst, last: last.Position.Sequence}
+		s = spanTo(end, want.Run, end.Segment(want.Run).RunFirst)
 	}
 }
 
 // holder is the commit of a run that holds an event, as what a reset would
 // name; or the first commit of the run, if the event lies in that one's base.
-func (a *appending) holder(ctx context.Context, last *events.Commit, s span, want events.Base) (*based, *events.Commit, error) {
+func (a *appending) holder(ctx context.Context, s span, want events.Base) (*based, *events.Commit, error) {
 	var seen events.EventID
-	for c, err := range a.chained(ctx, a.p.Workflow, before(last, s.first), s.first, s.last) {
+	for k, err := range a.chained(ctx, a.p.Workflow, scanning{from: before(s.end, s.first), first: s.first, to: s.last}) {
 		if err != nil {
 			return nil, nil, err
 		}
+		c := k.Commit
 		seg := c.Segment(s.run)
 		if seg == nil || c.Void != nil {
 			continue
@@ -155,7 +156,7 @@ func (a *appending) holder(ctx context.Context, last *events.Commit, s span, wan
 // foldBase reads the events of a base for what the run is after them.
 func (a *appending) foldBase(ctx context.Context, b *based, s span) (*based, error) {
 	var closed *events.Event
-	r := reading{Log: a.Log, w: a.p.Workflow, span: span{run: b.Run, first: s.first, last: b.Sequence}, upto: b.Event}
+	r := reading{Log: a.Log, w: a.p.Workflow, upto: b.Event}
 	r.giving = &giving{yield: func(e *events.Event, _ error) bool {
 		b.status = events.StatusAfter(b.status, e)
 		b.size += events.StoredSize(e)
@@ -167,7 +168,8 @@ func (a *appending) foldBase(ctx context.Context, b *based, s span) (*based, err
 		err = a.corruptAt(a.p.Workflow, b.Sequence, "the commit was there and is gone")
 	}
 	if err == nil {
-		err = r.forward(ctx, end)
+		r.span = spanTo(end, b.Run, s.first)
+		err = r.forward(ctx)
 	}
 	if err != nil {
 		return nil, err

@@ -27,8 +27,11 @@ type judge struct {
 }
 
 // next judges a message: it is a commit of the subject, or nil, a suspect.
-func (j *judge) next(m events.Message) *events.Commit {
-	c, err := decode(j.w, m)
+func (j *judge) next(m events.Message) *events.Commit { return j.take(parse(j.w, m)) }
+
+// take is next for a message that was parsed already.
+func (j *judge) take(p parsed) *events.Commit {
+	m, c, err := p.message, p.commit, p.err
 	switch {
 	case err != nil:
 	case j.unknown && j.suspects == 0:
@@ -36,6 +39,8 @@ func (j *judge) next(m events.Message) *events.Commit {
 		err = corrupt(c, "it declares %d messages void, and %d before it are no commits", c.Void.Messages, j.suspects)
 	case c.Void == nil && j.suspects > 0:
 		err = corrupt(c, "it lies behind a message that is no commit")
+	case p.after != nil && p.after == j.prev:
+		err = p.follows
 	default:
 		err = follows(j.prev, c)
 	}
@@ -54,21 +59,27 @@ func (j *judge) next(m events.Message) *events.Commit {
 
 // judged yields the commits among messages. It ends with the error of the first
 // suspect that no void covers.
-func (l *Log) judged(j *judge, messages iter.Seq2[events.Message, error]) iter.Seq2[*events.Commit, error] {
-	return func(yield func(*events.Commit, error) bool) {
-		for m, err := range messages {
+func (l *Log) judged(j *judge, messages iter.Seq2[parsed, error]) iter.Seq2[link, error] {
+	return func(yield func(link, error) bool) {
+		for p, err := range messages {
 			if err != nil {
-				yield(nil, Unavailable(err))
+				yield(link{}, Unavailable(err))
 				return
 			}
-			if c := j.next(m); c != nil && !yield(c, nil) {
+			if c := j.take(p); c != nil && !yield(link{c, p.parts}, nil) {
 				return
 			}
 		}
 		if j.err != nil {
-			yield(nil, j.err)
+			yield(link{}, j.err)
 		}
 	}
+}
+
+// between yields the commits of a subject in [from, to] one by one, each judged by
+// j.
+func (l *Log) between(ctx context.Context, j *judge, from, to uint64) iter.Seq2[link, error] {
+	return l.judged(j, parsedOf(j.w, l.store.Scan(ctx, l.Partition(j.w), j.w.Subject(), from, to, 0)))
 }
 
 // all are the messages of a workflow, from its first to the one that is its last
@@ -81,7 +92,7 @@ func (l *Log) all(ctx context.Context, w events.Workflow) (iter.Seq2[events.Mess
 	if err != nil {
 		return nil, Unavailable(err)
 	}
-	return l.store.Scan(ctx, l.Partition(w), w.Subject(), 1, last.Position.Sequence), nil
+	return l.store.Scan(ctx, l.Partition(w), w.Subject(), 1, last.Position.Sequence, 0), nil
 }
 
 // checkVoid holds a void against what it voids. The commit before it is read
@@ -98,7 +109,7 @@ func (l *Log) checkVoid(ctx context.Context, c *events.Commit) error {
 
 func (l *Log) checkVoidFrom(ctx context.Context, c *events.Commit, first uint64) error {
 	j := judge{w: c.Workflow, unknown: first > 1}
-	for _, err := range l.judged(&j, l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), first, c.Position.Sequence)) {
+	for _, err := range l.between(ctx, &j, first, c.Position.Sequence) {
 		if err != nil {
 			return err
 		}

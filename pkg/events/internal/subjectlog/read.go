@@ -2,6 +2,7 @@ package subjectlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -12,37 +13,138 @@ import (
 // Read is events.Reader's.
 func (l *Log) Read(ctx context.Context, w events.Workflow, o events.ReadOptions) iter.Seq2[*events.Event, error] {
 	return func(yield func(*events.Event, error) bool) {
-		if err := checkRead(w, o); err != nil {
+		if err := l.checkRead(w, o); err != nil {
 			yield(nil, err)
 			return
 		}
-		last, err := l.tail(ctx, w)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		s, err := l.locate(ctx, last, o.Run)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		r := reading{Log: l, w: w, span: s, o: o, giving: &giving{left: o.Limit, yield: yield}}
-		if o.Reverse {
-			err = r.reverse(ctx, last)
-		} else {
-			err = r.forward(ctx, last)
-		}
-		if err != nil {
+		r := reading{Log: l, w: w, o: o, giving: &giving{left: o.Limit, yield: yield}}
+		if err := r.run(ctx); err != nil {
 			yield(nil, err)
 		}
 	}
 }
 
-func checkRead(w events.Workflow, o events.ReadOptions) error {
+// run gives what is asked for.
+func (r *reading) run(ctx context.Context) error {
+	last, err := r.end(ctx)
+	if err != nil {
+		return err
+	}
+	if r.span, err = r.locate(ctx, last, r.o.Run); err != nil {
+		return r.explain(ctx, last, err)
+	}
+	if !r.o.After.IsZero() {
+		if done, err := r.from(ctx, last); done || err != nil {
+			return r.explain(ctx, last, err)
+		}
+	}
+	if r.o.Reverse {
+		return r.explain(ctx, last, r.reverse(ctx))
+	}
+	return r.explain(ctx, last, r.forward(ctx))
+}
+
+// end is the commit up to which the workflow is read: the last one, or the one that
+// o.Until names.
+func (r *reading) end(ctx context.Context) (*events.Commit, error) {
+	if r.o.Until.IsZero() {
+		return r.tail(ctx, r.w)
+	}
+	if r.o.Until.Run() == "" {
+		return nil, &events.NotFoundError{Workflow: r.w}
+	}
+	return namedBy(r.o.Until), nil
+}
+
+// from has the read begin after o.After. It is done if there can be nothing: then
+// the commit there is the one that the cursor names.
+func (r *reading) from(ctx context.Context, last *events.Commit) (done bool, err error) {
+	after := namedBy(r.o.After)
+	at := after.Position.Sequence
+	switch {
+	case last.Position.Sequence < at:
+		return true, errUnfit
+	case last.Position.Sequence == at:
+		if last.Hash != after.Hash {
+			return true, errUnfit
+		}
+		if named(last) {
+			return true, r.there(ctx, after)
+		}
+		return true, nil
+	case r.span.last <= at:
+		return true, r.there(ctx, after)
+	case r.span.first <= at:
+		r.after = after
+		if r.span.run == r.o.After.Run() {
+			r.passed = r.o.After.LastEventID()
+		}
+		return false, nil
+	default: // the run began later
+		return false, nil
+	}
+}
+
+// there fails with errUnfit unless the log has the commit that a cursor names.
+func (r *reading) there(ctx context.Context, c *events.Commit) error {
+	b, err := r.commitThere(ctx, r.w, c.Position.Sequence)
+	if err == nil && (b == nil || !fits(b, c)) {
+		err = errUnfit
+	}
+	return err
+}
+
+// explain makes of an error what the caller is told: where a cursor was relied on
+// that is not one of this log's, that, and not what follows from it.
+func (r *reading) explain(ctx context.Context, last *events.Commit, err error) error {
+	if !errors.Is(err, errUnfit) && !errors.Is(err, ErrNone) && !errors.Is(err, events.ErrCorrupt) && !errors.Is(err, events.ErrNotFound) {
+		return err
+	}
+	for _, c := range []events.Cursor{r.o.After, r.o.Until} {
+		if c.IsZero() {
+			continue
+		}
+		unfit := last.Position.Sequence < c.Position().Sequence
+		if !unfit {
+			switch there := r.there(ctx, namedBy(c)); {
+			case errors.Is(there, errUnfit):
+				unfit = true
+			case there != nil && !errors.Is(there, events.ErrCorrupt):
+				return there
+			}
+		}
+		if unfit {
+			conflict := &events.ConflictError{Workflow: r.w, Expected: c.String()}
+			if !named(last) {
+				conflict.Actual = last.Cursor(r.identity)
+			}
+			return conflict
+		}
+	}
+	if errors.Is(err, errUnfit) { // it was not there, and is now: what was asked before was behind
+		return Unavailable(err)
+	}
+	return err
+}
+
+func (l *Log) checkRead(w events.Workflow, o events.ReadOptions) error {
 	if err := w.Validate(); err != nil {
 		return err
 	}
+	for field, c := range map[string]events.Cursor{"after": o.After, "until": o.Until} {
+		if c.IsZero() {
+			continue
+		}
+		if c.Workflow() != w {
+			return &events.InvalidError{Field: field, Reason: fmt.Sprintf("is a cursor of %s", c.Workflow())}
+		}
+		if err := c.Of(l.identity); err != nil {
+			return err
+		}
+	}
 	switch {
+	case !o.After.IsZero() && (o.From != 0 || o.Reverse):
+		return &events.InvalidError{Field: "after", Reason: "goes neither with from nor with reverse"}
 	case o.From < 0:
 		return &events.InvalidError{Field: "from", Reason: fmt.Sprintf("is %d, ids begin at 1", o.From)}
 	case o.Limit < 0:
@@ -60,6 +162,12 @@ type reading struct {
 	// upto is the last event that is read of a base, which the span's last
 	// commit holds; 0: the run is read to its end.
 	upto events.EventID
+	// after, if set, is the commit after which the read begins, and passed the last
+	// event of the run up to there; 0: it is not known.
+	after  *events.Commit
+	passed events.EventID
+	// within says that what forwards yields begins within the run.
+	within bool
 	*giving
 }
 
@@ -81,17 +189,26 @@ func (g *giving) give(e *events.Event) bool {
 	return !g.stopped
 }
 
-func (r *reading) forward(ctx context.Context, last *events.Commit) error {
+func (r *reading) forward(ctx context.Context) error {
 	from := max(r.o.From, 1)
-	var seen events.EventID
-	for c, err := range r.chained(ctx, r.w, before(last, r.span.first), r.span.first, r.span.last) {
+	if r.after != nil {
+		from = r.passed + 1
+	}
+	seen := r.passed
+	begun := r.after != nil // the first event is due that comes after seen
+	for k, err := range r.forwards(ctx, from) {
 		if err != nil {
 			return err
 		}
+		c := k.Commit
 		seg := c.Segment(r.span.run)
 		if seg == nil || c.Void != nil {
 			continue // the start of the run that comes next, in a commit of its own
 		}
+		if !begun && r.within {
+			seen = seg.First - 1
+		}
+		begun = true
 		if seen == 0 && c.Base != nil && seg == &c.Run {
 			if from <= c.Base.Event {
 				if err := r.baseForward(ctx, c); err != nil || r.stopped {
@@ -107,7 +224,7 @@ func (r *reading) forward(ctx context.Context, last *events.Commit) error {
 		if seg.Last < from {
 			continue
 		}
-		events, err := eventsOf(c, seg)
+		events, err := eventsOf(k, seg)
 		if err != nil {
 			return err
 		}
@@ -120,14 +237,14 @@ func (r *reading) forward(ctx context.Context, last *events.Commit) error {
 			}
 		}
 	}
-	if seen < from {
+	if seen < from && r.after == nil {
 		return r.noEvent(seen)
 	}
 	return nil
 }
 
-// before is the sequence of the commit before the one at seq, if last names it,
-// else seq.
+// before is the sequence of the commit before the one at seq, if last names it, else
+// seq.
 func before(last *events.Commit, seq uint64) uint64 {
 	for _, b := range last.Back {
 		if b < seq {
@@ -137,24 +254,18 @@ func before(last *events.Commit, seq uint64) uint64 {
 	return seq
 }
 
-func (r *reading) reverse(ctx context.Context, last *events.Commit) error {
-	if last.Position.Sequence != r.span.last {
-		c, err := r.commitThere(ctx, r.w, r.span.last)
-		if err != nil {
-			return err
-		}
-		if c == nil {
-			return r.corruptAt(r.w, r.span.last, "the commit that a run ends before is not there")
-		}
-		last = c
-	}
+func (r *reading) reverse(ctx context.Context) error {
 	// A commit is given once the one before it is known to be the one that it
 	// follows from: c is one behind.
 	var c *events.Commit
 	next := events.EventID(-1) // the event before those that were seen
-	for b, err := range r.backwards(ctx, last, r.span.first) {
+	followed := false
+	for b, err := range r.backwards(ctx, r.span.end, r.span.first) {
 		if err != nil {
 			return err
+		}
+		if followed = b.Position.Sequence < r.span.first; followed {
+			break
 		}
 		if c != nil {
 			if more, err := r.giveReversed(c, &next); err != nil || !more {
@@ -163,8 +274,10 @@ func (r *reading) reverse(ctx context.Context, last *events.Commit) error {
 		}
 		c = b
 	}
-	if err := r.checkFirst(ctx, c); err != nil {
-		return err
+	if !followed {
+		if err := r.checkFirst(ctx, c); err != nil {
+			return err
+		}
 	}
 	if more, err := r.giveReversed(c, &next); err != nil || !more {
 		return err
@@ -197,7 +310,7 @@ func (r *reading) giveReversed(c *events.Commit, next *events.EventID) (more boo
 	if r.o.From != 0 && seg.First > r.o.From {
 		return true, nil
 	}
-	events, err := eventsOf(c, seg)
+	events, err := eventsOf(link{Commit: c}, seg)
 	if err != nil {
 		return false, err
 	}
@@ -220,8 +333,8 @@ func (r *reading) noEvent(last events.EventID) error {
 }
 
 // eventsOf decodes the part of a commit that seg says.
-func eventsOf(c *events.Commit, seg *events.Segment) ([]*events.Event, error) {
-	parts, err := c.Segments()
+func eventsOf(k link, seg *events.Segment) ([]*events.Event, error) {
+	parts, err := k.segments()
 	if err != nil {
 		return nil, err
 	}
@@ -230,34 +343,7 @@ func eventsOf(c *events.Commit, seg *events.Segment) ([]*events.Event, error) {
 			return p.Events, nil
 		}
 	}
-	return nil, corrupt(c, "has no run %s", seg.Run)
-}
-
-// chained yields the commits of a subject in [first, to], both of which it has,
-// and checks that each follows from the one before. It begins to read at from,
-// which is first or the commit before it.
-func (l *Log) chained(ctx context.Context, w events.Workflow, from, first, to uint64) iter.Seq2[*events.Commit, error] {
-	return func(yield func(*events.Commit, error) bool) {
-		j := judge{w: w, unknown: from > 1}
-		for c, err := range l.judged(&j, l.store.Scan(ctx, l.Partition(w), w.Subject(), from, to)) {
-			if err == nil && c.Position.Sequence < first {
-				continue
-			}
-			if err == nil && from > 1 && c.Position.Sequence == from {
-				err = l.checkFirst(ctx, c)
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !yield(c, nil) {
-				return
-			}
-		}
-		if j.prev == nil || j.prev.Position.Sequence != to {
-			yield(nil, l.corruptAt(w, to, "the history does not reach the commit that is its end"))
-		}
-	}
+	return nil, corrupt(k.Commit, "has no run %s", seg.Run)
 }
 
 // Commits is events.Reader's.
@@ -272,8 +358,8 @@ func (l *Log) Commits(ctx context.Context, w events.Workflow) iter.Seq2[*events.
 			yield(nil, err)
 			return
 		}
-		for c, err := range l.chained(ctx, w, 1, 1, last.Position.Sequence) {
-			if !yield(c, err) {
+		for k, err := range l.chained(ctx, w, scanning{from: 1, first: 1, to: last.Position.Sequence, ahead: true}) {
+			if !yield(k.Commit, err) {
 				return
 			}
 		}

@@ -29,9 +29,15 @@ type Store interface {
 	Next(ctx context.Context, p events.Partition, subject string, from uint64) (events.Message, error)
 	// Get is the message at a position as the leader knows it, or ErrNone.
 	Get(ctx context.Context, p events.Position) (events.Message, error)
+	// Fetch asks whoever keeps the partition for the messages at these sequences, in
+	// their order and without waiting for answers in between, and hands on what comes,
+	// in any order; take says what else to ask for. A message that is not there, or does
+	// not come in time, is left out: that proves nothing.
+	Fetch(ctx context.Context, p events.Partition, seqs []uint64, take func(events.Message) (more []uint64)) error
 	// Scan yields the messages of a subject in [from, to], both of which the
-	// subject has or had. It yields all of them or an error.
-	Scan(ctx context.Context, p events.Partition, subject string, from, to uint64) iter.Seq2[events.Message, error]
+	// subject has or had. It yields all of them or an error. About how many there
+	// are, if that is known, says how they are best read; 0: it is not known.
+	Scan(ctx context.Context, p events.Partition, subject string, from, to uint64, about int) iter.Seq2[events.Message, error]
 	// OldLeader is how long a server may go on answering Publish (by ErrMoved), Last,
 	// Next and Get as the leader of a partition that it was, from when another one
 	// leads; 0 where there is only one server.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"sync"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -12,16 +11,32 @@ import (
 // backwards yields the workflow's commits from c to the one at sequence first,
 // newest first, each once it is known that the one yielded before follows from
 // it. It reads the commits that one envelope names together, and falls back to
-// a read by subject where a name does not hold.
+// a read by subject where a name does not hold. The commit before first may come
+// as well, if it was read with the others.
 func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) iter.Seq2[*events.Commit, error] {
+	return l.backwardsOver(ctx, fetched{}, c, first)
+}
+
+// fetched are commits of a workflow by their sequences, as somebody has them who keeps
+// the partition: that they are right is to be shown.
+type fetched map[uint64]parsed
+
+// backwardsOver is backwards that reads no more than what is not in had.
+func (l *Log) backwardsOver(ctx context.Context, had fetched, c *events.Commit, first uint64) iter.Seq2[*events.Commit, error] {
 	return func(yield func(*events.Commit, error) bool) {
-		if err := l.checkIfVoid(ctx, c); !yield(c, err) || err != nil {
-			return
+		if !named(c) {
+			if err := l.checkIfVoid(ctx, c); !yield(c, err) || err != nil {
+				return
+			}
 		}
 		for len(c.Back) > 0 && c.Back[0] >= first {
-			group, err := l.commitsAt(ctx, c, first)
+			group, err := l.commitsAt(ctx, had, c, first)
 			if err != nil {
 				yield(nil, err)
+				return
+			}
+			if len(group) == 0 && named(c) {
+				yield(nil, errUnfit)
 				return
 			}
 			if len(group) == 0 {
@@ -32,36 +47,75 @@ func (l *Log) backwards(ctx context.Context, c *events.Commit, first uint64) ite
 				if err := l.checkIfVoid(ctx, b); !yield(b, err) || err != nil {
 					return
 				}
+				delete(had, b.Position.Sequence) // however many there are
 				c = b
 			}
 		}
 	}
 }
 
-// commitsAt reads the commits that c names, those from first on, together: the
-// newest of them, as many as are there and follow from each other up to c.
-func (l *Log) commitsAt(ctx context.Context, c *events.Commit, first uint64) ([]*events.Commit, error) {
+// wantedOf are the commits that c names, those from first on and the one before them,
+// newest first.
+func wantedOf(c *events.Commit, first uint64) []uint64 {
 	n := 0
 	for n < len(c.Back) && c.Back[n] >= first {
 		n++
 	}
-	group := make([]*events.Commit, n)
-	errs := make([]error, n)
-	var wg sync.WaitGroup
-	for i, seq := range c.Back[:n] {
-		wg.Go(func() { group[i], errs[i] = l.commitAt(ctx, c.Workflow, seq) })
+	return c.Back[:min(n+1, len(c.Back))]
+}
+
+// commitsAt gives the commits that c names, those from first on and the one before
+// them: the newest of them, as many as are there and follow from each other up to c.
+// What is not in had is read together. A replica may be asked: what follows is what was
+// stored. What it has not got, or has got otherwise, the leader is asked for.
+func (l *Log) commitsAt(ctx context.Context, had fetched, c *events.Commit, first uint64) ([]*events.Commit, error) {
+	wanted := wantedOf(c, first)
+	var ask []uint64
+	for _, seq := range wanted {
+		if _, ok := had[seq]; !ok {
+			ask = append(ask, seq)
+		}
 	}
-	wg.Wait()
-	for i, b := range group {
-		if errs[i] != nil {
-			return nil, errs[i]
+	err := l.store.Fetch(ctx, l.Partition(c.Workflow), ask, func(m events.Message) []uint64 {
+		if m.Subject == c.Workflow.Subject() {
+			had[m.Position.Sequence] = parse(c.Workflow, m)
 		}
-		if b == nil || follows(b, c) != nil {
-			return group[:i], nil
+		return nil
+	})
+	if err != nil {
+		return nil, Unavailable(err)
+	}
+	group := make([]*events.Commit, 0, len(wanted))
+	for _, seq := range wanted {
+		b := had[seq].commit // nil where it is none: the leader's answer says what is wrong
+		if b == nil || !fits(b, c) {
+			if seq < first {
+				break // it was not asked for
+			}
+			if b, err = l.commitAt(ctx, c.Workflow, seq); err != nil {
+				return nil, err
+			}
+			if b == nil && named(c) {
+				if b, err = l.commitThere(ctx, c.Workflow, seq); err != nil {
+					return nil, err
+				}
+			}
+			if b == nil || !fits(b, c) {
+				break
+			}
 		}
+		group = append(group, b)
 		c = b
 	}
 	return group, nil
+}
+
+// fits reports whether c follows from b, or names it, if it is known by a cursor only.
+func fits(b, c *events.Commit) bool {
+	if named(c) {
+		return b.Position == c.Position && b.Hash == c.Hash
+	}
+	return follows(b, c) == nil
 }
 
 // backwardsByScan goes on from c without the commits that it names: it reads
@@ -69,7 +123,7 @@ func (l *Log) commitsAt(ctx context.Context, c *events.Commit, first uint64) ([]
 // one.
 func (l *Log) backwardsByScan(ctx context.Context, c *events.Commit, first uint64, yield func(*events.Commit, error) bool) {
 	var sequences, voids []uint64 // voids: how many messages before it each one declares void
-	for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), first, c.Position.Sequence) {
+	for m, err := range l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), first, c.Position.Sequence, 0) {
 		if err != nil {
 			yield(nil, Unavailable(err))
 			return
@@ -123,14 +177,14 @@ func (l *Log) checkFirst(ctx context.Context, c *events.Commit) error {
 	}
 	if b == nil || follows(b, c) != nil { // it may have moved: the one before it by subject
 		j := judge{w: c.Workflow}
-		for p, err := range l.judged(&j, l.store.Scan(ctx, l.Partition(c.Workflow), c.Workflow.Subject(), 1, c.Position.Sequence)) {
+		for p, err := range l.between(ctx, &j, 1, c.Position.Sequence) {
 			if err != nil {
 				return err
 			}
 			if p.Position.Sequence == c.Position.Sequence {
 				break
 			}
-			b = p
+			b = p.Commit
 		}
 	}
 	if b == nil {
@@ -185,33 +239,41 @@ func (l *Log) startsFrom(ctx context.Context, w events.Workflow, seq uint64) ite
 	}
 }
 
-// span is where a run lies: its commits are those of its subject in [first, last].
+// span is where a run lies: its commits are those of its subject in [first, last],
+// of which end is the last one. It may hold nothing of the run, but that another one
+// begins.
 type span struct {
 	run         events.RunID
 	first, last uint64
+	end         *events.Commit
+}
+
+// spanTo is the span of a run that ends with a commit.
+func spanTo(end *events.Commit, run events.RunID, first uint64) span {
+	return span{run: run, first: first, last: end.Position.Sequence, end: end}
 }
 
 // locate finds a run from the workflow's last commit. The empty run is the
 // newest one.
 func (l *Log) locate(ctx context.Context, last *events.Commit, run events.RunID) (span, error) {
 	if run == "" || run == last.Run.Run {
-		return span{run: last.Run.Run, first: last.Run.RunFirst, last: last.Position.Sequence}, nil
+		return spanTo(last, last.Run.Run, last.Run.RunFirst), nil
 	}
 	if last.Closed != nil && last.Closed.Run == run {
-		return span{run: run, first: last.Closed.RunFirst, last: last.Position.Sequence}, nil
+		return spanTo(last, run, last.Closed.RunFirst), nil
 	}
-	end := last.Position.Sequence
+	end := last
 	for start, err := range l.starts(ctx, last) {
 		if err != nil {
 			return span{}, err
 		}
 		if start.Run.Run == run {
-			return span{run: run, first: start.Position.Sequence, last: end}, nil
+			return spanTo(end, run, start.Position.Sequence), nil
 		}
 		// The run before ends in this commit, or in the one before it.
-		end = start.Position.Sequence
+		end = start
 		if start.Closed != nil && start.Closed.Run == run {
-			return span{run: run, first: start.Closed.RunFirst, last: end}, nil
+			return spanTo(end, run, start.Closed.RunFirst), nil
 		}
 	}
 	return span{}, &events.NotFoundError{Workflow: last.Workflow, Run: run}
