@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/annals-io/annals/internal/testenv/historytest"
 	"github.com/annals-io/annals/pkg/events"
@@ -197,6 +199,40 @@ func answers(all ...[]*replay.Command) replay.Code {
 
 func cmds(evs ...*events.Event) []*replay.Command { return replay.CommandsOf(evs...) }
 
+// untimed is a timer whose time is left out, lasting one whose time is there.
+func untimed() *events.Event {
+	e := events.TimerStarted("t", time.Hour)
+	e.GetTimerStartedEventAttributes().StartToFireTimeout = nil
+	return e
+}
+
+func lasting(d time.Duration) *events.Event {
+	e := untimed()
+	e.GetTimerStartedEventAttributes().StartToFireTimeout = durationpb.New(d)
+	return e
+}
+
+func timeouts(d time.Duration) *events.Event {
+	e := events.ActivityScheduled("charge", "ChargeCard")
+	e.GetActivityTaskScheduledEventAttributes().ScheduleToCloseTimeout = durationpb.New(d)
+	return e
+}
+
+func noPayloads() *events.Event {
+	e := events.ActivityScheduled("charge", "ChargeCard")
+	e.GetActivityTaskScheduledEventAttributes().Input = &commonpb.Payloads{}
+	return e
+}
+
+// scheduled is how a run ends that a cron schedule continues.
+func scheduled(result any) *events.Event {
+	e := events.ContinuedAsNew("Order", "orders", "the input")
+	a := e.GetWorkflowExecutionContinuedAsNewEventAttributes()
+	a.Initiator = enumspb.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
+	a.LastCompletionResult = events.WorkflowCompleted(result).GetWorkflowExecutionCompletedEventAttributes().GetResult()
+	return e
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	start := func() *events.Event { return events.WorkflowStarted("Order", "orders") }
@@ -239,6 +275,48 @@ func TestCheck(t *testing.T) {
 			[][]*replay.Command{cmds(events.TimerStarted("t", time.Minute))},
 			replay.CheckOptions{Compare: replay.CompareTimes},
 			5, "startToFireTimeout: recorded 1h0m0s, the code has 1m0s", 0,
+		},
+		{
+			"no time", "0s is no time", withTasks(start(), decided{lasting(0)}),
+			[][]*replay.Command{cmds(untimed())},
+			replay.CheckOptions{Compare: replay.CompareTimes},
+			0, "", 0,
+		},
+		{
+			"a time left out", "a timer's is the code's", withTasks(start(), decided{lasting(time.Hour)}),
+			[][]*replay.Command{cmds(untimed())},
+			replay.CheckOptions{Compare: replay.CompareTimes},
+			5, "startToFireTimeout: recorded 1h0m0s, the code has nothing", 0,
+		},
+		{
+			"no timeouts", "a server fills them in", withTasks(start(), decided{timeouts(time.Hour)}),
+			[][]*replay.Command{cmds(events.ActivityScheduled("charge", "ChargeCard"))},
+			replay.CheckOptions{Compare: replay.CompareTimes},
+			0, "", 0,
+		},
+		{
+			"another timeout", "", withTasks(start(), decided{timeouts(time.Hour)}),
+			[][]*replay.Command{cmds(timeouts(time.Minute))},
+			replay.CheckOptions{Compare: replay.CompareTimes},
+			5, "scheduleToCloseTimeout: recorded 1h0m0s, the code has 1m0s", 0,
+		},
+		{
+			"no payloads", "are as none", withTasks(start(), decided{noPayloads()}),
+			[][]*replay.Command{cmds(events.ActivityScheduled("charge", "ChargeCard"))},
+			replay.CheckOptions{Compare: replay.CompareInputs},
+			0, "", 0,
+		},
+		{
+			"continued by a schedule", "what the run gave is for the next", withTasks(start(), decided{scheduled(7)}),
+			[][]*replay.Command{cmds(events.WorkflowCompleted(7))},
+			replay.CheckOptions{Compare: replay.CompareInputs},
+			0, "1 commands", 0,
+		},
+		{
+			"continued by a schedule, another result", "", withTasks(start(), decided{scheduled(7)}),
+			[][]*replay.Command{cmds(events.WorkflowCompleted(8))},
+			replay.CheckOptions{Compare: replay.CompareInputs},
+			5, "result: recorded [7], the code has [8]", 0,
 		},
 		{"one more", "", withTasks(start(), decided{charge()}), [][]*replay.Command{cmds(charge(), events.TimerStarted("t", time.Hour))}, replay.CheckOptions{}, 6, "recorded: nothing more", 0},
 		{"one less", "", withTasks(start(), decided{charge(), events.TimerStarted("t", time.Hour)}), [][]*replay.Command{cmds(charge())}, replay.CheckOptions{}, 6, "the code: nothing more", 0},
