@@ -416,6 +416,113 @@ func TestCheckGivesTheTask(t *testing.T) {
 	}
 }
 
+// dense gives events their ids.
+func dense(all ...*events.Event) []*events.Event {
+	for i, e := range all {
+		e.EventId = int64(i + 1)
+	}
+	return all
+}
+
+// An engine that commits the end of a task and what it decided one after the
+// other has something between the two: what names its task is compared, and what
+// can be compared with nothing is refused, by its id.
+func TestCheckOfWhatWasRecordedLate(t *testing.T) {
+	t.Parallel()
+	charge := func() *events.Event { return events.ActivityScheduled("charge", "ChargeCard", 42) }
+	task := func(n events.EventID) []*events.Event {
+		return []*events.Event{events.WorkflowTaskScheduled("orders"), events.WorkflowTaskStarted(n, "w"), events.WorkflowTaskCompleted(n, n+1, "w")}
+	}
+	by := func(task events.EventID, e *events.Event) *events.Event { return events.DecidedBy(task, e)[0] }
+	nothing := func(context.Context, replay.Task) ([]*replay.Command, error) { return nil, nil }
+	for name, between := range map[string]*events.Event{"a fact": events.Custom("OrderPaid", 1), "a signal": events.Signaled("s")} {
+		late := dense(slices.Concat([]*events.Event{events.WorkflowStarted("Order", "orders")}, task(2),
+			[]*events.Event{between, by(4, charge()), by(4, replay.VersionMarker("fee", 2)), by(4, events.WorkflowCompleted())})...)
+		report, err := replay.CheckHistory(t.Context(), order, "r", sequence(late), nothing, replay.CheckOptions{})
+		if err != nil || report.Agrees() || report.Mismatch.EventID != 6 || len(report.Mismatch.AllRecorded) != 2 {
+			t.Errorf("%s, code that asks for nothing: %v, %v", name, report, err)
+		}
+		var asked []replay.Task
+		report, err = replay.CheckHistory(t.Context(), order, "r", sequence(late), func(_ context.Context, task replay.Task) ([]*replay.Command, error) {
+			asked = append(asked, task)
+			return cmds(charge(), events.WorkflowCompleted()), nil
+		}, replay.CheckOptions{})
+		if err != nil || !report.Agrees() || report.Commands != 2 || len(asked) != 1 {
+			t.Fatalf("%s: %v, %v", name, report, err)
+		}
+		if first := asked[0]; first.Next != 6 || len(first.History) != 3 || first.Versions["fee"] != 2 || len(first.Markers) != 1 {
+			t.Errorf("%s: it was asked %+v", name, first)
+		}
+		report, err = replay.CheckHistory(t.Context(), order, "r", sequence(late), answers(cmds(charge(), events.WorkflowCompleted(), charge())), replay.CheckOptions{})
+		if err != nil || report.Agrees() || report.Mismatch.EventID != 9 {
+			t.Errorf("%s, one more: %v, %v", name, report, err)
+		}
+	}
+	// Of two tasks each has its own, though the first one's stand behind the second has begun.
+	two := dense(slices.Concat([]*events.Event{events.WorkflowStarted("Order", "orders")}, task(2), []*events.Event{events.Signaled("s")},
+		[]*events.Event{events.WorkflowTaskScheduled("orders"), by(4, charge()), events.WorkflowTaskStarted(6, "w"), events.WorkflowTaskCompleted(6, 8, "w")},
+		events.DecidedBy(9, events.WorkflowCompleted()))...)
+	report, err := replay.CheckHistory(t.Context(), order, "r", sequence(two), answers(cmds(charge()), cmds(events.WorkflowCompleted())), replay.CheckOptions{})
+	if err != nil || !report.Agrees() || report.Commands != 2 {
+		t.Errorf("two tasks: %v, %v", report, err)
+	}
+	for _, names := range []events.EventID{0, 1, 6, 99} {
+		bad := dense(slices.Concat([]*events.Event{events.WorkflowStarted("Order", "orders")}, task(2), []*events.Event{events.Signaled("s"), by(names, charge())})...)
+		_, err := replay.CheckHistory(t.Context(), order, "r", sequence(bad), nothing, replay.CheckOptions{})
+		if !errors.Is(err, events.ErrInvalid) || !strings.Contains(err.Error(), "event 6 (ActivityTaskScheduled)") {
+			t.Errorf("one that names event %d: %v", names, err)
+		}
+	}
+}
+
+// A version that the run has not recorded is told with both sides, at the first
+// event of the task that was recorded.
+func TestCheckOfAnUnrecordedVersion(t *testing.T) {
+	t.Parallel()
+	charge := func() *events.Event { return events.ActivityScheduled("charge", "ChargeCard", 42) }
+	history := withTasks(events.WorkflowStarted("Order", "orders"), decided{charge(), events.TimerStarted("t", time.Hour), events.TimerStarted("u", time.Hour)})
+	report, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), answers(cmds(charge(), replay.VersionMarker("fee", 2))), replay.CheckOptions{})
+	if err != nil || report.Agrees() {
+		t.Fatal(report, err)
+	}
+	m := report.Mismatch
+	if m.EventID != 5 || m.Recorded != history[4] || len(m.AllRecorded) != 3 || len(m.AllIssued) != 2 || m.Issued != m.AllIssued[1] {
+		t.Errorf("%s", report)
+	}
+	for _, says := range []string{"> 5", "RecordMarker Version of fee, 2", "has not recorded this version"} {
+		if !strings.Contains(report.String(), says) {
+			t.Errorf("no %q in %s", says, report)
+		}
+	}
+}
+
+// A report holds on to no more of a history than it shows.
+func TestReportsLetGoOfTheHistory(t *testing.T) {
+	t.Parallel()
+	parts := []any{events.WorkflowStarted("Order", "orders"), decided{events.ActivityScheduled("a", "A")}}
+	for range 1000 {
+		parts = append(parts, events.Signaled("s"))
+	}
+	report, err := replay.CheckHistory(t.Context(), order, "r", sequence(withTasks(parts...)), answers(nil), replay.CheckOptions{Around: 2})
+	if err != nil || report.Agrees() || len(report.Mismatch.Around) != 5 || cap(report.Mismatch.Around) > 100 {
+		t.Errorf("%v, %v", report, err)
+	}
+}
+
+func TestCheckOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	history := withTasks(events.WorkflowStarted("Order", "orders"), decided{events.ActivityScheduled("a", "A")})
+	_, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), answers(nil), replay.CheckOptions{Around: -1})
+	var invalid *events.InvalidError
+	if !errors.As(err, &invalid) || invalid.Field != "Around" {
+		t.Errorf("around -1: %v", err)
+	}
+	_, err = replay.CheckHistory(t.Context(), order, "r", sequence(history[3:]), answers(nil), replay.CheckOptions{})
+	if !errors.Is(err, events.ErrInvalid) || !strings.Contains(err.Error(), "begins with event 4: a check needs all of it, from event 1") {
+		t.Errorf("a history that begins with event 4: %v", err)
+	}
+}
+
 // Code that cannot be asked ends the check; code that has no answer is a finding.
 func TestCheckOfCodeThatFails(t *testing.T) {
 	t.Parallel()
