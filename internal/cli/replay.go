@@ -316,7 +316,8 @@ func printChecked(to io.Writer, o *output, results []replayer.Result) error {
 				text = "\n"
 			}
 			if r.Err != nil {
-				text += fmt.Sprintf("%s run %s: could not be checked: %v", r.History.Workflow, r.History.Run, r.Err)
+				which := replay.CheckReport{File: r.History.File, Workflow: r.History.Workflow, Run: r.History.Run}
+				text += fmt.Sprintf("%s: could not be checked: %v", which.Name(), r.Err)
 			} else {
 				text += r.Report.String()
 			}

@@ -496,6 +496,29 @@ func TestCheckOfAnUnrecordedVersion(t *testing.T) {
 	}
 }
 
+// What code says of itself reaches the terminal line by line, without what would
+// break it; the name of a history has what there is of it.
+func TestReportsAreFitForATerminal(t *testing.T) {
+	t.Parallel()
+	history := withTasks(events.WorkflowStarted("Order", "orders"), decided{events.ActivityScheduled("a", "A")})
+	code := func(context.Context, replay.Task) ([]*replay.Command, error) {
+		return nil, errors.New("no\x1b[2J such\rtype\nat line 7")
+	}
+	report, err := replay.CheckHistory(t.Context(), order, "", sequence(history), code, replay.CheckOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := report.String()
+	if strings.ContainsAny(text, "\x1b\r") || !strings.Contains(text, "no [2J such type\n  at line 7\n") || !strings.HasPrefix(text, "default/order: differs at event 5") {
+		t.Errorf("%q", text)
+	}
+	report.File = "orders.json"
+	asJSON, err := json.Marshal(report)
+	if err != nil || !strings.HasPrefix(report.String(), "default/order (orders.json): differs") || !strings.Contains(string(asJSON), `"file":"orders.json"`) {
+		t.Errorf("%s\n%s\n%v", report, asJSON, err)
+	}
+}
+
 // A report holds on to no more of a history than it shows.
 func TestReportsLetGoOfTheHistory(t *testing.T) {
 	t.Parallel()
