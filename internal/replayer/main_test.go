@@ -26,6 +26,9 @@ func startChild(how string, stdout *os.File, own bool) {
 	}
 	c := exec.Command(self)
 	c.Env, c.Stdout = append(os.Environ(), behave+"="+how), stdout
+	if own {
+		c.Stderr = os.Stderr // to hold that, too
+	}
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: own}
 	if err := c.Start(); err != nil {
 		panic(err)

@@ -42,8 +42,9 @@ func (p Program) withDefaults() Program {
 }
 
 // moment is how long is waited for what a process that has ended wrote before,
-// and for the end of one that has closed its standard output.
-const moment = 2 * time.Second
+// and for the end of one that has closed its standard output. Neither takes long,
+// unless something that has left its group holds on to what it wrote to.
+const moment = 5 * time.Second
 
 // process is a program that runs. It is for one goroutine.
 type process struct {
@@ -55,8 +56,9 @@ type process struct {
 	drop    chan struct{} // closed: nobody wants more of them
 	flooded error         // why lines ended, once it is closed
 	stderr  *tail
-	ended   chan struct{} // closed: it has ended, and what it started with it
-	how     error         // it ended, as Wait says; once ended is closed
+	exited  chan struct{} // closed: it has ended, and what it started with it
+	how     error         // it ended, as Wait says; once exited is closed
+	ended   chan struct{} // closed: its standard error was read, too
 	asked   int
 	last    replay.Task // that it was asked about
 	over    bool        // it was killed
@@ -73,7 +75,7 @@ func (p Program) start() (*process, error) {
 	}
 	cmd := exec.Command(p.Path, p.Args...)
 	alone(cmd)
-	r := &process{program: p, cmd: cmd, stderr: &tail{}, drop: make(chan struct{}), ended: make(chan struct{})}
+	r := &process{program: p, cmd: cmd, stderr: &tail{}, drop: make(chan struct{}), exited: make(chan struct{}), ended: make(chan struct{})}
 	// Pipes of our own: Wait is then about the process alone, and not about
 	// whatever else holds their other ends.
 	out, toOut, err := os.Pipe()
@@ -116,6 +118,7 @@ func (r *process) wait(stderr *os.File) {
 	}()
 	r.how = r.cmd.Wait()
 	killGroup(r.cmd)
+	close(r.exited)
 	rest := time.NewTimer(moment) // one that has left the group may hold it
 	defer rest.Stop()
 	select {
@@ -126,10 +129,10 @@ func (r *process) wait(stderr *os.File) {
 	<-read
 }
 
-// hasEnded says whether the process has ended.
-func (r *process) hasEnded() bool {
+// hasExited says whether the process has ended.
+func (r *process) hasExited() bool {
 	select {
-	case <-r.ended:
+	case <-r.exited:
 		return true
 	default:
 		return false
@@ -159,7 +162,7 @@ func (r *process) code(ctx context.Context, t replay.Task) ([]*replay.Command, e
 	var (
 		said   []byte
 		closed bool // there are no more lines
-		ended  = r.ended
+		exited = r.exited
 		late   <-chan time.Time // once either end has come
 	)
 	for wrote != nil || said == nil {
@@ -167,7 +170,7 @@ func (r *process) code(ctx context.Context, t replay.Task) ([]*replay.Command, e
 		if said != nil || closed {
 			lines = nil // the next line is no answer to this
 		}
-		if closed && ended == nil && said == nil {
+		if closed && exited == nil && said == nil {
 			return nil, broken("ended without an answer: " + r.cmd.ProcessState.String())
 		}
 		select {
@@ -182,10 +185,10 @@ func (r *process) code(ctx context.Context, t replay.Task) ([]*replay.Command, e
 			default:
 				closed, late = true, time.After(moment)
 			}
-		case <-ended:
-			ended, late = nil, time.After(moment)
+		case <-exited:
+			exited, late = nil, time.After(moment)
 		case <-late:
-			if ended == nil {
+			if exited == nil {
 				closed = true // what it printed before would have come by now
 				continue
 			}
@@ -228,7 +231,7 @@ func (r *process) kill() {
 	}
 	r.over = true
 	_ = r.in.Close()
-	if !r.hasEnded() {
+	if !r.hasExited() {
 		killGroup(r.cmd)
 	}
 	<-r.ended
@@ -253,9 +256,9 @@ func (r *process) end() error {
 	_ = r.in.Close()
 	patience := time.NewTimer(r.program.EndTimeout)
 	defer patience.Stop()
-	lines, ended := r.lines, r.ended
+	lines, exited := r.lines, r.exited
 	var late <-chan time.Time // once it has ended
-	for lines != nil || ended != nil {
+	for lines != nil || exited != nil {
 		select {
 		case l, more := <-lines:
 			switch {
@@ -267,8 +270,8 @@ func (r *process) end() error {
 				return broken(r.flooded.Error())
 			}
 			lines = nil
-		case <-ended:
-			ended, late = nil, time.After(moment)
+		case <-exited:
+			exited, late = nil, time.After(moment)
 		case <-late:
 			lines = nil // one that has left the group may hold its standard output
 		case <-patience.C:
