@@ -31,7 +31,8 @@ go in (the same run is there with other content, another run is open, a newer on
 refused by name with the reason, the others go in, and the exit code is 1. Where the log did not answer in
 time the exit code is 3: import again.
 
-Fields that this version of Temporal's API does not know are dropped and reported; --strict refuses them.
+Fields that this version of Temporal's API does not know are reported, and dropped from JSON but kept from
+protobuf; --strict refuses both.
 
 With --from the histories are those of a running Temporal server: of all runs in --from-namespace, or those
 that --query is true of, in Temporal's list filter. They go into --namespace, as from files: to import again
@@ -153,6 +154,9 @@ func (a *app) printImported(o *output, results []importer.Result) error {
 		note := r.Reason
 		if len(r.Dropped) > 0 && note == "" {
 			note = "dropped " + shortList(r.Dropped)
+		}
+		if len(r.Kept) > 0 && note == "" {
+			note = "kept, though unknown: " + shortList(r.Kept)
 		}
 		t.row(r.File, r.Workflow, r.Run, r.Events, r.Outcome, note)
 	}

@@ -31,6 +31,7 @@ type replaying struct {
 	all                 bool
 	compare             []string
 	check               bool
+	require             int
 	config              replayer.Config
 }
 
@@ -44,7 +45,8 @@ func replayCommand(a *app) *cobra.Command {
 commands that it asks for with those recorded: activities, timers, children, markers, signals and cancel requests
 to others, answers to updates, search attributes, memo, Nexus operations, and how the run ends. Of each history
 where the two part it prints the first event at which they do, both sides, and the events around. Exit code 1 if
-there is any, 3 if any history could not be checked: something to put before a deployment.
+there is any, 3 if any history could not be checked: something to put before a deployment. --require N makes sure
+that a misspelt type does not pass for one without a difference.
 
 PROGRAM is asked by lines of JSON on its standard input and answers by lines on its standard output, in whatever
 language; docs/replay.md has the protocol, and complete examples. Several processes are asked side by side.
@@ -73,6 +75,7 @@ for more. --check stands last: what follows PROGRAM is for the program, flags to
 	f.StringSliceVar(&r.compare, "compare", nil, "what else must be as it was: task-queues, inputs, times, all `WHAT,…`")
 	f.IntVar(&r.config.Check.Around, "around", 5, "print `N` events before and after the one where code and history part")
 	f.BoolVar(&r.config.Check.Piecemeal, "piecemeal", false, "the engine, one without workflow tasks, does not record at once what it decides at once")
+	f.IntVar(&r.require, "require", 0, "fail with exit code 3 if fewer than `N` runs were checked")
 	f.IntVar(&r.config.Processes, "processes", runtime.GOMAXPROCS(0), "run `N` processes side by side")
 	f.DurationVar(&r.config.Program.Timeout, "timeout", 30*time.Second, "how long one answer may take")
 	o := outputFlag(c, formatTable, formatJSON, formatJSONL)
@@ -109,6 +112,8 @@ func (r *replaying) validate(args []string) error {
 		return usagef("--processes is %d, want 1 or more", r.config.Processes)
 	case r.config.Check.Around < 1:
 		return usagef("--around is %d, want 1 or more", r.config.Check.Around)
+	case r.require < 0:
+		return usagef("--require is %d, want 0 or more", r.require)
 	case r.config.Program.Timeout <= 0:
 		return checkTimeout(r.config.Program.Timeout)
 	}
@@ -176,6 +181,8 @@ func (a *app) replay(ctx context.Context, r *replaying, o *output) error {
 		return printed
 	case s.Failed > 0:
 		return fmt.Errorf("replay: %s could not be checked", plural(int64(s.Failed), "run"))
+	case s.Agree+s.Differ < r.require:
+		return fmt.Errorf("replay: %s checked, and --require asks for %d", plural(int64(s.Agree+s.Differ), "run"), r.require)
 	case s.Differ > 0:
 		return nof("the code does not do what was recorded in %s", plural(int64(s.Differ), "run"))
 	}
@@ -200,14 +207,14 @@ func (a *app) histories(ctx context.Context, r *replaying, p *progress) (iter.Se
 		w, run := a.workflow(r.workflow), events.RunID(r.run)
 		tail, err := log.Tail(ctx, w)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, notChecked(w, run, err)
 		}
 		if run == "" {
 			run = tail.Run()
 		}
 		for _, err := range log.Read(ctx, w, events.ReadOptions{Run: run, Limit: 1}) {
 			if err != nil {
-				return nil, 0, err // such as that there is none
+				return nil, 0, notChecked(w, run, err)
 			}
 		}
 		add(w, run)
@@ -240,6 +247,13 @@ func (a *app) histories(ctx context.Context, r *replaying, p *progress) (iter.Se
 		}
 	}
 	return slices.Values(runs), len(runs), nil
+}
+
+// notChecked says that a run could not be checked. That there is none is no
+// answer to whether code agrees with it.
+func notChecked(w events.Workflow, run events.RunID, err error) error {
+	which := replay.CheckReport{Workflow: w, Run: run}
+	return fmt.Errorf("replay: %s could not be checked: %v", which.Name(), err) //nolint:errorlint // its exit code is not that of the cause
 }
 
 // fileHistories are read one by one, as they are asked for.
@@ -316,7 +330,8 @@ func printChecked(to io.Writer, o *output, results []replayer.Result) error {
 				text = "\n"
 			}
 			if r.Err != nil {
-				text += fmt.Sprintf("%s run %s: could not be checked: %v", r.History.Workflow, r.History.Run, r.Err)
+				which := replay.CheckReport{File: r.History.File, Workflow: r.History.Workflow, Run: r.History.Run}
+				text += fmt.Sprintf("%s: could not be checked: %v", which.Name(), r.Err)
 			} else {
 				text += r.Report.String()
 			}

@@ -20,7 +20,8 @@ type Config struct {
 	// IDsFromFiles takes every workflow id from its file's name.
 	IDsFromFiles bool
 	// Strict refuses files with fields or enum names that this version of the
-	// API does not know, which are else dropped and reported.
+	// API does not know, which are else reported: dropped from JSON, kept from
+	// protobuf.
 	Strict bool
 	// Timeout is how long one file may take, however often the log has to be
 	// asked again; 5 minutes.

@@ -31,6 +31,7 @@ type history struct {
 	from     events.EventID
 	count    int
 	dropped  []string
+	kept     []string
 
 	events []*events.Event // nil while they are not kept
 }
@@ -50,13 +51,14 @@ func (c *Config) read(file string) (*history, error) {
 		return h, err
 	}
 	h.size, h.sum = int64(len(text)), sha256.Sum256(text)
-	evs, dropped, err := c.decode(file, text)
+	evs, dropped, kept, err := c.decode(file, text)
 	if err != nil {
 		return h, refuse("%v", err)
 	}
 	if len(dropped) > 0 {
 		h.dropped = dropped
 	}
+	h.kept = kept
 	h.events, h.count = evs, len(evs)
 	if h.count == 0 {
 		return h, refuse("it holds no events")

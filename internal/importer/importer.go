@@ -76,7 +76,7 @@ func (im *importing) refused(h *history, err error, failed bool) {
 }
 
 func (h *history) result() Result {
-	return Result{File: h.file, Workflow: h.workflow.ID, Run: string(h.run), Events: h.count, Dropped: h.dropped}
+	return Result{File: h.file, Workflow: h.workflow.ID, Run: string(h.run), Events: h.count, Dropped: h.dropped, Kept: h.kept}
 }
 
 // look decodes all files and puts those of one workflow together, in the order

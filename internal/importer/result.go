@@ -22,6 +22,10 @@ type Result struct {
 	Reason   string  `json:"reason"` // why it was refused, or what there is to say although it is stored
 	// Dropped lists the paths of what this version of the API does not know.
 	Dropped []string `json:"dropped"`
+	// Kept lists the paths of what this version of the API does not know and is
+	// stored nevertheless, as a history in protobuf can hold it. Of a field there
+	// is its number.
+	Kept []string `json:"kept,omitempty"`
 
 	// Appended is how many events were appended, without those of which the log
 	// says that an earlier attempt had stored them.

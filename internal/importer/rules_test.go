@@ -1,12 +1,16 @@
 package importer_test
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	historypb "go.temporal.io/api/history/v1"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/annals-io/annals/internal/importer"
 	"github.com/annals-io/annals/pkg/events"
@@ -302,5 +306,48 @@ func TestFieldsThatAreNotKnown(t *testing.T) {
 	}
 	if s.Dropped != 1 {
 		t.Errorf("summary counts %d files with something dropped, want 1", s.Dropped)
+	}
+}
+
+// Protobuf keeps what this version does not know, by number: it is stored, and
+// reported, or refused.
+func TestFieldsOfProtobufThatAreNotKnown(t *testing.T) {
+	log := memory(t, nil)
+	f := newFolder(t)
+	evs := open("w", "A", noon, 2)
+	extra := protowire.AppendString(protowire.AppendTag(nil, 9999, protowire.BytesType), "red")
+	evs[1].GetWorkflowExecutionSignaledEventAttributes().ProtoReflect().SetUnknown(append(slices.Clone(extra), extra...))
+	data, err := proto.Marshal(&historypb.History{Events: evs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.write("w.pb", string(data))
+	const path = "events[1].workflowExecutionSignaledEventAttributes.9999"
+	got, _ := f.run(log, importer.Config{Strict: true})
+	if diff := cmp.Diff(map[string]string{"w.pb": "refused: " + path + ": unknown field"}, got); diff != "" {
+		t.Errorf("strict (-want +got):\n%s", diff)
+	}
+	var results []importer.Result
+	_, err = importer.Run(t.Context(), log, []string{f.dir}, importer.Config{Namespace: "default", Report: func(r importer.Result) { results = append(results, r) }})
+	if err != nil || len(results) != 1 || !slices.Equal(results[0].Kept, []string{path}) || len(results[0].Dropped) != 0 {
+		t.Errorf("%+v, %v", results, err)
+	}
+	if len(stored(t, log, "w", "A")[1].GetWorkflowExecutionSignaledEventAttributes().ProtoReflect().GetUnknown()) != 2*len(extra) {
+		t.Error("what is not known is not stored")
+	}
+}
+
+// A newline and an object of 124 bytes are JSON, though protobuf could be that.
+func TestJSONThatCouldBeProtobuf(t *testing.T) {
+	log := memory(t, nil)
+	f := newFolder(t)
+	text := `{"eventId":1,"eventType":"WorkflowExecutionStarted","workflowExecutionStartedEventAttributes":{`
+	text += strings.Repeat(" ", 122-len(text)) + "}}"
+	if len(text) != 124 {
+		t.Fatalf("%d bytes", len(text))
+	}
+	f.write("w.json", "\n"+text)
+	if got, _ := f.run(log, importer.Config{}); strings.Contains(got["w.json"], "protobuf") || got["w.json"] == "" {
+		t.Errorf("%v", got)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/annals-io/annals/pkg/replay"
 )
 
-// ErrStopped occurs when so many histories could not be checked that the others
-// were not tried: the program is to be mended first.
+// ErrStopped occurs when the program has failed so often that some histories
+// were not tried: it is to be mended first.
 var ErrStopped = errors.New("stopped: the program fails too often")
 
 // ProgramError occurs when the program cannot be asked: it did not start, died,
@@ -27,7 +27,7 @@ type ProgramError struct {
 func (e *ProgramError) Error() string {
 	text := fmt.Sprintf("%s %s", e.Program, e.What)
 	if e.Next > 0 {
-		text = fmt.Sprintf("%s, asked about %s run %s for what comes as event %d, %s", e.Program, e.Workflow, e.Run, e.Next, e.What)
+		text = fmt.Sprintf("%s, asked about %s for what comes as event %d, %s", e.Program, named(e.Workflow, e.Run), e.Next, e.What)
 	}
 	if e.Stderr == "" {
 		return text + " (its standard error is empty)"
@@ -36,3 +36,8 @@ func (e *ProgramError) Error() string {
 }
 
 func (e *ProgramError) Unwrap() error { return replay.ErrNotAsked }
+
+// named says whose history it is.
+func named(w events.Workflow, run events.RunID) string {
+	return (&replay.CheckReport{Workflow: w, Run: run}).Name()
+}

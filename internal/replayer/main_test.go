@@ -4,12 +4,36 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/annals-io/annals/internal/testenv"
 )
+
+// pipe says, in the environment, by which named pipe a child is seen or told.
+const pipe = "REPLAYER_TEST_PIPE"
+
+// startChild starts this binary, in the group of the program or in a session of
+// its own.
+func startChild(how string, stdout *os.File, own bool) {
+	self, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	c := exec.Command(self)
+	c.Env, c.Stdout = append(os.Environ(), behave+"="+how), stdout
+	if own {
+		c.Stderr = os.Stderr // to hold that, too
+	}
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: own}
+	if err := c.Start(); err != nil {
+		panic(err)
+	}
+}
 
 // behave says, in the environment, that this binary is to be the program.
 const behave = "REPLAYER_TEST_BEHAVE"
@@ -26,8 +50,30 @@ func TestMain(m *testing.M) {
 func program(how string) int {
 	in := bufio.NewReader(os.Stdin)
 	fmt.Fprintln(os.Stderr, "the program says:", how)
-	if how == "deaf" {
+	switch how {
+	case "deaf":
 		select {} //nolint:revive // it never reads
+	case "talks without reading":
+		fmt.Println(`{"task":1}`)
+		select {}
+	case "stays until told":
+		told, err := os.Open(os.Getenv(pipe))
+		if err != nil {
+			return 9
+		}
+		_, _ = io.Copy(io.Discard, told)
+		return 0
+	case "leaves a child":
+		held, err := os.OpenFile(os.Getenv(pipe), os.O_WRONLY, 0)
+		if err != nil {
+			return 9
+		}
+		startChild("deaf", held, false)
+		_ = held.Close()
+	case "dies before its child":
+		startChild("deaf", os.Stdout, false)
+	case "dies before a child of its own":
+		startChild("stays until told", os.Stdout, true)
 	}
 	done := false
 	for {
@@ -64,7 +110,7 @@ func program(how string) int {
 				answer = strings.Replace(answer, `"Charge"`, `"ChargeCard"`, 1)
 			case "error":
 				answer = `"error":"no such workflow type"`
-			case "die":
+			case "die", "dies before its child", "dies before a child of its own":
 				fmt.Fprintln(os.Stderr, "out of memory")
 				return 7
 			case "hang":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -27,8 +28,8 @@ type Config struct {
 	Check   replay.CheckOptions
 	// Processes is how many run side by side at most; GOMAXPROCS.
 	Processes int
-	// MaxFailures is after how many histories that could not be checked the
-	// others are not tried; 10.
+	// MaxFailures is after how many histories about which the program failed the
+	// others are not tried; 10. Those that cannot be read are not the program's.
 	MaxFailures int
 	// Report, if set, is told each result as it comes. It is called by one
 	// goroutine at a time.
@@ -37,7 +38,7 @@ type Config struct {
 
 // Result is what became of one history.
 type Result struct {
-	History History
+	History History             // without its events
 	Report  *replay.CheckReport // nil if it could not be checked
 	Err     error               // why not
 }
@@ -62,7 +63,8 @@ func (s *Summary) count(r Result) {
 
 // Run holds the program against all histories. A history that cannot be checked
 // is a result with an error. It fails if the context ends, with ErrStopped, and
-// if a process that has answered everything ends otherwise than it should.
+// with every way in which a process that has answered everything ended otherwise
+// than it should.
 func Run(ctx context.Context, histories iter.Seq[History], c Config) (Summary, error) {
 	c.Program = c.Program.withDefaults()
 	if c.Processes == 0 {
@@ -71,7 +73,7 @@ func Run(ctx context.Context, histories iter.Seq[History], c Config) (Summary, e
 	if c.MaxFailures == 0 {
 		c.MaxFailures = 10
 	}
-	r := running{config: c}
+	r := running{config: c, stop: make(chan struct{})}
 	g, ctx := errgroup.WithContext(ctx)
 	work := make(chan History)
 	g.Go(func() error {
@@ -79,6 +81,9 @@ func Run(ctx context.Context, histories iter.Seq[History], c Config) (Summary, e
 		for h := range histories {
 			select {
 			case work <- h:
+			case <-r.stop:
+				r.leave()
+				return nil
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
@@ -88,15 +93,24 @@ func Run(ctx context.Context, histories iter.Seq[History], c Config) (Summary, e
 	for range c.Processes {
 		g.Go(func() error { return r.worker(ctx, work) })
 	}
-	err := g.Wait()
-	return r.summary, err
+	if err := g.Wait(); err != nil {
+		return r.summary, err
+	}
+	if r.left {
+		r.endings = append(r.endings, ErrStopped)
+	}
+	return r.summary, errors.Join(r.endings...)
 }
 
 type running struct {
 	config Config
+	stop   chan struct{} // closed: the program failed too often
 
-	mu      sync.Mutex // guards summary, and that one result is reported at a time
-	summary Summary
+	mu       sync.Mutex // guards the rest, and that one result is reported at a time
+	summary  Summary
+	failures int     // of the program
+	left     bool    // a history was not tried
+	endings  []error // of processes that answered everything, each text once
 }
 
 // worker asks one process after the other, each until it fails.
@@ -108,6 +122,10 @@ func (r *running) worker(ctx context.Context, work <-chan History) error {
 		}
 	}()
 	for h := range work {
+		if r.stopped() {
+			r.leave()
+			return nil
+		}
 		var err error
 		if p == nil {
 			p, err = r.config.Program.start()
@@ -123,27 +141,64 @@ func (r *running) worker(ctx context.Context, work <-chan History) error {
 			p.kill()
 			p = nil
 		}
-		if err := r.report(res); err != nil {
-			return err
-		}
+		r.report(res)
 	}
-	if p == nil {
+	if p == nil || r.stopped() {
 		return nil
 	}
 	ending := p
 	p = nil
-	return ending.end()
+	if err := ending.end(); err != nil {
+		r.ended(err)
+	}
+	return nil
 }
 
-func (r *running) report(res Result) error {
+func (r *running) stopped() bool {
+	select {
+	case <-r.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// leave notes that there is a history that was not tried.
+func (r *running) leave() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.left = true
+}
+
+// ended notes how a process ended that had answered everything.
+func (r *running) ended(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.ContainsFunc(r.endings, func(other error) bool { return other.Error() == err.Error() }) {
+		r.endings = append(r.endings, err)
+	}
+}
+
+// report counts and tells a result. What else fails while it stops is left out,
+// so that the failures are as many however many processes there are.
+func (r *running) report(res Result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if errors.Is(res.Err, replay.ErrNotAsked) {
+		if r.failures == r.config.MaxFailures {
+			r.left = true
+			return
+		}
+		if r.failures++; r.failures == r.config.MaxFailures {
+			close(r.stop)
+		}
+	}
+	res.History.Events = nil // of a file it holds all events
+	if res.Report != nil {
+		res.Report.File = res.History.File
+	}
 	r.summary.count(res)
 	if r.config.Report != nil {
 		r.config.Report(res)
 	}
-	if r.summary.Failed >= r.config.MaxFailures {
-		return ErrStopped
-	}
-	return nil
 }

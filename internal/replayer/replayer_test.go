@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,21 +24,33 @@ import (
 // own.
 const patience = 2 * time.Minute
 
-// run holds this binary as a program against workflows of these ids.
-func run(t *testing.T, how string, c replayer.Config, ids ...string) (map[string]replayer.Result, replayer.Summary, error) {
+// programThat is this binary as a program. What is in our environment would be
+// in that of all tests.
+func programThat(t *testing.T, how string, env ...string) replayer.Program {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What is in the environment would be in that of all tests.
-	c.Program.Path, c.Program.Args = "/usr/bin/env", []string{behave + "=" + how, self}
+	return replayer.Program{Path: "/usr/bin/env", Args: append(env, behave+"="+how, self), Timeout: patience}
+}
+
+// run holds this binary as a program against workflows of these ids.
+func run(t *testing.T, how string, c replayer.Config, ids ...string) (map[string]replayer.Result, replayer.Summary, error) {
+	t.Helper()
+	return runAll(t, how, c, histories(ids...))
+}
+
+func runAll(t *testing.T, how string, c replayer.Config, all iter.Seq[replayer.History]) (map[string]replayer.Result, replayer.Summary, error) {
+	t.Helper()
+	p := programThat(t, how, c.Program.Args...)
+	c.Program.Path, c.Program.Args = p.Path, p.Args
 	if c.Program.Timeout == 0 {
 		c.Program.Timeout = patience
 	}
 	results := map[string]replayer.Result{}
 	c.Report = func(r replayer.Result) { results[r.History.Workflow.ID] = r }
-	s, err := replayer.Run(t.Context(), histories(ids...), c)
+	s, err := replayer.Run(t.Context(), all, c)
 	return results, s, err
 }
 
@@ -130,12 +146,15 @@ func TestAProgramThatFails(t *testing.T) {
 // One answer too many is found out: with the next history, or at the end.
 func TestAProgramThatAnswersTwice(t *testing.T) {
 	t.Parallel()
-	_, s, err := run(t, "twice", replayer.Config{Processes: 1}, "good-1", "bad", "good-2")
+	results, s, err := run(t, "twice", replayer.Config{Processes: 1}, "good-1", "bad", "good-2")
 	if s.Failed != 1 || err != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
+	if err := results["good-2"].Err; err == nil || !strings.Contains(err.Error(), "that may be an answer too many about default/bad run r") {
+		t.Errorf("%v", err)
+	}
 	for how, says := range map[string]string{
-		"talks at the end": "printed more than was asked for: \"good bye\"", "fails at the end": "answered everything, and ended: exit status 3",
+		"talks at the end": "printed more than was asked for, behind its answers about default/good-1 run r: \"good bye\"", "fails at the end": "answered everything, and ended: exit status 3",
 	} {
 		_, s, err := run(t, how, replayer.Config{Processes: 1}, "good-1")
 		if s.Agree != 1 || err == nil || !strings.Contains(err.Error(), says) {
@@ -145,6 +164,127 @@ func TestAProgramThatAnswersTwice(t *testing.T) {
 	_, _, err = run(t, "stays", replayer.Config{Processes: 1, Program: replayer.Program{EndTimeout: 3 * time.Second}}, "good-1")
 	if err == nil || !strings.Contains(err.Error(), "did not end within 3s") {
 		t.Errorf("one that stays: %v", err)
+	}
+}
+
+// What a program has started ends with it, however it ends, and keeps nobody
+// waiting for what it says.
+func TestWhatAProgramHasStartedEndsWithIt(t *testing.T) {
+	t.Parallel()
+	path := namedPipe(t)
+	gone := make(chan error, 1)
+	go func() {
+		f, err := os.Open(path) // until the program has it open, too
+		if err == nil {
+			_, err = io.Copy(io.Discard, f) // until nobody holds it any more
+			err = errors.Join(err, f.Close())
+		}
+		gone <- err
+	}()
+	_, s, err := run(t, "leaves a child", replayer.Config{Processes: 1, Program: replayer.Program{Args: []string{pipe + "=" + path}}}, "good-1")
+	if err != nil || s.Agree != 1 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	select {
+	case err := <-gone:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("the child is there still")
+	}
+}
+
+// A child that has the standard output of a program that died hides neither that
+// it died nor how.
+func TestAProgramThatDiesBeforeItsChild(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"dies before its child", "dies before a child of its own"} {
+		path := namedPipe(t)
+		results, s, err := run(t, how, replayer.Config{Processes: 1, Program: replayer.Program{Args: []string{pipe + "=" + path}}}, "bad")
+		if err != nil || s.Failed != 1 || !strings.Contains(results["bad"].Err.Error(), "ended without an answer: exit status 7") {
+			t.Errorf("%s: %+v, %v, %v", how, s, err, results["bad"].Err)
+		}
+		if how == "dies before its child" {
+			continue
+		}
+		tell, err := os.OpenFile(path, os.O_WRONLY, 0) // once the child waits
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tell.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func namedPipe(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A program that answers what it has not read is told so.
+func TestAProgramThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	long := func(yield func(*events.Event, error) bool) {
+		e := events.WorkflowStarted("Order", "q", strings.Repeat("x", 1<<20)) // more than a pipe holds
+		e.EventId = 1
+		yield(e, nil)
+	}
+	results, s, err := runAll(t, "talks without reading", replayer.Config{Processes: 1, Program: replayer.Program{Timeout: 3 * time.Second}},
+		slices.Values([]replayer.History{{Workflow: events.Workflow{Namespace: "default", ID: "long"}, Events: long}}))
+	if err != nil || s.Failed != 1 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	for _, says := range []string{"asked about default/long for", "did not read the question within 3s", `{\"task\":1}`} {
+		if text := results["long"].Err.Error(); !strings.Contains(text, says) {
+			t.Errorf("no %q in %s", says, text)
+		}
+	}
+}
+
+// What is wrong with a history is no failure of the program.
+func TestHistoriesThatAreWrongStopNothing(t *testing.T) {
+	t.Parallel()
+	all := slices.Collect(histories(slices.Repeat([]string{"good"}, 14)...))
+	for i := range 12 {
+		all[i].Events = func(yield func(*events.Event, error) bool) { yield(nil, events.ErrInvalid) }
+		all[i].Workflow.ID = fmt.Sprint("wrong-", i)
+	}
+	all[13].File = "good.json"
+	results, s, err := runAll(t, "well", replayer.Config{Processes: 1}, slices.Values(all))
+	if err != nil || s.Failed != 12 || s.Agree != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	good := results["good"]
+	if good.Report.File != "good.json" || !strings.HasPrefix(good.Report.String(), "default/good run r (good.json): agrees") {
+		t.Errorf("%s", good.Report)
+	}
+	if good.History.Events != nil {
+		t.Error("a result holds all events")
+	}
+}
+
+// How one process ends is no matter of the histories that others are asked about.
+func TestAnEndThatFailsLeavesTheOthersAlone(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		all := slices.Collect(histories("a", "b"))
+		reported := make(chan struct{})
+		all[1].Events = func(yield func(*events.Event, error) bool) {
+			<-reported // and so the first process is about to end
+			history(yield)
+		}
+		var once sync.Once
+		c := replayer.Config{Processes: 2, Program: programThat(t, "fails at the end"), Report: func(replayer.Result) { once.Do(func() { close(reported) }) }}
+		s, err := replayer.Run(t.Context(), slices.Values(all), c)
+		if s.Agree != 2 || err == nil || strings.Count(err.Error(), "answered everything, and ended: exit status 3") < 1 {
+			t.Fatalf("%+v, %v", s, err)
+		}
 	}
 }
 
@@ -169,6 +309,14 @@ func TestItStops(t *testing.T) {
 	_, s, err := run(t, "die", replayer.Config{Processes: 1, MaxFailures: 4}, bad...)
 	if !errors.Is(err, replayer.ErrStopped) || s.Failed != 4 {
 		t.Errorf("%+v, %v", s, err)
+	}
+	_, s, err = run(t, "die", replayer.Config{Processes: 1, MaxFailures: 4}, bad[:4]...)
+	if err != nil || s.Failed != 4 {
+		t.Errorf("where none was left out: %+v, %v", s, err)
+	}
+	_, s, err = run(t, "die", replayer.Config{Processes: 4}, bad...)
+	if !errors.Is(err, replayer.ErrStopped) || s.Failed != 10 {
+		t.Errorf("several processes: %+v, %v", s, err)
 	}
 	results := 0
 	_, err = replayer.Run(t.Context(), histories("a", "b"), replayer.Config{

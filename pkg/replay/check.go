@@ -63,6 +63,7 @@ type Code func(ctx context.Context, t Task) ([]*Command, error)
 type CheckOptions struct {
 	Compare Compare
 	// Around is how many events before and after the first mismatch are told; 5.
+	// Less than 0 is refused with events.ErrInvalid.
 	Around int
 	// Piecemeal says that the engine, one without workflow tasks, does not
 	// record in one commit what it decides at once: what code asks for beyond
@@ -87,9 +88,14 @@ func Check(ctx context.Context, log events.Reader, w events.Workflow, run events
 
 // CheckHistory is Check of a history from anywhere. It begins with event 1; the
 // workflow and the run are for the report and the tasks. A history that does not
-// begin with a start, or whose ids are not dense, fails with events.ErrInvalid.
+// begin with a start, whose ids are not dense, or in which a workflow task's
+// decision names no completed task and stands behind none, fails with
+// events.ErrInvalid.
 func CheckHistory(ctx context.Context, w events.Workflow, run events.RunID, history iter.Seq2[*events.Event, error], code Code, o CheckOptions) (*CheckReport, error) {
-	if o.Around == 0 {
+	switch {
+	case o.Around < 0:
+		return nil, &events.InvalidError{Field: "Around", Reason: fmt.Sprintf("is %d, want 0 or more", o.Around)}
+	case o.Around == 0:
 		o.Around = 5
 	}
 	c := checking{o: o, code: code, versions: map[string]int{}, report: &CheckReport{Workflow: w, Run: run}}
@@ -98,11 +104,18 @@ func CheckHistory(ctx context.Context, w events.Workflow, run events.RunID, hist
 			return nil, err
 		}
 		c.history = append(c.history, e)
-		if e.GetEventId() != int64(len(c.history)) {
+		switch {
+		case e.GetEventId() == int64(len(c.history)):
+		case len(c.history) == 1:
+			return nil, &events.InvalidError{Field: "history", Reason: fmt.Sprintf("begins with event %d: a check needs all of it, from event 1", e.GetEventId())}
+		default:
 			return nil, &events.InvalidError{Field: "history", Reason: fmt.Sprintf("has event %d where %d is next", e.GetEventId(), len(c.history))}
 		}
 	}
-	if len(c.history) == 0 || !events.Opens(c.history[0]) {
+	if len(c.history) == 0 {
+		return nil, &events.InvalidError{Field: "history", Reason: "has no events"}
+	}
+	if !events.Opens(c.history[0]) {
 		return nil, &events.InvalidError{Field: "history", Reason: "does not begin with the start of a run"}
 	}
 	c.report.Type = c.history[0].GetWorkflowExecutionStartedEventAttributes().GetWorkflowType().GetName()
@@ -124,13 +137,19 @@ type checking struct {
 	given    int // events that the code has seen
 	versions map[string]int
 	noted    int // events whose versions are noted
-	report   *CheckReport
+	// late is what completed tasks decided that does not stand right behind
+	// them, by the id of their completion.
+	late   map[events.EventID][]*events.Event
+	report *CheckReport
 }
 
 func (c *checking) run(ctx context.Context) error {
 	next := c.nextBlock
 	if c.hasTasks() {
 		next = c.nextTask
+		if err := c.findLate(); err != nil {
+			return err
+		}
 	}
 	for at := 0; ; {
 		d, ok := next(at)
@@ -158,7 +177,8 @@ func (c *checking) hasTasks() bool {
 // block is what was recorded at once.
 type block struct {
 	known    int // events that were known: history[:known]
-	from, to int // what was decided: history[from:to]
+	from, to int // what was decided: history[from:to], and late
+	late     []*events.Event
 	task     events.EventID
 	// cut says that a reset has cut off what followed.
 	cut bool
@@ -167,18 +187,79 @@ type block struct {
 	alone bool
 }
 
+// recorded is all that was decided, in its order.
+func (c *checking) recorded(d block) []*events.Event {
+	return slices.Concat(c.history[d.from:d.to], d.late)
+}
+
+// behind is the id of the event behind what was decided.
+func (d block) behind() events.EventID {
+	if n := len(d.late); n > 0 {
+		return events.EventID(d.late[n-1].GetEventId() + 1)
+	}
+	return events.EventID(d.to + 1)
+}
+
+// findLate finds what was decided and stands behind no completed workflow task:
+// an engine may commit the end of a task and what it decided one after the
+// other, so that something else comes between. Then the event says which task it
+// is of; one that does not could be compared with nothing, so that the check
+// fails and does not pass over it.
+func (c *checking) findLate() error {
+	c.late = map[events.EventID][]*events.Event{}
+	for i := 0; i < len(c.history); i++ {
+		e := c.history[i]
+		if e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			i = c.decidedBehind(i) - 1
+			continue
+		}
+		if !decided(e) || resets(e) {
+			continue
+		}
+		task := decidingTask(e)
+		if task < 1 || task > int64(i) || c.history[task-1].GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			reason := fmt.Sprintf("stands behind no completed workflow task, and its workflowTaskCompletedEventId is %d, which is none", task)
+			return &events.InvalidError{Field: fmt.Sprintf("event %d (%s)", e.GetEventId(), e.GetEventType()), Reason: reason}
+		}
+		c.late[events.EventID(task)] = append(c.late[events.EventID(task)], e)
+	}
+	return nil
+}
+
+// decidingTask is the id of the completion of the workflow task that an event
+// says it was decided by; 0: it does not say.
+func decidingTask(e *events.Event) int64 {
+	a := attributesOf(e.ProtoReflect())
+	if a == nil {
+		return 0
+	}
+	f := a.Descriptor().Fields().ByName("workflow_task_completed_event_id")
+	if f == nil {
+		return 0
+	}
+	return a.Get(f).Int()
+}
+
+// decidedBehind is the index behind what stands right behind the completion of a
+// task, and was decided by it.
+func (c *checking) decidedBehind(completed int) int {
+	to := completed + 1
+	for to < len(c.history) && (decided(c.history[to]) || atOnce(c.history[to])) {
+		to++
+	}
+	return to
+}
+
 // nextTask is the next completed workflow task from an index on. What it decided
-// stands right behind it.
+// stands right behind it, or says that it was decided by it.
 func (c *checking) nextTask(at int) (block, bool) {
 	for i := at; i < len(c.history); i++ {
 		e := c.history[i]
 		if e.GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
 			continue
 		}
-		d := block{known: i, from: i + 1, to: i + 1, task: events.EventID(e.GetEventId())}
-		for d.to < len(c.history) && (decided(c.history[d.to]) || atOnce(c.history[d.to])) {
-			d.to++
-		}
+		d := block{known: i, from: i + 1, to: c.decidedBehind(i), task: events.EventID(e.GetEventId())}
+		d.late = c.late[d.task]
 		d.cut = d.to < len(c.history) && resets(c.history[d.to])
 		return d, true
 	}
@@ -240,8 +321,11 @@ type pair struct {
 
 // compare compares one, and gives the index from which to look for the next.
 func (c *checking) compare(ctx context.Context, d block) (int, error) {
-	recorded := c.history[d.from:d.to]
-	issued, failed, err := c.ask(ctx, d.known, d.from, recorded, true)
+	recorded, next := c.recorded(d), d.from
+	if len(recorded) > 0 {
+		next = c.index(recorded[0])
+	}
+	issued, failed, err := c.ask(ctx, d.known, next, recorded, true)
 	if err != nil {
 		return 0, err
 	}
@@ -254,7 +338,11 @@ func (c *checking) compare(ctx context.Context, d block) (int, error) {
 	for _, cmd := range issued {
 		if a := cmd.GetRecordMarkerCommandAttributes(); a != nil {
 			if change, v, ok := commandVersion(a); ok && !c.has(change, v) {
-				c.mismatch(d, nil, []*Command{cmd}, 0, "the run has not recorded this version")
+				c.mismatch(d, was, issued, 0, "the run has not recorded this version")
+				c.report.Mismatch.Issued = cmd
+				if len(recorded) > 0 {
+					c.report.Mismatch.Recorded, c.report.Mismatch.EventID = recorded[0], events.EventID(recorded[0].GetEventId())
+				}
 				return 0, nil
 			}
 		}
@@ -330,8 +418,11 @@ func rejects(c *Command) bool {
 // ask has the code decide with the first events of the history known, what comes
 // next being the event at an index. Failed is why it has no answer.
 func (c *checking) ask(ctx context.Context, known, next int, decided []*events.Event, recorded bool) (issued []*Command, failed string, err error) {
-	for ; c.noted < next+len(decided); c.noted++ {
+	for ; c.noted < known; c.noted++ {
 		noteVersion(c.versions, c.history[c.noted])
+	}
+	for _, e := range decided {
+		noteVersion(c.versions, e)
 	}
 	t := Task{
 		Workflow: c.report.Workflow, Run: c.report.Run, Type: c.report.Type,
@@ -403,7 +494,7 @@ func (c *checking) mismatch(d block, was []pair, is []*Command, i int, reason st
 	for _, p := range was {
 		m.AllRecorded = append(m.AllRecorded, p.command)
 	}
-	m.EventID = events.EventID(d.to + 1)
+	m.EventID = d.behind()
 	if i < len(was) {
 		m.Recorded = was[i].event
 		m.EventID = events.EventID(was[i].event.GetEventId())
@@ -417,5 +508,5 @@ func (c *checking) mismatch(d block, was []pair, is []*Command, i int, reason st
 // around are the events about an id.
 func (c *checking) around(id events.EventID) []*events.Event {
 	i := int(id) - 1
-	return c.history[max(0, min(i, len(c.history))-c.o.Around):min(len(c.history), i+1+c.o.Around)]
+	return slices.Clone(c.history[max(0, min(i, len(c.history))-c.o.Around):min(len(c.history), i+1+c.o.Around)]) // a report outlives the history
 }

@@ -11,8 +11,10 @@ import (
 	"testing"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/annals-io/annals/internal/testenv/historytest"
 	"github.com/annals-io/annals/pkg/events"
@@ -197,6 +199,40 @@ func answers(all ...[]*replay.Command) replay.Code {
 
 func cmds(evs ...*events.Event) []*replay.Command { return replay.CommandsOf(evs...) }
 
+// untimed is a timer whose time is left out, lasting one whose time is there.
+func untimed() *events.Event {
+	e := events.TimerStarted("t", time.Hour)
+	e.GetTimerStartedEventAttributes().StartToFireTimeout = nil
+	return e
+}
+
+func lasting(d time.Duration) *events.Event {
+	e := untimed()
+	e.GetTimerStartedEventAttributes().StartToFireTimeout = durationpb.New(d)
+	return e
+}
+
+func timeouts(d time.Duration) *events.Event {
+	e := events.ActivityScheduled("charge", "ChargeCard")
+	e.GetActivityTaskScheduledEventAttributes().ScheduleToCloseTimeout = durationpb.New(d)
+	return e
+}
+
+func noPayloads() *events.Event {
+	e := events.ActivityScheduled("charge", "ChargeCard")
+	e.GetActivityTaskScheduledEventAttributes().Input = &commonpb.Payloads{}
+	return e
+}
+
+// scheduled is how a run ends that a cron schedule continues.
+func scheduled(result any) *events.Event {
+	e := events.ContinuedAsNew("Order", "orders", "the input")
+	a := e.GetWorkflowExecutionContinuedAsNewEventAttributes()
+	a.Initiator = enumspb.CONTINUE_AS_NEW_INITIATOR_CRON_SCHEDULE
+	a.LastCompletionResult = events.WorkflowCompleted(result).GetWorkflowExecutionCompletedEventAttributes().GetResult()
+	return e
+}
+
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	start := func() *events.Event { return events.WorkflowStarted("Order", "orders") }
@@ -239,6 +275,48 @@ func TestCheck(t *testing.T) {
 			[][]*replay.Command{cmds(events.TimerStarted("t", time.Minute))},
 			replay.CheckOptions{Compare: replay.CompareTimes},
 			5, "startToFireTimeout: recorded 1h0m0s, the code has 1m0s", 0,
+		},
+		{
+			"no time", "0s is no time", withTasks(start(), decided{lasting(0)}),
+			[][]*replay.Command{cmds(untimed())},
+			replay.CheckOptions{Compare: replay.CompareTimes},
+			0, "", 0,
+		},
+		{
+			"a time left out", "a timer's is the code's", withTasks(start(), decided{lasting(time.Hour)}),
+			[][]*replay.Command{cmds(untimed())},
+			replay.CheckOptions{Compare: replay.CompareTimes},
+			5, "startToFireTimeout: recorded 1h0m0s, the code has nothing", 0,
+		},
+		{
+			"no timeouts", "a server fills them in", withTasks(start(), decided{timeouts(time.Hour)}),
+			[][]*replay.Command{cmds(events.ActivityScheduled("charge", "ChargeCard"))},
+			replay.CheckOptions{Compare: replay.CompareTimes},
+			0, "", 0,
+		},
+		{
+			"another timeout", "", withTasks(start(), decided{timeouts(time.Hour)}),
+			[][]*replay.Command{cmds(timeouts(time.Minute))},
+			replay.CheckOptions{Compare: replay.CompareTimes},
+			5, "scheduleToCloseTimeout: recorded 1h0m0s, the code has 1m0s", 0,
+		},
+		{
+			"no payloads", "are as none", withTasks(start(), decided{noPayloads()}),
+			[][]*replay.Command{cmds(events.ActivityScheduled("charge", "ChargeCard"))},
+			replay.CheckOptions{Compare: replay.CompareInputs},
+			0, "", 0,
+		},
+		{
+			"continued by a schedule", "what the run gave is for the next", withTasks(start(), decided{scheduled(7)}),
+			[][]*replay.Command{cmds(events.WorkflowCompleted(7))},
+			replay.CheckOptions{Compare: replay.CompareInputs},
+			0, "1 commands", 0,
+		},
+		{
+			"continued by a schedule, another result", "", withTasks(start(), decided{scheduled(7)}),
+			[][]*replay.Command{cmds(events.WorkflowCompleted(8))},
+			replay.CheckOptions{Compare: replay.CompareInputs},
+			5, "result: recorded [7], the code has [8]", 0,
 		},
 		{"one more", "", withTasks(start(), decided{charge()}), [][]*replay.Command{cmds(charge(), events.TimerStarted("t", time.Hour))}, replay.CheckOptions{}, 6, "recorded: nothing more", 0},
 		{"one less", "", withTasks(start(), decided{charge(), events.TimerStarted("t", time.Hour)}), [][]*replay.Command{cmds(charge())}, replay.CheckOptions{}, 6, "the code: nothing more", 0},
@@ -335,6 +413,136 @@ func TestCheckGivesTheTask(t *testing.T) {
 	}
 	if len(second.History) != 10 || len(second.New) != 7 || second.New[0].EventId != 4 || second.Next != 12 || len(second.Markers) != 0 {
 		t.Errorf("the second task is %+v", second)
+	}
+}
+
+// dense gives events their ids.
+func dense(all ...*events.Event) []*events.Event {
+	for i, e := range all {
+		e.EventId = int64(i + 1)
+	}
+	return all
+}
+
+// An engine that commits the end of a task and what it decided one after the
+// other has something between the two: what names its task is compared, and what
+// can be compared with nothing is refused, by its id.
+func TestCheckOfWhatWasRecordedLate(t *testing.T) {
+	t.Parallel()
+	charge := func() *events.Event { return events.ActivityScheduled("charge", "ChargeCard", 42) }
+	task := func(n events.EventID) []*events.Event {
+		return []*events.Event{events.WorkflowTaskScheduled("orders"), events.WorkflowTaskStarted(n, "w"), events.WorkflowTaskCompleted(n, n+1, "w")}
+	}
+	by := func(task events.EventID, e *events.Event) *events.Event { return events.DecidedBy(task, e)[0] }
+	nothing := func(context.Context, replay.Task) ([]*replay.Command, error) { return nil, nil }
+	for name, between := range map[string]*events.Event{"a fact": events.Custom("OrderPaid", 1), "a signal": events.Signaled("s")} {
+		late := dense(slices.Concat([]*events.Event{events.WorkflowStarted("Order", "orders")}, task(2),
+			[]*events.Event{between, by(4, charge()), by(4, replay.VersionMarker("fee", 2)), by(4, events.WorkflowCompleted())})...)
+		report, err := replay.CheckHistory(t.Context(), order, "r", sequence(late), nothing, replay.CheckOptions{})
+		if err != nil || report.Agrees() || report.Mismatch.EventID != 6 || len(report.Mismatch.AllRecorded) != 2 {
+			t.Errorf("%s, code that asks for nothing: %v, %v", name, report, err)
+		}
+		var asked []replay.Task
+		report, err = replay.CheckHistory(t.Context(), order, "r", sequence(late), func(_ context.Context, task replay.Task) ([]*replay.Command, error) {
+			asked = append(asked, task)
+			return cmds(charge(), events.WorkflowCompleted()), nil
+		}, replay.CheckOptions{})
+		if err != nil || !report.Agrees() || report.Commands != 2 || len(asked) != 1 {
+			t.Fatalf("%s: %v, %v", name, report, err)
+		}
+		if first := asked[0]; first.Next != 6 || len(first.History) != 3 || first.Versions["fee"] != 2 || len(first.Markers) != 1 {
+			t.Errorf("%s: it was asked %+v", name, first)
+		}
+		report, err = replay.CheckHistory(t.Context(), order, "r", sequence(late), answers(cmds(charge(), events.WorkflowCompleted(), charge())), replay.CheckOptions{})
+		if err != nil || report.Agrees() || report.Mismatch.EventID != 9 {
+			t.Errorf("%s, one more: %v, %v", name, report, err)
+		}
+	}
+	// Of two tasks each has its own, though the first one's stand behind the second has begun.
+	two := dense(slices.Concat([]*events.Event{events.WorkflowStarted("Order", "orders")}, task(2), []*events.Event{events.Signaled("s")},
+		[]*events.Event{events.WorkflowTaskScheduled("orders"), by(4, charge()), events.WorkflowTaskStarted(6, "w"), events.WorkflowTaskCompleted(6, 8, "w")},
+		events.DecidedBy(9, events.WorkflowCompleted()))...)
+	report, err := replay.CheckHistory(t.Context(), order, "r", sequence(two), answers(cmds(charge()), cmds(events.WorkflowCompleted())), replay.CheckOptions{})
+	if err != nil || !report.Agrees() || report.Commands != 2 {
+		t.Errorf("two tasks: %v, %v", report, err)
+	}
+	for _, names := range []events.EventID{0, 1, 6, 99} {
+		bad := dense(slices.Concat([]*events.Event{events.WorkflowStarted("Order", "orders")}, task(2), []*events.Event{events.Signaled("s"), by(names, charge())})...)
+		_, err := replay.CheckHistory(t.Context(), order, "r", sequence(bad), nothing, replay.CheckOptions{})
+		if !errors.Is(err, events.ErrInvalid) || !strings.Contains(err.Error(), "event 6 (ActivityTaskScheduled)") {
+			t.Errorf("one that names event %d: %v", names, err)
+		}
+	}
+}
+
+// A version that the run has not recorded is told with both sides, at the first
+// event of the task that was recorded.
+func TestCheckOfAnUnrecordedVersion(t *testing.T) {
+	t.Parallel()
+	charge := func() *events.Event { return events.ActivityScheduled("charge", "ChargeCard", 42) }
+	history := withTasks(events.WorkflowStarted("Order", "orders"), decided{charge(), events.TimerStarted("t", time.Hour), events.TimerStarted("u", time.Hour)})
+	report, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), answers(cmds(charge(), replay.VersionMarker("fee", 2))), replay.CheckOptions{})
+	if err != nil || report.Agrees() {
+		t.Fatal(report, err)
+	}
+	m := report.Mismatch
+	if m.EventID != 5 || m.Recorded != history[4] || len(m.AllRecorded) != 3 || len(m.AllIssued) != 2 || m.Issued != m.AllIssued[1] {
+		t.Errorf("%s", report)
+	}
+	for _, says := range []string{"> 5", "RecordMarker Version of fee, 2", "has not recorded this version"} {
+		if !strings.Contains(report.String(), says) {
+			t.Errorf("no %q in %s", says, report)
+		}
+	}
+}
+
+// What code says of itself reaches the terminal line by line, without what would
+// break it; the name of a history has what there is of it.
+func TestReportsAreFitForATerminal(t *testing.T) {
+	t.Parallel()
+	history := withTasks(events.WorkflowStarted("Order", "orders"), decided{events.ActivityScheduled("a", "A")})
+	code := func(context.Context, replay.Task) ([]*replay.Command, error) {
+		return nil, errors.New("no\x1b[2J such\rtype\nat line 7")
+	}
+	report, err := replay.CheckHistory(t.Context(), order, "", sequence(history), code, replay.CheckOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := report.String()
+	if strings.ContainsAny(text, "\x1b\r") || !strings.Contains(text, "no [2J such type\n  at line 7\n") || !strings.HasPrefix(text, "default/order: differs at event 5") {
+		t.Errorf("%q", text)
+	}
+	report.File = "orders.json"
+	asJSON, err := json.Marshal(report)
+	if err != nil || !strings.HasPrefix(report.String(), "default/order (orders.json): differs") || !strings.Contains(string(asJSON), `"file":"orders.json"`) {
+		t.Errorf("%s\n%s\n%v", report, asJSON, err)
+	}
+}
+
+// A report holds on to no more of a history than it shows.
+func TestReportsLetGoOfTheHistory(t *testing.T) {
+	t.Parallel()
+	parts := []any{events.WorkflowStarted("Order", "orders"), decided{events.ActivityScheduled("a", "A")}}
+	for range 1000 {
+		parts = append(parts, events.Signaled("s"))
+	}
+	report, err := replay.CheckHistory(t.Context(), order, "r", sequence(withTasks(parts...)), answers(nil), replay.CheckOptions{Around: 2})
+	if err != nil || report.Agrees() || len(report.Mismatch.Around) != 5 || cap(report.Mismatch.Around) > 100 {
+		t.Errorf("%v, %v", report, err)
+	}
+}
+
+func TestCheckOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	history := withTasks(events.WorkflowStarted("Order", "orders"), decided{events.ActivityScheduled("a", "A")})
+	_, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), answers(nil), replay.CheckOptions{Around: -1})
+	var invalid *events.InvalidError
+	if !errors.As(err, &invalid) || invalid.Field != "Around" {
+		t.Errorf("around -1: %v", err)
+	}
+	_, err = replay.CheckHistory(t.Context(), order, "r", sequence(history[3:]), answers(nil), replay.CheckOptions{})
+	if !errors.Is(err, events.ErrInvalid) || !strings.Contains(err.Error(), "begins with event 4: a check needs all of it, from event 1") {
+		t.Errorf("a history that begins with event 4: %v", err)
 	}
 }
 

@@ -71,6 +71,10 @@ func CommandOf(e *events.Event) *Command {
 	}
 	copyFields(to, from)
 	switch a := c.GetAttributes().(type) {
+	case *commandpb.Command_CompleteWorkflowExecutionCommandAttributes:
+		if next := e.GetWorkflowExecutionContinuedAsNewEventAttributes(); next != nil { // a schedule's: what the run gave is for the next
+			a.CompleteWorkflowExecutionCommandAttributes.Result = next.GetLastCompletionResult()
+		}
 	case *commandpb.Command_SignalExternalWorkflowExecutionCommandAttributes:
 		a.SignalExternalWorkflowExecutionCommandAttributes.Execution = e.GetSignalExternalWorkflowExecutionInitiatedEventAttributes().GetWorkflowExecution()
 	case *commandpb.Command_RequestCancelExternalWorkflowExecutionCommandAttributes:
@@ -143,13 +147,17 @@ func attributesOf(m protoreflect.Message) protoreflect.Message {
 
 // newAttributes gives a command the attributes of its type.
 func newAttributes(c *Command) protoreflect.Message {
-	name := strings.TrimPrefix(enumName(c.GetCommandType()), "COMMAND_TYPE_")
 	m := c.ProtoReflect()
-	field := m.Descriptor().Fields().ByName(protoreflect.Name(strings.ToLower(name) + "_command_attributes"))
+	field := m.Descriptor().Fields().ByName(protoreflect.Name(commandField(c.GetCommandType())))
 	if field == nil {
 		return nil
 	}
 	return m.Mutable(field).Message()
+}
+
+// commandField is the field of a command that has the attributes of a type.
+func commandField(t enumspb.CommandType) string {
+	return strings.ToLower(strings.TrimPrefix(enumName(t), "COMMAND_TYPE_")) + "_command_attributes"
 }
 
 // enumName is the long name: String gives the short one.

@@ -35,7 +35,8 @@ const (
 	// message and the type. Where a codec encrypts payloads they never are the
 	// same.
 	CompareInputs
-	// CompareTimes: timeouts, and how long timers take.
+	// CompareTimes: timeouts, and how long timers take. A timeout that code leaves
+	// out is taken as it was: a server fills it in.
 	CompareTimes
 
 	// CompareAll is all of them.
@@ -58,7 +59,7 @@ func always(paths ...string) (all []facet) {
 
 func (c Compare) of(paths ...string) (all []facet) {
 	for _, p := range paths {
-		all = append(all, facet{path: p, of: c, kept: c == CompareTaskQueues})
+		all = append(all, facet{path: p, of: c, kept: c == CompareTaskQueues || c == CompareTimes})
 	}
 	return all
 }
@@ -68,7 +69,7 @@ var facets = map[enumspb.CommandType][]facet{
 	enumspb.COMMAND_TYPE_SCHEDULE_ACTIVITY_TASK: slices.Concat(always("activity_id", "activity_type.name"), CompareTaskQueues.of("task_queue.name"), CompareInputs.of("input"),
 		CompareTimes.of("schedule_to_close_timeout", "schedule_to_start_timeout", "start_to_close_timeout", "heartbeat_timeout")),
 	enumspb.COMMAND_TYPE_REQUEST_CANCEL_ACTIVITY_TASK: always("scheduled_event_id"),
-	enumspb.COMMAND_TYPE_START_TIMER:                  append(always("timer_id"), CompareTimes.of("start_to_fire_timeout")...),
+	enumspb.COMMAND_TYPE_START_TIMER:                  append(always("timer_id"), facet{path: "start_to_fire_timeout", of: CompareTimes}),
 	enumspb.COMMAND_TYPE_CANCEL_TIMER:                 always("timer_id"),
 	enumspb.COMMAND_TYPE_COMPLETE_WORKFLOW_EXECUTION:  CompareInputs.of("result"),
 	enumspb.COMMAND_TYPE_FAIL_WORKFLOW_EXECUTION:      CompareInputs.of("failure.message", "failure.application_failure_info.type"),
@@ -154,12 +155,16 @@ func textAt(m protoreflect.Message, path string) (name, text string) {
 			return name, ""
 		}
 		f := m.Descriptor().Fields().ByName(protoreflect.Name(step))
+		last := i == len(steps)-1
+		if f == nil || !last && (f.Message() == nil || f.IsList() || f.IsMap()) || last && keys && !f.IsMap() {
+			return name, "" // the attributes of another type
+		}
 		if name != "" {
 			name += "."
 		}
 		name += f.JSONName()
 		switch {
-		case i < len(steps)-1:
+		case !last:
 			m = m.Get(f).Message()
 		case !m.Has(f):
 			return name, ""
@@ -196,10 +201,16 @@ func valueText(f protoreflect.FieldDescriptor, v protoreflect.Value) string {
 	}
 	switch m := v.Message().Interface().(type) {
 	case *durationpb.Duration:
+		if m.AsDuration() == 0 {
+			return "" // as one that is left out
+		}
 		return m.AsDuration().String()
 	case *commonpb.Payload:
 		return payloadText(m)
 	case *commonpb.Payloads:
+		if len(m.GetPayloads()) == 0 {
+			return "" // as none
+		}
 		var parts []string
 		for _, p := range m.GetPayloads() {
 			parts = append(parts, payloadText(p))

@@ -124,3 +124,44 @@ func TestDiffOfTwoRuns(t *testing.T) {
 		}
 	}
 }
+
+// Of long values that part late what is shown is where they do.
+func TestDiffShowsWhereLongValuesPart(t *testing.T) {
+	t.Parallel()
+	for name, values := range map[string][2]string{
+		"at the end":    {strings.Repeat("a", 300) + "1", strings.Repeat("a", 300) + "2"},
+		"in the middle": {strings.Repeat("ä", 300) + "1" + strings.Repeat("b", 300), strings.Repeat("ä", 300) + "2" + strings.Repeat("b", 300)},
+		"one ends":      {strings.Repeat("a", 300), strings.Repeat("a", 300) + "2"},
+		"at 60":         {strings.Repeat("a", 60) + "1", strings.Repeat("a", 60) + "2" + strings.Repeat("b", 300)},
+		"at once":       {"1" + strings.Repeat("b", 300), "2"},
+	} {
+		log := newLog(t)
+		first := add(t, log, events.NewRun(), events.WorkflowStarted("Order", values[0]), events.WorkflowCompleted())
+		second := add(t, log, events.NewRun(), events.WorkflowStarted("Order", values[1]), events.WorkflowCompleted())
+		d, err := replay.Diff(t.Context(), log, replay.Place{Workflow: order, Run: first.RunID}, replay.Place{Workflow: order, Run: second.RunID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := d.String()
+		i := strings.Index(text, "\ntaskQueue")
+		if i < 0 {
+			t.Fatalf("%s: no task queue in\n%s", name, text)
+		}
+		line, _, _ := strings.Cut(text[i+1:], "\n")
+		sides := strings.Fields(line)
+		if len(sides) != 3 || sides[1] == sides[2] || len([]rune(sides[1])) > 100 || len([]rune(sides[2])) > 100 {
+			t.Errorf("%s: %q", name, line)
+		}
+	}
+}
+
+// Where all that differs is left to the JSON the text says so.
+func TestDiffOfWhatTheTextLeavesOut(t *testing.T) {
+	t.Parallel()
+	log := newLog(t)
+	add(t, log, events.NewRun(), events.WorkflowStarted("Order", "orders"), events.WorkflowTaskScheduled("orders"), events.WorkflowTaskStarted(2, "w"))
+	d, err := replay.Diff(t.Context(), log, place(order, "", 2), place(order, "", 3))
+	if err != nil || len(d.Fields) == 0 || !strings.HasSuffix(d.String(), "\nonly counts, times and sizes differ: -o json has them\n") {
+		t.Errorf("%v\n%s", err, d)
+	}
+}

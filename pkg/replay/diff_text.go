@@ -16,7 +16,8 @@ import (
 
 // String is the difference for people: which two places, what was opened,
 // changed or closed between them, and the fields that differ. Payloads that are
-// JSON are shown as what they hold; a long value is cut. Counts and sizes, and
+// JSON are shown as what they hold; a long value is cut, around where the two
+// sides part. Counts and sizes, and
 // what things already say, are left to the JSON.
 func (d *StateDiff) String() string {
 	var b bytes.Buffer
@@ -47,12 +48,16 @@ func (d *StateDiff) String() string {
 	columns("WHAT\tEVENT\tID\tNAME\tBEFORE\tAFTER", things)
 	for _, f := range d.Fields {
 		if !d.obvious(f) {
-			fields = append(fields, []string{printable(f.Path), readable(f.Before), readable(f.After)})
+			before, after := cut(readable(f.Before), readable(f.After))
+			fields = append(fields, []string{printable(f.Path), before, after})
 		}
 	}
 	columns("FIELD\tBEFORE\tAFTER", fields)
-	if len(d.Fields) == 0 {
+	switch {
+	case len(d.Fields) == 0:
 		b.WriteString("\nno difference\n")
+	case len(things)+len(fields) == 0:
+		b.WriteString("\nonly counts, times and sizes differ: -o json has them\n")
 	}
 	return b.String()
 }
@@ -81,7 +86,7 @@ const readableRunes = 100
 
 // readable is a value of a FieldChange on one line for people: a payload in it
 // that is JSON as what it holds, another one as its encoding and size, a text
-// without quotes, an object without its empty members. A long one is cut, and what is not there is a dash.
+// without quotes, an object without its empty members. What is not there is a dash.
 func readable(value json.RawMessage) string {
 	if value == nil {
 		return "-"
@@ -101,11 +106,34 @@ func readable(value json.RawMessage) string {
 		_ = e.Encode(v) // of what was JSON
 		text = strings.TrimSuffix(b.String(), "\n")
 	}
-	text = orDash(text)
-	if runes := []rune(text); len(runes) > readableRunes {
-		text = string(runes[:readableRunes-1]) + "…"
+	return orDash(text)
+}
+
+// cut cuts two values that differ so that what is shown has the first rune by
+// which they do.
+func cut(before, after string) (string, string) {
+	a, b := []rune(before), []rune(after)
+	same := 0
+	for same < min(len(a), len(b)) && a[same] == b[same] {
+		same++
 	}
-	return text
+	from := 0
+	if same >= readableRunes/2 && max(len(a), len(b)) > readableRunes {
+		from = same - readableRunes/4
+	}
+	return window(a, from), window(b, from)
+}
+
+// window is what is shown of a value from a rune on.
+func window(runes []rune, from int) string {
+	head, tail := "", ""
+	if from > 0 {
+		head, runes = "…", runes[from:]
+	}
+	if most := readableRunes - len([]rune(head)); len(runes) > most {
+		tail, runes = "…", runes[:most-1]
+	}
+	return head + string(runes) + tail
 }
 
 // isEmpty says whether a member of an object says nothing.

@@ -6,13 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/events/eventjson"
 )
 
-// question is a line to the program. See docs/md.
+// question is a line to the program. See docs/replay.md.
 type question struct {
 	Task     int               `json:"task"`
 	Begin    bool              `json:"begin"`
@@ -71,7 +75,7 @@ type answer struct {
 	Task     *int              `json:"task"`
 	Commands []json.RawMessage `json:"commands,omitempty"`
 	Events   []json.RawMessage `json:"events,omitempty"`
-	Error    string            `json:"error,omitempty"`
+	Error    *string           `json:"error,omitempty"`
 }
 
 // shown is how much of a line that is no answer an error shows.
@@ -105,34 +109,74 @@ func decodeAnswer(line []byte, n int) ([]*Command, error) {
 		return nil, fmt.Errorf("printed an answer without the number of its task: %s", excerpt(line))
 	case *a.Task != n:
 		return nil, fmt.Errorf("answered task %d when it was asked for task %d: one answer a task, in their order", *a.Task, n)
-	case a.Error != "":
-		return nil, &CodeError{Reason: a.Error}
+	case a.Error != nil && strings.TrimSpace(*a.Error) == "":
+		return nil, &CodeError{Reason: "(it does not say why)"}
+	case a.Error != nil:
+		return nil, &CodeError{Reason: *a.Error}
 	case a.Commands != nil && a.Events != nil:
 		return nil, fmt.Errorf("answered with commands and with events: one of them says it")
 	}
 	var commands []*Command
 	for i, text := range a.Commands {
 		c := new(Command)
-		if _, err := eventjson.DecodeMessage(text, c, eventjson.Options{}); err != nil {
+		at := fmt.Sprintf("commands[%d]", i)
+		if err := decodeAt(at, text, c); err != nil {
 			return nil, fmt.Errorf("answered with commands of which number %d is none: %w", i, err)
 		}
-		if c.GetCommandType() == 0 {
+		switch {
+		case c.GetCommandType() == 0:
 			return nil, fmt.Errorf("answered with commands of which number %d has no commandType: %s", i, excerpt(text))
+		case enumName(c.GetCommandType()) == "":
+			return nil, fmt.Errorf("answered with commands of which number %d is none: %s.commandType: %d is no type of command", i, at, c.GetCommandType())
+		}
+		if err := fits(at, c.ProtoReflect(), "commandType", c.GetCommandType().String(), commandField(c.GetCommandType())); err != nil {
+			return nil, fmt.Errorf("answered with commands of which number %d is none: %w", i, err)
 		}
 		commands = append(commands, c)
 	}
 	for i, text := range a.Events {
 		e := new(events.Event)
-		if _, err := eventjson.DecodeMessage(text, e, eventjson.Options{}); err != nil {
+		at := fmt.Sprintf("events[%d]", i)
+		if err := decodeAt(at, text, e); err != nil {
 			return nil, fmt.Errorf("answered with events of which number %d is none: %w", i, err)
 		}
 		c := CommandOf(e)
 		if c == nil {
 			return nil, fmt.Errorf("answered with events of which number %d (%s) is none that code decides on", i, e.GetEventType())
 		}
+		name := strings.TrimPrefix(string(e.GetEventType().Descriptor().Values().ByNumber(e.GetEventType().Number()).Name()), "EVENT_TYPE_")
+		if err := fits(at, e.ProtoReflect(), "eventType", e.GetEventType().String(), strings.ToLower(name)+"_event_attributes"); err != nil {
+			return nil, fmt.Errorf("answered with events of which number %d is none: %w", i, err)
+		}
 		commands = append(commands, c)
 	}
 	return commands, nil
+}
+
+// decodeAt reads a message that stands at a path of the answer, by which it is
+// refused.
+func decodeAt(at string, text json.RawMessage, m proto.Message) error {
+	_, err := eventjson.DecodeMessage(text, m, eventjson.Options{})
+	var fields *eventjson.FieldError
+	if errors.As(err, &fields) {
+		for i, p := range fields.Problems {
+			fields.Problems[i].Path = strings.TrimSuffix(at+"."+p.Path, ".")
+		}
+	}
+	return err
+}
+
+// fits refuses attributes that are not those of the type beside them.
+func fits(at string, m protoreflect.Message, typeField, typeName, want string) error {
+	set := m.WhichOneof(m.Descriptor().Oneofs().ByName("attributes"))
+	if set == nil || string(set.Name()) == want {
+		return nil
+	}
+	wanted := "has no attributes"
+	if f := m.Descriptor().Fields().ByName(protoreflect.Name(want)); f != nil {
+		wanted = "has " + f.JSONName()
+	}
+	return fmt.Errorf("%s.%s: %s %s, and not %s", at, typeField, typeName, wanted, set.JSONName())
 }
 
 func excerpt(line []byte) string {

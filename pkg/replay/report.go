@@ -14,6 +14,7 @@ import (
 
 // CheckReport is what a check found of one run.
 type CheckReport struct {
+	File     string // that the history is from; empty: it is from a log. CheckHistory leaves it empty
 	Workflow events.Workflow
 	Run      events.RunID
 	Type     string // of the workflow
@@ -30,6 +31,19 @@ type CheckReport struct {
 
 // Agrees reports whether the code does what was recorded.
 func (r *CheckReport) Agrees() bool { return r.Mismatch == nil }
+
+// Name says which history was checked, for people: the workflow, and the run and
+// the file where there is one.
+func (r *CheckReport) Name() string {
+	name := printable(r.Workflow.String())
+	if r.Run != "" {
+		name += " run " + printable(string(r.Run))
+	}
+	if r.File != "" {
+		name += " (" + printable(r.File) + ")"
+	}
+	return name
+}
 
 // Mismatch is the first event at which the commands of code differ from those
 // recorded.
@@ -51,7 +65,7 @@ type Mismatch struct {
 // String is the report for people: a line if code and history agree, else where
 // they part, both sides, and the events around.
 func (r *CheckReport) String() string {
-	name := fmt.Sprintf("%s run %s", r.Workflow, printable(string(r.Run)))
+	name := r.Name()
 	if r.Agrees() {
 		return fmt.Sprintf("%s: agrees, %d events, %d tasks, %d commands", name, r.Events, r.Tasks, r.Commands)
 	}
@@ -61,7 +75,10 @@ func (r *CheckReport) String() string {
 	if m.TaskEventID != 0 {
 		fmt.Fprintf(&b, ", decided by the workflow task that event %d completed", m.TaskEventID)
 	}
-	fmt.Fprintf(&b, "\n  %s\n", strings.ReplaceAll(strings.TrimSuffix(m.Reason, "\n"), "\n", "\n  "))
+	b.WriteString("\n")
+	for line := range strings.SplitSeq(strings.TrimSuffix(m.Reason, "\n"), "\n") {
+		fmt.Fprintf(&b, "  %s\n", printable(line)) // it may be a program's
+	}
 	fmt.Fprintf(&b, "  recorded: %s\n", sideText(m.Recorded))
 	fmt.Fprintf(&b, "  the code: %s\n", commandText(m.Issued))
 	for _, f := range m.Fields {
@@ -170,6 +187,7 @@ func (r *CheckReport) MarshalJSON() ([]byte, error) {
 		}
 	}
 	text, err := json.Marshal(struct {
+		File       string            `json:"file,omitempty"`
 		Namespace  string            `json:"namespace"`
 		WorkflowID string            `json:"workflowId"`
 		RunID      events.RunID      `json:"runId"`
@@ -180,7 +198,7 @@ func (r *CheckReport) MarshalJSON() ([]byte, error) {
 		Agrees     bool              `json:"agrees"`
 		Mismatch   *mismatch         `json:"mismatch"`
 		Ahead      []json.RawMessage `json:"ahead"`
-	}{r.Workflow.Namespace, r.Workflow.ID, r.Run, r.Type, r.Events, r.Tasks, r.Commands, r.Agrees(), part, commands(r.Ahead)})
+	}{r.File, r.Workflow.Namespace, r.Workflow.ID, r.Run, r.Type, r.Events, r.Tasks, r.Commands, r.Agrees(), part, commands(r.Ahead)})
 	if failed != nil {
 		return nil, failed
 	}

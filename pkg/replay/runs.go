@@ -129,17 +129,32 @@ func (l *listing) commit(c *events.Commit) {
 
 // segment notes what a commit says of a run.
 func (l *listing) segment(runs []ListedRun, c *events.Commit, s *events.Segment, first uint64) []ListedRun {
-	i := slices.IndexFunc(runs, func(r ListedRun) bool { return r.Run == s.Run && r.first == first })
+	i, is := place(runs, s.Run, first)
 	if !l.filter.Closed && !events.IsOpen(s.After) || l.filter.Type != "" && s.Type != l.filter.Type {
-		if i >= 0 {
+		if is {
 			runs = slices.Delete(runs, i, i+1)
 		}
 		return runs
 	}
 	r := ListedRun{Workflow: c.Workflow, Run: s.Run, Type: s.Type, Status: s.After, LastEventID: s.Last, first: first}
-	if i >= 0 {
+	if is {
 		runs[i] = r
 		return runs
 	}
-	return append(runs, r)
+	return slices.Insert(runs, i, r)
+}
+
+// place is where a run is among those of a workflow, or belongs. They are in the
+// order in which they began, and what a commit is about is the last of them or
+// close to it: it is sought from the end.
+func place(runs []ListedRun, run events.RunID, first uint64) (i int, is bool) {
+	for i = len(runs); i > 0 && runs[i-1].first >= first; i-- {
+		if runs[i-1].first == first && runs[i-1].Run == run {
+			return i - 1, true
+		}
+	}
+	for i < len(runs) && runs[i].first == first {
+		i++
+	}
+	return i, false
 }

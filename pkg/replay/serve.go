@@ -45,7 +45,8 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer, code Code) error {
 		}
 		a := answer{Task: &q.Task}
 		if err != nil {
-			a.Error = err.Error()
+			text := err.Error()
+			a.Error = &text
 		}
 		for _, command := range commands {
 			text, err := eventjson.EncodeMessage(command)

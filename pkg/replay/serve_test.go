@@ -8,7 +8,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/annals-io/annals/pkg/events"
@@ -119,6 +121,57 @@ func TestServeAnswersErrorsAndPanics(t *testing.T) {
 	}
 }
 
+// An answer is refused by the place at which it is wrong.
+func TestAnswersAreRefusedByPath(t *testing.T) {
+	t.Parallel()
+	for line, says := range map[string]string{
+		`{"task":1,"commands":[{"commandType":"StartTimer","scheduleActivityTaskCommandAttributes":{"activityId":"x"}}]}`: "commands[0].commandType: StartTimer has startTimerCommandAttributes, and not scheduleActivityTaskCommandAttributes",
+		`{"task":1,"events":[{"eventType":"TimerStarted","activityTaskScheduledEventAttributes":{"activityId":"x"}}]}`:    "events[0].eventType: TimerStarted has timerStartedEventAttributes, and not activityTaskScheduledEventAttributes",
+		`{"task":1,"commands":[null]}`:                 "is none: commands[0]: invalid value",
+		`{"task":1,"events":[null]}`:                   "is none: events[0]: invalid value",
+		`{"task":1,"commands":[{"commandType":9999}]}`: "commands[0].commandType: 9999 is no type of command",
+		`{"task":1,"commands":[{"commandType":"StartTimer","startTimerCommandAttributes":{"timmerId":"t"}}]}`: "commands[0].startTimerCommandAttributes.timmerId: unknown field",
+	} {
+		_, err := replay.DecodeAnswer([]byte(line), 1)
+		if !errors.Is(err, replay.ErrNotAsked) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q", line, err, says)
+		}
+	}
+	for _, line := range []string{`{"task":1,"error":""}`, `{"task":1,"error":" "}`} {
+		var none *replay.CodeError
+		if _, err := replay.DecodeAnswer([]byte(line), 1); !errors.As(err, &none) || none.Reason != "(it does not say why)" {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+}
+
+// Commands that are none, which only code in Go can have, are a difference.
+func TestCheckOfCommandsThatAreNone(t *testing.T) {
+	t.Parallel()
+	another := replay.CommandOf(events.ActivityScheduled("a", "A"))
+	another.CommandType = enumspb.COMMAND_TYPE_START_TIMER
+	unknown := &replay.Command{CommandType: 9999}
+	for _, recorded := range []*events.Event{
+		events.ActivityScheduled("a", "A"), events.TimerStarted("t", time.Hour), events.SearchAttributesUpserted(map[string]any{"A": 1}),
+		events.ChildInitiated(events.Child{Workflow: order, Type: "Ship"}), events.Custom("m", 1), events.MemoUpserted(map[string]any{"m": 1}),
+	} {
+		for _, c := range []*replay.Command{nil, {}, another, unknown} {
+			bare := proto.CloneOf(another)
+			bare.CommandType = replay.CommandOf(recorded).GetCommandType()
+			for _, c := range []*replay.Command{c, bare} {
+				history := withTasks(events.WorkflowStarted("Order", "orders"), decided{recorded})
+				report, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), answers([]*replay.Command{c, c}), replay.CheckOptions{Compare: replay.CompareAll})
+				if err != nil || report.Agrees() || report.String() == "" {
+					t.Errorf("%v against %v: %v, %v", c, recorded, report, err)
+				}
+				if _, err := json.Marshal(report); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}
+}
+
 // Whatever a program prints is commands, an error of the code, or none of these
 // with a reason; commands have a type and can be written again.
 func FuzzDecodeAnswer(f *testing.F) {
@@ -126,6 +179,10 @@ func FuzzDecodeAnswer(f *testing.F) {
 		`{"task":1}`, `{"task":1,"commands":[]}`, `{"task":1,"commands":[{"commandType":"StartTimer","startTimerCommandAttributes":{"timerId":"t"}}]}`,
 		`{"task":1,"events":[{"eventType":"TimerStarted","timerStartedEventAttributes":{"timerId":"t"}}]}`, `{"task":1,"error":"no"}`, `{"task":2}`, `{}`, `hello`, ``,
 		`{"task":1,"events":[{"eventType":"MarkerRecorded"}]} {}`, `{"task":1,"events":[{"eventType":"WorkflowExecutionUpdateAccepted"}]}`,
+		`{"task":1,"commands":[{"commandType":"StartTimer","scheduleActivityTaskCommandAttributes":{"activityId":"x"}}]}`,
+		`{"task":1,"events":[{"eventType":"TimerStarted","activityTaskScheduledEventAttributes":{"activityId":"x"}}]}`,
+		`{"task":1,"commands":[null]}`, `{"task":1,"commands":[{"commandType":9999}]}`, `{"task":1,"error":""}`,
+		`{"task":1,"commands":[{"commandType":"ScheduleActivityTask"}]}`,
 	} {
 		f.Add([]byte(line))
 	}
@@ -144,6 +201,15 @@ func FuzzDecodeAnswer(f *testing.F) {
 			if c.GetCommandType() == 0 {
 				t.Fatalf("a command without a type: %v", c)
 			}
+		}
+		// Whatever was taken can be compared and described.
+		history := withTasks(events.WorkflowStarted("Order", "orders"), decided{events.ActivityScheduled("a", "A")})
+		report, err := replay.CheckHistory(t.Context(), order, "r", sequence(history), answers(commands), replay.CheckOptions{Compare: replay.CompareAll})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := json.Marshal(report); err != nil || report.String() == "" {
+			t.Fatal(err)
 		}
 	})
 }
