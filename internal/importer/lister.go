@@ -33,8 +33,7 @@ func (f *following) list(ctx context.Context) error {
 			whole = began
 		}
 		f.standing()
-		// A list that is long to make is not asked for all the time.
-		pause := time.NewTimer(max(f.how.Every, 3*time.Since(began)))
+		pause := time.NewTimer(f.how.pause(time.Since(began)))
 		select {
 		case <-ctx.Done():
 			pause.Stop()
@@ -42,6 +41,16 @@ func (f *following) list(ctx context.Context) error {
 		case <-pause.C:
 		}
 	}
+}
+
+// longestPause bounds how much less often a list is asked for that is long to make.
+const longestPause = time.Minute
+
+// pause is how long the list is left alone after one that took so long: one that is
+// long to make is not asked for all the time. How long it took says little where the
+// server was away meanwhile.
+func (c FollowConfig) pause(took time.Duration) time.Duration {
+	return max(c.Every, min(3*took, longestPause))
 }
 
 // lately is the query for those of its runs that began or ended since. The times are
