@@ -142,7 +142,7 @@ func (f *filing) decide(ctx context.Context) (step, error) {
 		return step{}, err
 	}
 	f.found(true)
-	return f.goOn(tail, n)
+	return f.goOn(ctx, tail, n)
 }
 
 // found keeps whether the run was there at the first look.
@@ -158,11 +158,17 @@ func (f *filing) begin(expect events.Expectation) step {
 }
 
 // goOn extends the run by what comes after its n-th event.
-func (f *filing) goOn(tail events.Cursor, n events.EventID) (step, error) {
+func (f *filing) goOn(ctx context.Context, tail events.Cursor, n events.EventID) (step, error) {
 	last := f.h.last()
-	switch {
-	case n >= last:
+	if n >= last {
 		return step{}, nil
+	}
+	if tail.Run() != f.run {
+		if err := f.still(ctx, tail); err != nil {
+			return step{}, err
+		}
+	}
+	switch {
 	case tail.Run() != f.run || !events.IsOpen(tail.Status()):
 		return step{}, refuse("run %s is closed with event %d, and the file goes on to event %d", f.run, n, last)
 	case tail.LastEventID() != n:
@@ -173,6 +179,17 @@ func (f *filing) goOn(tail events.Cursor, n events.EventID) (step, error) {
 
 // errMoved: the run grew between two reads. Look again.
 var errMoved = errors.New("the run grows while it is compared")
+
+// still fails with errMoved where the workflow's end is not the one that it was before
+// a run was read. What was read then may be of a run that another writer began
+// meanwhile, and that is not closed by the one that was the newest.
+func (f *filing) still(ctx context.Context, tail events.Cursor) error {
+	now, err := f.log.Tail(ctx, f.h.workflow)
+	if err == nil && now.Position() != tail.Position() {
+		err = errMoved
+	}
+	return err
+}
 
 // compare holds the file against a stored run and gives the id of the last
 // event that both have. It fails with events.ErrNotFound if the run is not
@@ -255,7 +272,7 @@ func (f *filing) decideContinuation(ctx context.Context, tail events.Cursor, the
 		return step{}, err
 	}
 	f.found(true)
-	return f.goOn(tail, n)
+	return f.goOn(ctx, tail, n)
 }
 
 // runWith is the newest run that has the file's first event.

@@ -478,3 +478,43 @@ func TestTwoFollowTheSameServer(t *testing.T) {
 		same(t, log, "w", "A", s.Stored("w", "A"))
 	})
 }
+
+// Another importer begins a run between our look at the end of the log and our look
+// at the run: it is not one that the log has closed, and it goes on.
+func TestAnotherImporterBeginsTheRun(t *testing.T) {
+	t.Parallel()
+	whole := closed("w", "B", noon.Add(time.Hour), 250)
+	begun, all := temporalfake.New(t, temporalfake.Options{}), temporalfake.New(t, temporalfake.Options{Page: 100})
+	begun.Put(run("B", "w", whole[:100]))
+	all.Put(run("B", "w", whole))
+	for _, c := range []struct {
+		name string
+		take func(t *testing.T, log events.Log) string
+	}{
+		{"by an import", func(t *testing.T, log events.Log) string { return fromServer(t, all, log)["w/B"] }},
+		{"by a follower", func(t *testing.T, log events.Log) string {
+			f := follow(t, log, all)
+			f.until("w/B")
+			_, got := f.end()
+			return got["w/B"]
+		}},
+		{"from a file", func(t *testing.T, log events.Log) string {
+			f := newFolder(t)
+			f.history("w.json", all.Stored("w", "B"))
+			got, _ := f.run(log, importer.Config{})
+			return got["w.json"]
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			log := memory(t, nil)
+			before := newFolder(t)
+			before.history("w.json", closed("w", "A", noon, 3))
+			before.want(log, map[string]string{"w.json": "imported"})
+			o := &overtaken{Log: log, other: func() { wantFromServer(t, begun, log, map[string]string{"w/B": "imported"}) }}
+			if got := c.take(t, o); got != "imported" && got != "extended" {
+				t.Errorf("outcome %q", got)
+			}
+			same(t, log, "w", "B", all.Stored("w", "B"))
+		})
+	}
+}

@@ -169,6 +169,10 @@ func (s *stream) begin(ctx context.Context, first *events.Event) error {
 	e, err, ok := s.stored()
 	switch {
 	case ok && err == nil:
+		if err := s.still(ctx, tail); err != nil {
+			s.close()
+			return err
+		}
 		// An older run: it is closed.
 		s.found(true)
 		s.done = true
