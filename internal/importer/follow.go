@@ -264,8 +264,11 @@ func (f *following) advance(ctx context.Context, workflow string, r *served, wai
 	if r.again {
 		had := len(evs)
 		evs = slices.DeleteFunc(slices.Clone(evs), func(e *events.Event) bool { return events.EventID(e.GetEventId()) <= s.last })
-		r.again = len(evs) == 0 && had > 0
+		if had > 0 {
+			r.again = len(evs) == 0
+		}
 	}
+	from := s.last
 	if err := s.addServed(ctx, f.server, evs); err != nil {
 		return err
 	}
@@ -273,6 +276,7 @@ func (f *following) advance(ctx context.Context, workflow string, r *served, wai
 		return err
 	}
 	r.token = page.Next
+	r.went(from)
 	if s.over {
 		return nil
 	}
@@ -298,38 +302,56 @@ func (f *following) settle(l *lane, r *served, err error) error {
 		f.restart(r)
 		f.putLater(l, sleep)
 	case err == nil:
-		r.tries = 0
 		f.put(l, r)
 	case errors.Is(err, errAsleep):
-		r.tries = 0
 		f.count(r)
 		f.putLater(l, sleep)
-	case isFinal(err):
+	case stays(err, r.refused):
 		f.finish(l, r, err)
-	case isServers(err) && !errors.Is(err, temporal.ErrToken), errors.Is(err, events.ErrWrongLog):
+	case endsFollowing(err):
 		return err
 	default:
-		// The log is away, or something changed under our hands.
-		if r.tries++; r.tries == 5 {
-			f.how.Logger.Warn("a run cannot be imported now: it is tried again until it can", slog.String("workflow", l.workflow), slog.String("run", string(r.id)), slog.Any("reason", err))
-		}
-		f.restart(r)
-		f.putLater(l, min(sleep, 10*time.Millisecond<<min(r.tries, 10)))
+		f.putLater(l, f.tryAgain(l, r, err))
 	}
 	return nil
 }
 
-// isServers reports whether err is an answer of the server, or that there was none.
-func isServers(err error) bool {
-	var e *temporal.Error
-	return errors.As(err, &e)
+// longestSleep is the most between two attempts at what may take a person to mend.
+const longestSleep = time.Minute
+
+// tryAgain has a run begin anew that cannot be imported now, and says when. The log or
+// the server is away or in trouble, or something changed under our hands.
+func (f *following) tryAgain(l *lane, r *served, err error) time.Duration {
+	r.tries++
+	longest := longestSleep
+	if isPassing(err) {
+		longest, r.trouble = sleep, nil
+	} else {
+		r.trouble = err
+	}
+	r.refused = r.refused || isDoubted(err)
+	if !r.warned && (r.trouble != nil || r.tries == 5) {
+		r.warned = true
+		f.how.Logger.Warn("a run cannot be imported now: it is tried again until it can", slog.String("workflow", l.workflow), slog.String("run", string(r.id)), slog.Any("reason", err))
+	}
+	f.restart(r)
+	return min(longest, 10*time.Millisecond<<min(r.tries, 13))
 }
 
 // restart has a run begin with its first event again.
 func (f *following) restart(r *served) {
 	r.before.with(r.stream)
+	r.reached = max(r.reached, r.stream.last)
 	r.stream.close()
 	r.stream, r.token, r.again = nil, nil, false
+}
+
+// went keeps that what came behind an event was taken, or that nothing came. What
+// failed further on may do so again.
+func (r *served) went(from events.EventID) {
+	if from >= r.reached {
+		r.tries, r.refused, r.warned, r.trouble = 0, false, false, nil
+	}
 }
 
 // put has an open run wait for its turn.
@@ -378,6 +400,9 @@ func (f *following) finish(l *lane, r *served, err error) {
 		// Of another origin, or its end is lost: who knows the log can tell.
 		result.Outcome, result.Reason = Gone, "it is open in the log, and the server does not have it"
 		f.report(result)
+	case errors.Is(err, temporal.ErrGone) && result.Events == 0 && r.counted:
+		result.Outcome, result.Reason = Refused, "the server does not have it any more, and had not closed it: the log has a part of it"
+		f.report(result)
 	case err != nil:
 		f.giveUp(result, err)
 	default:
@@ -407,19 +432,31 @@ func (f *following) leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range f.lanes {
-		r := l.runs[0]
-		if r.stream == nil {
-			r.stream = f.newStream(l.workflow, r.id, r.began)
-		}
-		result := r.before.with(r.stream)
-		r.stream.close()
-		if result.Events > 0 || result.Appended > 0 {
-			if !r.stream.over {
-				f.importing.mu.Lock()
-				f.summary.Open++
-				f.importing.mu.Unlock()
-			}
-			f.report(result)
+		for _, r := range l.runs {
+			f.part(l, r)
 		}
 	}
+}
+
+// part reports a run that is under way, as far as it came.
+func (f *following) part(l *lane, r *served) {
+	if r.stream == nil {
+		r.stream = f.newStream(l.workflow, r.id, r.began)
+	}
+	over := r.stream.over
+	result := r.before.with(r.stream)
+	r.stream.close()
+	result.Events = max(result.Events, int(r.reached))
+	switch {
+	case r.trouble != nil && !over:
+		result.Outcome, result.Reason, result.Failed = Refused, "not finished: "+r.trouble.Error(), true
+	case result.Events == 0 && result.Appended == 0:
+		return // nobody has come to it
+	}
+	if !over && result.Events > 0 {
+		f.importing.mu.Lock()
+		f.summary.Open++
+		f.importing.mu.Unlock()
+	}
+	f.report(result)
 }

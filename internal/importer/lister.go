@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ func (f *following) list(ctx context.Context) error {
 		return err
 	}
 	var whole time.Time // when the whole list was taken last
+	tries := 0          // in vain
 	for {
 		query, began := f.query, time.Now()
 		all := f.newest.IsZero() || began.Sub(whole) >= f.how.Whole
@@ -26,14 +28,25 @@ func (f *following) list(ctx context.Context) error {
 			query = lately(f.query, f.newest.Add(-f.how.Overlap))
 		}
 		taken, err := f.take(ctx, query)
-		if err != nil {
+		wait := f.how.pause(time.Since(began))
+		switch {
+		case err == nil:
+			tries = 0
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !isServers(err) || endsFollowing(err):
 			return err
+		default:
+			if tries++; tries == 1 {
+				f.how.Logger.Warn("the server's list cannot be taken now: it is asked again until it can", slog.Any("reason", err))
+			}
+			wait = max(f.how.Every, min(longestSleep, time.Second<<min(tries, 6)))
 		}
 		if all && taken {
 			whole = began
 		}
 		f.standing()
-		pause := time.NewTimer(f.how.pause(time.Since(began)))
+		pause := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			pause.Stop()

@@ -70,7 +70,12 @@ type served struct {
 	before  tally
 	ours    bool // only the log says that it is there
 	counted bool // among those that are open
-	tries   int  // in vain, since anything was taken
+	tries   int  // in vain, since what failed last went well
+	refused bool // in one of these, in a way that a second look may correct
+	warned  bool // in one of these
+	// reached is the last event that was taken when an attempt ended in vain.
+	reached events.EventID
+	trouble error // that the last attempt ended with, if it was not one of those that come and go
 }
 
 // lane is the runs of one workflow, in the order in which they began: one after the
@@ -244,7 +249,7 @@ func (s *stream) fetch(ctx context.Context, server *temporal.Server) error {
 		}
 	}
 	if s.last == 0 {
-		return refuse("the server gives no events")
+		return refuseUntil(lookedAt, "the server gives no events")
 	}
 	err := s.flush(ctx)
 	s.pause()
@@ -264,11 +269,11 @@ func (s *stream) addServed(ctx context.Context, server *temporal.Server, evs []*
 	case errors.Is(err, temporal.ErrGone):
 		return refuse("another run, %s, is open in the log, and the server does not have its end any more", open.run)
 	case isRefusal(err):
-		return refuse("another run, %s, is open in the log: %v", open.run, err)
+		return fmt.Errorf("another run, %s, is open in the log: %w", open.run, err)
 	case err != nil:
 		return err
 	case !over:
-		return refuse("another run, %s, is open, in the log and in the server", open.run)
+		return refuseUntil(waited, "another run, %s, is open, in the log and in the server", open.run)
 	}
 	s.report(result)
 	return errMoved

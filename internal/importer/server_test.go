@@ -518,3 +518,81 @@ func TestAnotherImporterBeginsTheRun(t *testing.T) {
 		})
 	}
 }
+
+// mended is a log that is corrupt, and then full, until somebody mends it.
+type mended struct {
+	events.Log
+	mu             sync.Mutex
+	tails, appends int
+}
+
+func (m *mended) Tail(ctx context.Context, w events.Workflow) (events.Cursor, error) {
+	m.mu.Lock()
+	m.tails++
+	corrupt := m.tails == 1
+	m.mu.Unlock()
+	if corrupt {
+		return events.Cursor{}, &events.CorruptError{Workflow: w, Reason: "no commit"}
+	}
+	return m.Log.Tail(ctx, w)
+}
+
+func (m *mended) Append(ctx context.Context, r events.Request) (events.Result, error) {
+	m.mu.Lock()
+	m.appends++
+	full := m.appends < 4
+	m.mu.Unlock()
+	if full {
+		return events.Result{}, &events.LimitError{Workflow: r.Workflow, What: "bytes of events in one commit", Got: 100, Remedy: "the server refuses it: maximum bytes exceeded"}
+	}
+	return m.Log.Append(ctx, r)
+}
+
+// Whoever follows waits until what is wrong is mended, and gives up on what no waiting
+// helps.
+func TestFollowUntilItIsMended(t *testing.T) {
+	t.Parallel()
+	s := temporalfake.New(t, temporalfake.Options{Fail: func(c temporalfake.Call) error {
+		if c.Method == "history" && c.N < 3 || c.Method == "list" && c.N == 3 {
+			return serviceerror.NewUnimplemented("unexpected HTTP status code: 404")
+		}
+		return nil
+	}})
+	s.Put(run("A", "w", closed("w", "A", noon, 10)))
+	log := memory(t, nil)
+	f := follow(t, &mended{Log: log}, s)
+	f.until("w/A")
+	gap := run("A", "gap", closed("gap", "A", noon, 9))
+	gap.Events = slices.Delete(gap.Events, 4, 5)
+	s.Put(gap)
+	f.until("gap/A")
+	_, got := f.end()
+	if diff := cmp.Diff(map[string]string{"w/A": "imported", "gap/A": "refused: the server gives event 6 after event 4"}, got); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	same(t, log, "w", "A", s.Stored("w", "A"))
+}
+
+// A run that cannot be imported is told of when the following ends.
+func TestFollowingEndsInTrouble(t *testing.T) {
+	t.Parallel()
+	failed := make(chan struct{})
+	var once sync.Once
+	s := temporalfake.New(t, temporalfake.Options{Fail: func(c temporalfake.Call) error {
+		if c.Method == "history" {
+			if c.N == 2 {
+				once.Do(func() { close(failed) }) // the first was answered, and dealt with
+			}
+			return serviceerror.NewUnimplemented("unexpected HTTP status code: 404")
+		}
+		return nil
+	}})
+	s.Put(run("A", "w", open("w", "A", noon, 2)))
+	f := follow(t, memory(t, nil), s)
+	<-failed
+	sum, got := f.end()
+	want := map[string]string{"w/A": "refused: not finished: history of w, run A: the server refuses: unexpected HTTP status code: 404"}
+	if diff := cmp.Diff(want, got); diff != "" || sum.Failed != 1 {
+		t.Errorf("%+v, outcomes (-want +got):\n%s", sum, diff)
+	}
+}

@@ -66,9 +66,9 @@ func (s *stream) add(ctx context.Context, evs []*events.Event) error {
 		id := events.EventID(e.GetEventId())
 		switch {
 		case id != s.last+1:
-			return refuse("the server gives event %d after event %d", id, s.last)
+			return refuseUntil(lookedAt, "the server gives event %d after event %d", id, s.last)
 		case s.over:
-			return refuse("the server gives event %d after event %d, which closes the run", id, s.last)
+			return refuseUntil(lookedAt, "the server gives event %d after event %d, which closes the run", id, s.last)
 		case s.stale:
 			return errMoved
 		case !s.begun:
@@ -88,7 +88,7 @@ func (s *stream) add(ctx context.Context, evs []*events.Event) error {
 			}
 		}
 		if s.done {
-			return refuse("run %s is closed in the log with event %d, and goes on in the server", s.run, s.last)
+			return refuseUntil(lookedAt, "run %s is closed in the log with event %d, and goes on in the server", s.run, s.last)
 		}
 		if cut {
 			if err := s.flush(ctx); err != nil {
@@ -136,7 +136,7 @@ func (s *stream) pause() {
 // begin looks at what the log has of the workflow.
 func (s *stream) begin(ctx context.Context, first *events.Event) error {
 	if !events.Opens(first) {
-		return refuse("event 1 is %s, not a start", first.GetEventType())
+		return refuseUntil(lookedAt, "event 1 is %s, not a start", first.GetEventType())
 	}
 	if err := s.h.workflow.Validate(); err != nil {
 		return refuse("%v", err)
