@@ -245,21 +245,40 @@ func (f *following) work(ctx context.Context, p place) error {
 // errAsleep: the run is open, and the server cannot be asked to wait for it.
 var errAsleep = errors.New("the run is open, and is not waited for")
 
-// advance takes a page of an open run, or all of one that is closed.
+// advance takes what there is of an open run, page by page, or all of one that is
+// closed.
 func (f *following) advance(ctx context.Context, workflow string, r *served, wait time.Duration) error {
 	if r.stream == nil {
 		f.mu.Lock()
 		r.stream, r.token = f.newStream(workflow, r.id, r.began), nil
 		f.mu.Unlock()
 	}
-	s := r.stream
 	if r.closed {
-		return s.fetch(ctx, f.server)
+		return r.stream.fetch(ctx, f.server)
 	}
+	for {
+		more, err := f.page(ctx, workflow, r, wait)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// page takes a page of an open run. It reports whether the next one is probably there:
+// a run that is long is not taken a page a turn.
+func (f *following) page(ctx context.Context, workflow string, r *served, wait time.Duration) (more bool, err error) {
+	s := r.stream
+	wait = min(wait<<min(r.late, 6), temporal.MaxWait)
 	page, err := f.server.History(ctx, temporal.Request{Workflow: workflow, Run: string(r.id), Token: r.token, Wait: wait})
 	if err != nil {
-		return err
+		return false, err
 	}
+	if page.Late {
+		r.late++
+		s.pause()
+		return false, nil
+	}
+	r.late = 0
 	evs := page.Events
 	if r.again {
 		had := len(evs)
@@ -270,24 +289,25 @@ func (f *following) advance(ctx context.Context, workflow string, r *served, wai
 	}
 	from := s.last
 	if err := s.addServed(ctx, f.server, evs); err != nil {
-		return err
+		return false, err
 	}
 	if err := s.flush(ctx); err != nil {
-		return err
+		return false, err
 	}
 	r.token = page.Next
 	r.went(from)
-	if s.over {
-		return nil
-	}
-	if len(page.Events) == 0 || len(page.Next) == 0 {
+	switch {
+	case s.over:
+		return false, nil
+	case len(page.Next) == 0:
 		s.pause()
-	}
-	if len(page.Next) == 0 {
 		r.again = true
-		return errAsleep
+		return false, errAsleep
+	case page.Full || len(page.Events) > 0 && s.stored != nil:
+		return true, nil
 	}
-	return nil
+	s.pause()
+	return false, nil
 }
 
 // settle puts a lane where it belongs after its first run was worked on. It fails

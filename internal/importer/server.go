@@ -70,6 +70,7 @@ type served struct {
 	before  tally
 	ours    bool // only the log says that it is there
 	counted bool // among those that are open
+	late    int  // answers in a row that did not come in time
 	tries   int  // in vain, since what failed last went well
 	refused bool // in one of these, in a way that a second look may correct
 	warned  bool // in one of these

@@ -596,3 +596,31 @@ func TestFollowingEndsInTrouble(t *testing.T) {
 		t.Errorf("%+v, outcomes (-want +got):\n%s", sum, diff)
 	}
 }
+
+// A log that has more of an open run than its server is compared as the server catches
+// up, and goes on from there.
+func TestFollowAServerThatIsBehindTheLog(t *testing.T) {
+	t.Parallel()
+	log := memory(t, nil)
+	ahead := temporalfake.New(t, temporalfake.Options{})
+	ahead.Put(run("A", "w", open("w", "A", noon, 10)))
+	wantFromServer(t, ahead, log, map[string]string{"w/A": "imported"})
+	asked := make(chan struct{})
+	s := temporalfake.New(t, temporalfake.Options{Fail: func(c temporalfake.Call) error {
+		if c.Method == "history" && c.N == 3 { // behind two pages, the last of which it had
+			close(asked)
+		}
+		return nil
+	}})
+	s.Put(run("A", "w", open("w", "A", noon, 5)))
+	f := follow(t, log, s)
+	<-asked
+	s.Put(run("A", "w", open("w", "A", noon, 8)))
+	s.Put(run("A", "w", closed("w", "A", noon, 12)))
+	f.until("w/A")
+	_, got := f.end()
+	if diff := cmp.Diff(map[string]string{"w/A": "extended"}, got); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	same(t, log, "w", "A", s.Stored("w", "A"))
+}

@@ -28,7 +28,8 @@ type stream struct {
 	stop   func()
 	has    events.EventID // the last event that the log has, where it is the newest run; else 0
 	done   bool           // the log has the run closed
-	stale  bool           // the log has more than was given, and was left at that
+	left   bool           // the log has more than was given, and is not read for now
+	stale  bool           // as left, and how much more is not known: begin anew
 
 	cut  cutter
 	part commit
@@ -75,6 +76,9 @@ func (s *stream) add(ctx context.Context, evs []*events.Event) error {
 			if err := s.begin(ctx, e); err != nil {
 				return err
 			}
+		case s.left:
+			s.left = false
+			s.read(ctx, id)
 		}
 		cut := s.cut.cuts(e)
 		if s.stored != nil {
@@ -125,11 +129,12 @@ func (s *stream) flush(ctx context.Context) error {
 	return err
 }
 
-// pause is to be called when nothing more is given for now.
+// pause is to be called when nothing more is given for now: nothing of the log is held
+// meanwhile.
 func (s *stream) pause() {
 	if s.stored != nil {
 		s.close()
-		s.stale = true
+		s.left, s.stale = s.has != 0, s.has == 0
 	}
 }
 
@@ -162,10 +167,10 @@ func (s *stream) begin(ctx context.Context, first *events.Event) error {
 		s.found(true)
 		s.has = tail.LastEventID()
 		s.done = !events.IsOpen(tail.Status())
-		s.read(ctx)
+		s.read(ctx, 1)
 		return nil
 	}
-	s.read(ctx)
+	s.read(ctx, 1)
 	e, err, ok := s.stored()
 	switch {
 	case ok && err == nil:
@@ -199,8 +204,9 @@ type openError struct{ run events.RunID }
 
 func (e *openError) Error() string { return "another run, " + string(e.run) + ", is open" }
 
-func (s *stream) read(ctx context.Context) {
-	s.stored, s.stop = iter.Pull2(s.log.Read(ctx, s.h.workflow, events.ReadOptions{Run: s.run}))
+// read begins to read what the log has of the run, from an event on.
+func (s *stream) read(ctx context.Context, from events.EventID) {
+	s.stored, s.stop = iter.Pull2(s.log.Read(ctx, s.h.workflow, events.ReadOptions{Run: s.run, From: from}))
 }
 
 // putBack has the event come once more.

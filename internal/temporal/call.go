@@ -29,6 +29,9 @@ func (s *Server) call(ctx context.Context, name string, a about, patience time.D
 		if ctx.Err() != nil {
 			return backoff.Permanent(context.Cause(ctx))
 		}
+		if errors.Is(err, errLate) {
+			return backoff.Permanent(err) // which says nothing of the server
+		}
 		last = explain(name, a, err)
 		if !errors.Is(last, ErrAway) {
 			s.state.answered(s.config.Logger)

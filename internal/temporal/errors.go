@@ -35,6 +35,9 @@ var (
 	ErrRefused = errors.New("the server refuses")
 )
 
+// errLate: there was no answer in the time that the caller had for it.
+var errLate = errors.New("no answer yet")
+
 // Error is a call that failed.
 type Error struct {
 	Kind    error  // one of the above

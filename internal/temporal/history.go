@@ -24,6 +24,11 @@ type Page struct {
 	// Next is what the page behind is asked for by; empty: there is none, and
 	// there will be none if Wait was given.
 	Next []byte
+	// Full: the server gave as much as a page has, and probably has more.
+	Full bool
+	// Late: the server did not answer in the time that Wait gives it. Nothing is
+	// known of what it has; ask again by Next, and wait longer.
+	Late bool
 }
 
 // Request says which page.
@@ -33,13 +38,17 @@ type Request struct {
 	// Wait is how long the server is to wait for an event, at the end of an open
 	// run; then its page is empty. 0: it does not wait, and there is no page
 	// behind the last event that it has. A token is of use only with what it was
-	// made with.
+	// made with. With a token the answer has to come soon after, or the page is
+	// Late; from MaxWait on, the call is one that failed then, as any other.
 	Wait time.Duration
 }
 
 // waitBuffer is how much sooner than asked a server ends to wait, so that its answer
 // comes in time.
 const waitBuffer = time.Second
+
+// MaxWait is the longest Wait: the server may take as long for each answer.
+const MaxWait = answerTime - waitBuffer
 
 // History gives a page of a run's history.
 func (s *Server) History(ctx context.Context, r Request) (Page, error) {
@@ -52,7 +61,9 @@ func (s *Server) History(ctx context.Context, r Request) (Page, error) {
 	}
 	var page *workflowservice.GetWorkflowExecutionHistoryResponse
 	err := s.call(ctx, fmt.Sprintf("history of %s, run %s", r.Workflow, r.Run), a, s.config.Patience, func(ctx context.Context) (err error) {
-		if r.Wait > 0 {
+		// The first page is there: nobody waits for it.
+		bound := r.Token != nil && r.Wait > 0 && r.Wait < MaxWait
+		if bound {
 			bounded, cancel := context.WithTimeout(ctx, r.Wait+waitBuffer)
 			defer cancel()
 			ctx = bounded
@@ -62,11 +73,14 @@ func (s *Server) History(ctx context.Context, r Request) (Page, error) {
 			MaximumPageSize: historyPage, NextPageToken: r.Token, WaitNewEvent: r.Wait > 0, SkipArchival: r.Wait > 0,
 			HistoryEventFilterType: enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT,
 		})
-		if r.Token != nil && r.Wait > 0 && status.Code(err) == codes.DeadlineExceeded {
-			page, err = &workflowservice.GetWorkflowExecutionHistoryResponse{NextPageToken: r.Token}, nil
+		if bound && status.Code(err) == codes.DeadlineExceeded {
+			return errLate
 		}
 		return err
 	})
+	if errors.Is(err, errLate) {
+		return Page{Next: r.Token, Late: true}, nil
+	}
 	if err != nil {
 		return Page{}, err
 	}
@@ -74,7 +88,7 @@ func (s *Server) History(ctx context.Context, r Request) (Page, error) {
 	if err != nil {
 		return Page{}, &Error{Kind: ErrRefused, Call: fmt.Sprintf("history of %s, run %s", r.Workflow, r.Run), Message: err.Error()}
 	}
-	return Page{Events: evs, Next: page.NextPageToken}, nil
+	return Page{Events: evs, Next: page.NextPageToken, Full: len(evs) >= historyPage}, nil
 }
 
 // eventsOf are the stored events of a page, in whichever form the server is

@@ -1,6 +1,7 @@
 package temporal_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -232,6 +233,48 @@ func TestWaitingForEvents(t *testing.T) {
 	}
 	if len(page.Events) != 1 || page.Events[0].EventId != 2 || page.Next != nil {
 		t.Errorf("%v", page)
+	}
+}
+
+// A page that takes its time is waited for, however short the wait for events is: the
+// first one at once, a later one by who asks again. It is never an empty page.
+func TestASlowServer(t *testing.T) {
+	t.Parallel()
+	answer := make(chan struct{})
+	fake := temporalfake.New(t, temporalfake.Options{Fail: func(c temporalfake.Call) error {
+		switch c.N {
+		case 1:
+			<-time.After(1100 * time.Millisecond) // longer than an answer to a wait for an event may take
+		case 2:
+			<-answer
+		}
+		return nil
+	}})
+	now := time.Now()
+	var evs []*events.Event
+	for i := range 5 {
+		evs = append(evs, events.Signaled("step"))
+		evs[i].EventId = int64(i + 1)
+	}
+	fake.Put(temporalfake.Run{Workflow: "w", ID: "A", Began: now, Events: evs})
+	s := dial(t, temporal.Config{Address: fake.Address})
+	r := temporal.Request{Workflow: "w", Run: "A", Wait: time.Millisecond}
+	page, err := s.History(t.Context(), r)
+	if err != nil || len(page.Events) != 3 || page.Late {
+		t.Fatalf("the first page: %v, %v", page, err)
+	}
+	if n := len(fake.Headers()); n != 1 {
+		t.Errorf("the first page was asked for %d times", n)
+	}
+	r.Token = page.Next
+	late, err := s.History(t.Context(), r)
+	close(answer)
+	if err != nil || !late.Late || len(late.Events) != 0 || !bytes.Equal(late.Next, r.Token) {
+		t.Fatalf("the second page, which does not come: %v, %v", late, err)
+	}
+	r.Token, r.Wait = late.Next, temporal.MaxWait
+	if page, err = s.History(t.Context(), r); err != nil || len(page.Events) != 2 || page.Late {
+		t.Errorf("the second page: %v, %v", page, err)
 	}
 }
 
