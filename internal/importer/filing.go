@@ -19,6 +19,8 @@ type filing struct {
 	*importing
 	h   *history
 	run events.RunID // found out, where the file does not say it
+	// listed: a server said when the run began, which is in h.start.
+	listed bool
 
 	known    bool // the run was there at the first look
 	looked   bool
@@ -233,16 +235,44 @@ func (f *filing) mayFollow(ctx context.Context, tail events.Cursor) error {
 		}
 		return refuse("%s", what)
 	}
-	for newest, err := range f.log.Read(ctx, f.h.workflow, events.ReadOptions{Run: tail.Run(), Limit: 1}) {
-		if err != nil {
-			return err
-		}
-		if newest.GetEventTime() != nil && !f.h.start.IsZero() && f.h.start.Before(newest.GetEventTime().AsTime()) {
-			return refuse("a newer run, %s, is there: it started at %s, this one at %s", tail.Run(),
-				newest.GetEventTime().AsTime().Format(time.RFC3339Nano), f.h.start.Format(time.RFC3339Nano))
-		}
+	newest, err := f.began(ctx, tail.Run())
+	if err != nil {
+		return err
+	}
+	if !newest.IsZero() && !f.h.start.IsZero() && f.h.start.Before(newest) {
+		return refuse("a newer run, %s, is there: it started at %s, this one at %s", tail.Run(), newest.Format(time.RFC3339Nano), f.h.start.Format(time.RFC3339Nano))
 	}
 	return nil
+}
+
+// began is when a stored run began, zero where nothing says it: the time of its first
+// event. Where a server said when ours began, and the stored one was reset from
+// another, it is the time of the reset, as the server has it: the first event is that
+// of the run which it was reset from.
+func (f *filing) began(ctx context.Context, run events.RunID) (began time.Time, err error) {
+	reset := false
+	for e, err := range f.log.Read(ctx, f.h.workflow, events.ReadOptions{Run: run, Limit: 1}) {
+		if err != nil {
+			return time.Time{}, err
+		}
+		if e.GetEventTime() != nil {
+			began = e.GetEventTime().AsTime()
+		}
+		original := e.GetWorkflowExecutionStartedEventAttributes().GetOriginalExecutionRunId()
+		reset = original != "" && original != string(run)
+	}
+	if !f.listed || !reset {
+		return began, nil
+	}
+	for e, err := range f.log.Read(ctx, f.h.workflow, events.ReadOptions{Run: run}) {
+		if err != nil {
+			return time.Time{}, err
+		}
+		if events.RunID(e.GetWorkflowTaskFailedEventAttributes().GetNewRunId()) == run && e.GetEventTime() != nil {
+			return e.GetEventTime().AsTime(), nil
+		}
+	}
+	return began, nil
 }
 
 // decideContinuation finds the stored run that a file without a start belongs

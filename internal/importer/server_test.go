@@ -98,6 +98,11 @@ func TestServersRules(t *testing.T) {
 	base := closed("w", "A", noon, 5)
 	atReset := run("C", "w", reset(base, 3, "A", "C", events.WorkflowCompleted()))
 	atReset.Began = noon.Add(3 * time.Hour)
+	early := run("C", "w", reset(base, 3, "A", "C", events.WorkflowCompleted())) // an hour after its base began
+	early.Began = later
+	between := run("B", "w", closed("w", "B", noon.Add(30*time.Minute), 3))
+	twice := run("D", "w", reset(base, 2, "A", "D", events.WorkflowCompleted()))
+	twice.Began = later.Add(time.Minute)
 	notStored := run("A", "w", open("w", "A", noon, 3))
 	notStored.NotStored = open("w", "A", noon, 5)[3:]
 	forgotten := run("A", "w", base)
@@ -153,6 +158,16 @@ func TestServersRules(t *testing.T) {
 		{
 			name: "a gap", why: "nothing behind it is taken",
 			runs: []temporalfake.Run{gap}, want: map[string]string{"w/A": "refused: the server gives event 4 after event 2"},
+		},
+		{
+			name: "a run that is older than a reset", why: "a reset began when it was made, not with its base",
+			before: []temporalfake.Run{run("A", "w", base), early}, runs: []temporalfake.Run{between},
+			want: map[string]string{"w/B": "refused: a newer run, C, is there: it started at 2026-01-31T13:00:00Z, this one at 2026-01-31T12:30:00Z"},
+		},
+		{
+			name: "a reset after a reset", why: "both of a run that is older than either",
+			before: []temporalfake.Run{run("A", "w", base), early}, runs: []temporalfake.Run{twice},
+			want: map[string]string{"w/D": "imported"},
 		},
 		{
 			name: "an older run", why: "the newer one is there",

@@ -39,7 +39,7 @@ type stream struct {
 // nobody knows. The caller MUST call close.
 func (im *importing) newStream(id string, run events.RunID, began time.Time) *stream {
 	h := &history{workflow: events.Workflow{Namespace: im.config.Namespace, ID: id}, run: run, start: began, from: 1, dropped: []string{}}
-	return &stream{filing: filing{importing: im, h: h, run: run}}
+	return &stream{filing: filing{importing: im, h: h, run: run, listed: !began.IsZero()}}
 }
 
 // close lets go of what is read of the log.
