@@ -45,7 +45,10 @@ it is interrupted: docs/import.md says how. The server is only read.`,
   annals import --from my-ns.acct.tmprl.cloud:7233 --from-namespace my-ns.acct --tls --query "WorkflowType = 'Order'"`,
 		Args: func(cmd *cobra.Command, paths []string) error {
 			if from.address != "" {
-				return cobra.NoArgs(cmd, paths)
+				if len(paths) > 0 {
+					return usagef("--from takes no files: leave out --from or %s", strings.Join(paths, " "))
+				}
+				return nil
 			}
 			return cobra.MinimumNArgs(1)(cmd, paths)
 		},

@@ -111,8 +111,8 @@ func (a *app) importFrom(ctx context.Context, c importer.Config, f fromFlags, o 
 			printed = cmp.Or(printed, printLine(a.out, r))
 		case !f.follow:
 			results = append(results, r)
-		case r.Outcome == importer.Refused:
-			slog.Warn("a run is refused", slog.String("workflow", r.Workflow), slog.String("run", r.Run), slog.String("reason", r.Reason))
+		case r.Outcome == importer.Refused, r.Outcome == importer.Gone:
+			slog.Warn("a run is "+string(r.Outcome), slog.String("workflow", r.Workflow), slog.String("run", r.Run), slog.String("reason", r.Reason))
 		}
 	}
 	began := time.Now()
@@ -147,7 +147,7 @@ func (a *app) importFrom(ctx context.Context, c importer.Config, f fromFlags, o 
 
 // settings are the flags of what the connection is made with.
 var settings = map[string]string{
-	"Address": "--from", "APIKey": "--api-key and $TEMPORAL_API_KEY need --tls", "TLS.CA": "--tls-ca", "TLS.Cert": "--tls-cert and --tls-key",
+	"Address": "--from", "APIKey": "--api-key and $TEMPORAL_API_KEY", "TLS": "--api-key and $TEMPORAL_API_KEY need --tls", "TLS.CA": "--tls-ca", "TLS.Cert": "--tls-cert and --tls-key",
 }
 
 // explain adds to what the server says which flag helps.
@@ -161,6 +161,8 @@ func (f *fromFlags) explain(err error) error {
 		return usagef("%s: %s", settings[e.Setting], e.Message)
 	case errors.Is(err, temporal.ErrQuery):
 		return usagef("--query: %s", e.Message)
+	case e.Untrusted:
+		return fmt.Errorf("%w: --tls-ca FILE says which certificates to trust, --tls-server-name NAME which name the server's has", err)
 	case errors.Is(err, temporal.ErrAway):
 		return fmt.Errorf("%w: is a Temporal server at %s (--from)? One with TLS needs --tls, one without it --tls=false", err, f.address)
 	case errors.Is(err, temporal.ErrNamespace):

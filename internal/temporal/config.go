@@ -44,6 +44,16 @@ func (Key) String() string { return "(hidden)" }
 // GoString hides the key.
 func (Key) GoString() string { return "(hidden)" }
 
+// check refuses a key that no header can hold, without a word of it.
+func (k Key) check() error {
+	for _, b := range []byte(k) {
+		if b < ' ' || b > '~' {
+			return &Error{Kind: ErrConfig, Setting: "APIKey", Message: "the key has a line break, or something else that no key has"}
+		}
+	}
+	return nil
+}
+
 // TLS is how a connection is secured. The zero value trusts what the system trusts,
 // and shows no certificate.
 type TLS struct {
@@ -68,6 +78,9 @@ func Dial(c Config) (*Server, error) {
 	if err != nil {
 		return nil, &Error{Kind: ErrConfig, Setting: "Address", Message: fmt.Sprintf("the address %q is not host:port", c.Address)}
 	}
+	if err := c.APIKey.check(); err != nil {
+		return nil, err
+	}
 	c.Logger = cmp.Or(c.Logger, slog.Default())
 	transport := insecure.NewCredentials()
 	switch {
@@ -78,7 +91,7 @@ func Dial(c Config) (*Server, error) {
 		}
 		transport = credentials.NewTLS(t)
 	case c.APIKey != "" && !onThisMachine(host):
-		return nil, &Error{Kind: ErrConfig, Setting: "APIKey", Message: "an API key is not sent without TLS"}
+		return nil, &Error{Kind: ErrConfig, Setting: "TLS", Message: "an API key is not sent without TLS"}
 	}
 	s := &Server{config: c}
 	for _, client := range []*workflowservice.WorkflowServiceClient{&s.service, &s.waits} {

@@ -1,9 +1,9 @@
 package temporal
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.temporal.io/api/serviceerror"
 	"google.golang.org/grpc/codes"
@@ -44,7 +44,10 @@ type Error struct {
 	Call    string // what was asked; empty: nothing was
 	Setting string // of ErrConfig: the field of Config
 	Message string // in the server's words, or the client's where it did not answer
-	cause   error
+	// Untrusted, of ErrAway: the server showed a certificate that is not trusted,
+	// or has another name.
+	Untrusted bool
+	cause     error
 }
 
 func (e *Error) Error() string {
@@ -68,6 +71,10 @@ const (
 	aboutEvent              // a history's events that are to come
 )
 
+// failedToVerify is in the text of a tls.CertificateVerificationError. The client gives
+// nothing but the text.
+const failedToVerify = "failed to verify certificate"
+
 // explain says what an error means.
 func explain(call string, a about, err error) *Error {
 	s, _ := status.FromError(err)
@@ -80,7 +87,8 @@ func explain(call string, a about, err error) *Error {
 	switch s.Code() {
 	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded, codes.Canceled, codes.Aborted, codes.Internal, codes.Unknown:
 		e.Kind = ErrAway
-		if errors.Is(err, context.DeadlineExceeded) {
+		e.Untrusted = strings.Contains(e.Message, failedToVerify)
+		if s.Code() == codes.DeadlineExceeded {
 			e.Message = "no answer in time"
 		}
 	case codes.PermissionDenied, codes.Unauthenticated:

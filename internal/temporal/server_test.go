@@ -139,7 +139,8 @@ func TestTLSAndKey(t *testing.T) {
 		c := whole
 		change(&c)
 		err := dial(t, temporal.Config{Address: fake.Address, TLS: &c, APIKey: "a-secret"}).Probe(t.Context(), "", time.Second)
-		if !errors.Is(err, temporal.ErrAway) {
+		var e *temporal.Error
+		if !errors.Is(err, temporal.ErrAway) || !errors.As(err, &e) || e.Untrusted != (name != "no certificate") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -156,7 +157,8 @@ func TestConfigsThatCannotBe(t *testing.T) {
 		config        temporal.Config
 	}{
 		{"no port", "Address", temporal.Config{Address: "temporal.test"}},
-		{"a key in clear over the network", "APIKey", temporal.Config{Address: "temporal.test:7233", APIKey: "a-secret"}},
+		{"a key in clear over the network", "TLS", temporal.Config{Address: "temporal.test:7233", APIKey: "a-secret"}},
+		{"a key with a line break", "APIKey", temporal.Config{Address: "h:1", TLS: &temporal.TLS{}, APIKey: "a-secret\n"}},
 		{"no such certificates", "TLS.CA", temporal.Config{Address: "h:1", TLS: &temporal.TLS{CA: a.path("none")}}},
 		{"certificates that are none", "TLS.CA", temporal.Config{Address: "h:1", TLS: &temporal.TLS{CA: a.path("ca.key")}}},
 		{"a certificate without its key", "TLS.Cert", temporal.Config{Address: "h:1", TLS: &temporal.TLS{Cert: a.path("ca.pem")}}},
@@ -164,7 +166,7 @@ func TestConfigsThatCannotBe(t *testing.T) {
 	} {
 		s, err := temporal.Dial(c.config)
 		var e *temporal.Error
-		if !errors.Is(err, temporal.ErrConfig) || !errors.As(err, &e) || e.Setting != c.setting {
+		if !errors.Is(err, temporal.ErrConfig) || !errors.As(err, &e) || e.Setting != c.setting || strings.Contains(err.Error(), "a-secret") {
 			t.Errorf("%s: got %v, %v", c.name, s, err)
 		}
 	}
