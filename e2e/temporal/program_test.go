@@ -2,7 +2,6 @@ package temporal
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/annals-io/annals/internal/importer"
 )
@@ -48,8 +48,7 @@ func startProgram(t *testing.T, natsURL string, args ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	p := &program{t: t, cmd: exec.CommandContext(ctx, filepath.Join(folder, "annals"), args...)}
+	p := &program{t: t, cmd: exec.Command(filepath.Join(folder, "annals"), args...)}
 	p.cmd.Env = append(os.Environ(), "NATS_URL="+natsURL, "NATS_CONTEXT=", "TEMPORAL_API_KEY=", "XDG_CONFIG_HOME="+t.TempDir())
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, p
 	if err := p.cmd.Start(); err != nil {
@@ -58,7 +57,6 @@ func startProgram(t *testing.T, natsURL string, args ...string) *program {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		_ = p.cmd.Wait()
-		cancel()
 		if t.Failed() {
 			t.Logf("annals %s said:\n%s", strings.Join(args, " "), p.said())
 		}
@@ -79,10 +77,15 @@ func (p *program) said() string {
 	return p.stderr.String()
 }
 
-// ends waits for the program's end, and gives what it printed, a line a run.
+// ends waits for the program's end, which has to come in time, and gives what it
+// printed, a line a run.
 func (p *program) ends(code int) []importer.Result {
 	p.t.Helper()
+	late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
 	_ = p.cmd.Wait()
+	if !late.Stop() {
+		p.t.Fatalf("it did not end within %s: %s", patience, p.said())
+	}
 	if got := p.cmd.ProcessState.ExitCode(); got != code {
 		p.t.Fatalf("exit code %d, want %d: %s", got, code, p.said())
 	}
