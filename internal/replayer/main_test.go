@@ -70,6 +70,11 @@ func program(how string) int {
 		}
 		startChild("deaf", held, false)
 		_ = held.Close()
+	case "hang in another group":
+		group, err := syscall.Getpgid(os.Getppid())
+		if err != nil || syscall.Setpgid(0, group) != nil {
+			return 9
+		}
 	case "dies before its child":
 		startChild("deaf", os.Stdout, false)
 	case "dies before a child of its own":
@@ -113,7 +118,7 @@ func program(how string) int {
 			case "die", "dies before its child", "dies before a child of its own":
 				fmt.Fprintln(os.Stderr, "out of memory")
 				return 7
-			case "hang":
+			case "hang", "hang in another group":
 				select {}
 			case "nonsense":
 				fmt.Println("hello")

@@ -106,6 +106,7 @@ func TestAProgramThatFails(t *testing.T) {
 		{"die", "ended without an answer: exit status 7", 0},
 		{"hang", "gave no answer within", 3 * time.Second},
 		{"deaf", "gave no answer within", 3 * time.Second},
+		{"hang in another group", "gave no answer within", 3 * time.Second},
 		{"nonsense", `printed what is no answer (standard output is for answers`, 0},
 		{"flood", "printed a line of more than 100000 bytes", 0},
 		{"wrong number", "answered task", 0},
