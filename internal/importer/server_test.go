@@ -1,12 +1,16 @@
 package importer_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -284,6 +288,7 @@ type followed struct {
 	stop   context.CancelFunc
 	ended  chan error
 	sum    importer.Summary
+	said   bytes.Buffer // to be read when it has ended
 
 	mu       sync.Mutex // guards what follows
 	got      map[string]string
@@ -325,7 +330,7 @@ func follow(t *testing.T, log events.Log, s *temporalfake.Server) *followed {
 			f.got[r.Workflow+"/"+r.Run] = outcome(r)
 			close(f.reported)
 			f.reported = make(chan struct{})
-		}}, importer.FollowConfig{LongPolls: 2, Every: 10 * time.Millisecond, Logger: quiet})
+		}}, importer.FollowConfig{LongPolls: 2, Every: 10 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&f.said, nil))})
 		f.ended <- err
 	}()
 	t.Cleanup(stop)
@@ -636,6 +641,67 @@ func TestFollowAServerThatIsBehindTheLog(t *testing.T) {
 	_, got := f.end()
 	if diff := cmp.Diff(map[string]string{"w/A": "extended"}, got); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	same(t, log, "w", "A", s.Stored("w", "A"))
+}
+
+// What fails on a later page each time is told, though the first one comes each time.
+func TestFollowTellsOfALaterPage(t *testing.T) {
+	t.Parallel()
+	s := temporalfake.New(t, temporalfake.Options{Fail: func(c temporalfake.Call) error {
+		if c.Method == "history" && c.Paging {
+			return serviceerror.NewInvalidArgument("invalid NextPageToken")
+		}
+		return nil
+	}})
+	s.Put(run("A", "w", open("w", "A", noon, 9)))
+	told, said := io.Pipe()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	client, log := dial(t, s), memory(t, nil)
+	go func() {
+		_, err := importer.FollowServer(ctx, log, client, "", importer.Config{Namespace: "default"},
+			importer.FollowConfig{Logger: slog.New(slog.NewTextHandler(said, nil))})
+		ended <- err
+	}()
+	line, err := bufio.NewReader(told).ReadString('\n')
+	if err != nil || !strings.Contains(line, "level=WARN") || !strings.Contains(line, "workflow=w run=A") {
+		t.Errorf("%s, %v", line, err)
+	}
+	if err := told.Close(); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A paused run is read again from its first event each time; a page without events in
+// the middle changes nothing.
+func TestFollowAPausedRun(t *testing.T) {
+	t.Parallel()
+	s := temporalfake.New(t, temporalfake.Options{Fail: func(c temporalfake.Call) error {
+		if c.Method == "history" && c.N > 3 && c.N%2 == 0 {
+			return temporalfake.ErrEmpty
+		}
+		return nil
+	}})
+	r := run("A", "w", open("w", "A", noon, 8))
+	r.Paused = true
+	s.Put(r)
+	log := memory(t, nil)
+	f := follow(t, log, s)
+	f.wait("w", "A")
+	s.Put(run("A", "w", closed("w", "A", noon, 12)))
+	f.until("w/A")
+	_, got := f.end()
+	if diff := cmp.Diff(map[string]string{"w/A": "imported"}, got); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	if f.said.Len() > 0 {
+		t.Errorf("it says: %s", &f.said)
 	}
 	same(t, log, "w", "A", s.Stored("w", "A"))
 }

@@ -3,6 +3,7 @@ package temporalfake
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -46,9 +47,13 @@ type Options struct {
 	Page int
 	// Raw sends events as the server keeps them.
 	Raw bool
-	// Fail, if set, is asked before each call is answered.
+	// Fail, if set, is asked before each call is answered. With ErrEmpty a history
+	// is answered by a page without events, and a token for what it asked for.
 	Fail func(Call) error
 }
+
+// ErrEmpty: see Options.Fail.
+var ErrEmpty = errors.New("an empty page")
 
 // Call is a call of the server.
 type Call struct {
@@ -158,7 +163,9 @@ func (s *Server) begin(ctx context.Context, method, namespace string, token []by
 	s.headers = append(s.headers, h)
 	s.mu.Unlock()
 	if s.options.Fail != nil {
-		if err := s.options.Fail(Call{method, n, len(token) > 0}); err != nil {
+		if err := s.options.Fail(Call{method, n, len(token) > 0}); errors.Is(err, ErrEmpty) {
+			return err
+		} else if err != nil {
 			return serviceerror.ToStatus(err).Err()
 		}
 	}
@@ -200,7 +207,15 @@ func (s *Server) ListWorkflowExecutions(ctx context.Context, r *workflowservice.
 
 // GetWorkflowExecutionHistory gives a page, and waits for one where it is told to.
 func (s *Server) GetWorkflowExecutionHistory(ctx context.Context, r *workflowservice.GetWorkflowExecutionHistoryRequest) (*workflowservice.GetWorkflowExecutionHistoryResponse, error) {
-	if err := s.begin(ctx, "history", r.Namespace, r.NextPageToken); err != nil {
+	err := s.begin(ctx, "history", r.Namespace, r.NextPageToken)
+	if errors.Is(err, ErrEmpty) {
+		next := r.NextPageToken
+		if len(next) == 0 {
+			next = []byte("0")
+		}
+		return &workflowservice.GetWorkflowExecutionHistoryResponse{NextPageToken: next}, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	from := 0
