@@ -28,8 +28,7 @@ type stream struct {
 	stop   func()
 	has    events.EventID // the last event that the log has, where it is the newest run; else 0
 	done   bool           // the log has the run closed
-	left   bool           // the log has more than was given, and is not read for now
-	stale  bool           // as left, and how much more is not known: begin anew
+	left   bool           // the log may have more than was given, and is not read for now
 
 	cut  cutter
 	part commit
@@ -70,8 +69,6 @@ func (s *stream) add(ctx context.Context, evs []*events.Event) error {
 			return refuseUntil(lookedAt, "the server gives event %d after event %d", id, s.last)
 		case s.over:
 			return refuseUntil(lookedAt, "the server gives event %d after event %d, which closes the run", id, s.last)
-		case s.stale:
-			return errMoved
 		case !s.begun:
 			if err := s.begin(ctx, e); err != nil {
 				return err
@@ -134,7 +131,7 @@ func (s *stream) flush(ctx context.Context) error {
 func (s *stream) pause() {
 	if s.stored != nil {
 		s.close()
-		s.left, s.stale = s.has != 0, s.has == 0
+		s.left = true
 	}
 }
 
@@ -222,6 +219,8 @@ func (s *stream) putBack(e *events.Event) {
 func (s *stream) compare(e *events.Event) (both bool, err error) {
 	stored, err, ok := s.stored()
 	switch {
+	case ok && errors.Is(err, events.ErrNotFound) && s.has == 0 && s.last > 0:
+		// The reading was begun anew behind the end of an older run.
 	case ok && err != nil:
 		return false, err
 	case ok && !same(e, stored):
