@@ -338,8 +338,7 @@ func (r *reads) many(ctx context.Context, c readCase) (Result, error) {
 	return result, nil
 }
 
-// state measures the state of a long history with a snapshot, taken before its last
-// commits, beside a read of its last message, and beside folding it.
+// state measures the state of a long history with a snapshot, taken at its end, beside a read of its last message, and beside folding it.
 func (r *reads) state(ctx context.Context, c readCase) (Result, error) {
 	cached := &replay.Cached{Log: r.log, Snapshots: snapshot.NewMemory(64 << 20)}
 	if _, _, err := cached.Load(ctx, r.huge.workflow); err != nil {

@@ -92,7 +92,7 @@ func (c *Cached) bySnapshot(ctx context.Context, run Run, end events.Cursor, at 
 	}
 	s, err := c.from(ctx, run, end, at, taken)
 	if err != nil && tellsOfSnapshot(err) {
-		c.warn(ctx, run, "a snapshot does not fit the log", err)
+		c.warn(ctx, run, "a snapshot does not fit the log, the history is folded from its start", err)
 		err = fmt.Errorf("%w: %w", errUnfit, err)
 	}
 	return s, err
@@ -160,7 +160,7 @@ func (c *Cached) every() int {
 func (c *Cached) taken(ctx context.Context, run Run, end events.Cursor, at Point) (*taken, error) {
 	b, err := c.Snapshots.Get(ctx, run)
 	if err != nil {
-		c.warn(ctx, run, "a snapshot could not be got", err)
+		c.warn(ctx, run, "a snapshot could not be got, the history is folded from its start", err)
 		return nil, err
 	}
 	if b == nil {
@@ -169,11 +169,11 @@ func (c *Cached) taken(ctx context.Context, run Run, end events.Cursor, at Point
 	t, err := decodeTaken(b)
 	switch {
 	case err != nil:
-		c.warn(ctx, run, "a snapshot is of no use", err)
+		c.warn(ctx, run, "a snapshot is of no use, the history is folded from its start", err)
 		return nil, err
 	case t.state.Workflow != run.Workflow || t.state.RunID != run.RunID || t.at.Workflow() != run.Workflow:
 		err := fmt.Errorf("%w: it is of run %s of %s", errUnfit, t.state.RunID, t.state.Workflow)
-		c.warn(ctx, run, "a snapshot is of no use", err)
+		c.warn(ctx, run, "a snapshot is of no use, the history is folded from its start", err)
 		return nil, err
 	case t.at.Position().Sequence > end.Position().Sequence && t.at.Position().Partition == end.Position().Partition,
 		at.kind == atEvent && at.event < t.state.LastEventID,
@@ -199,6 +199,6 @@ func (c *Cached) warn(ctx context.Context, run Run, what string, err error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
-	logger.LogAttrs(ctx, slog.LevelWarn, "replay: "+what+", the history is folded from its start",
+	logger.LogAttrs(ctx, slog.LevelWarn, "replay: "+what,
 		slog.String("workflow", run.Workflow.String()), slog.String("run", string(run.RunID)), slog.Any("error", err))
 }

@@ -2,6 +2,7 @@ package eventstest
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/annals-io/annals/pkg/events"
 )
@@ -84,11 +85,12 @@ func readsOfALogThatWasCutBack(c *scene) {
 	first := c.through(mine, events.Request{Workflow: w, Events: list(started("T"))})
 	lost := c.through(mine, events.Request{Workflow: w, Expect: events.After(first.Cursor), Events: signals(2, "lost")})
 	truncate(first.Position.Partition, first.Position.Sequence)
+	at := first
 	refused := func(when string) {
 		c.Helper()
 		for name, o := range map[string]events.ReadOptions{
 			"after": {After: lost.Cursor}, "until": {Until: lost.Cursor}, "until, reversed": {Until: lost.Cursor, Reverse: true},
-			"between": {After: first.Cursor, Until: lost.Cursor},
+			"between": {After: first.Cursor, Until: lost.Cursor}, "after, until": {After: lost.Cursor, Until: at.Cursor},
 		} {
 			if _, err := collect(mine.Read(c.ctx(), w, o)); !errors.Is(err, events.ErrConflict) {
 				c.Errorf("%s, read %s an end that is gone: %v", when, name, err)
@@ -99,10 +101,13 @@ func readsOfALogThatWasCutBack(c *scene) {
 		}
 	}
 	refused("cut back")
-	at := c.through(other, events.Request{Workflow: w, Expect: events.After(first.Cursor), Events: signals(2, "another")})
+	at = c.through(other, events.Request{Workflow: w, Expect: events.After(first.Cursor), Events: signals(2, "another")})
 	refused("another in its place")
-	for range 12 {
+	// Others lie between, so that the next commit is not where the cursor would have it;
+	// and as many as are read together, one less and one more.
+	for i := range 2*(events.MaxBack+1) + 1 {
+		c.through(other, events.Request{Workflow: events.Workflow{Namespace: c.ns, ID: fmt.Sprintf("between-%d", i)}, Events: list(started("T"))})
 		at = c.through(other, events.Request{Workflow: w, Expect: events.After(at.Cursor), Events: signals(1, "more")})
+		refused(fmt.Sprintf("and %d more behind it", i+1))
 	}
-	refused("and more behind it")
 }

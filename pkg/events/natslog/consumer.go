@@ -199,6 +199,9 @@ func (c *consumer) told(msg *nats.Msg) error {
 	if err != nil {
 		return fmt.Errorf("consumer: %s %s with %q pending", status, description, pending)
 	}
+	if c.finite && n >= c.messages { // nothing of what was requested: a message larger than what the server says that it takes
+		return fmt.Errorf("consumer: %s %s, nothing was delivered", status, description)
+	}
 	c.outstanding -= n
 	return nil
 }

@@ -137,7 +137,7 @@ func (sc *scan) ask(ctx context.Context, n int) error {
 func (sc *scan) consume(ctx context.Context) error {
 	c, err := sc.store.consume(ctx, consuming{
 		partition: sc.partition, subject: sc.subject, after: sc.next - 1, patience: sc.store.config.AttemptTimeout,
-		messages: readMessages, bytes: int(max(readBytes, sc.store.nc.MaxPayload())), finite: true,
+		messages: readMessages, bytes: int(max(readBytes, sc.store.nc.MaxPayload()+framing)), finite: true,
 	})
 	if err != nil {
 		return err
@@ -160,6 +160,9 @@ func (sc *scan) consume(ctx context.Context) error {
 const (
 	readMessages = 64
 	readBytes    = 1 << 20
+	// framing is what the server counts of a message that it delivers beside its headers
+	// and body: the subject and the one for acknowledgements.
+	framing = 8 << 10
 )
 
 // fetchWindow is how many direct gets are under way at a time.

@@ -19,7 +19,9 @@ import (
 )
 
 // Folder keeps snapshots as files of a folder, one a run. It may be shared by any
-// number of processes; each keeps the whole of it within its own limit.
+// number of processes. Each looks at what is there when it opens the folder, and
+// whenever it has put an eighth of its limit, and then keeps all of it within the limit:
+// with n processes the folder may have n eighths more for a while.
 type Folder struct {
 	path  string
 	limit int64
@@ -27,6 +29,7 @@ type Folder struct {
 	mu    sync.Mutex // guards the rest: what this process believes is there
 	bytes int64
 	files map[string]file
+	put   int64 // bytes, since it looked
 }
 
 var _ replay.Snapshots = (*Folder)(nil)
@@ -40,37 +43,50 @@ type file struct {
 const suffix = ".snapshot"
 
 // OpenFolder keeps at most so many bytes of files in a folder, which is made if it is
-// not there. Other files in it are left alone, but for those that were left half written,
-// by the names that it gives.
+// not there. Files of other names than it gives are left alone.
 func OpenFolder(path string, limit int64) (*Folder, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
 	f := &Folder{path: path, limit: limit, files: map[string]file{}}
-	entries, err := os.ReadDir(path)
-	if err != nil {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.look(); err != nil {
 		return nil, err
 	}
+	return f, f.shrink("")
+}
+
+// look takes down what is there, whoever put it, and removes what was left half written;
+// mu is held.
+func (f *Folder) look() error {
+	entries, err := os.ReadDir(f.path)
+	if err != nil {
+		return err
+	}
+	known := f.files
+	f.files, f.bytes, f.put = map[string]file{}, 0, 0
 	for _, e := range entries {
 		info, err := e.Info()
 		switch {
 		case errors.Is(err, fs.ErrNotExist), err == nil && !info.Mode().IsRegular():
 		case err != nil:
-			return nil, err
-		case strings.HasSuffix(e.Name(), suffix):
-			f.files[e.Name()] = file{info.Size(), info.ModTime()}
-			f.bytes += info.Size()
+			return err
+		case isName(e.Name()):
+			used := info.ModTime()
+			if known[e.Name()].used.After(used) {
+				used = known[e.Name()].used
+			}
+			f.see(e.Name(), file{info.Size(), used})
 		case strings.HasPrefix(e.Name(), halfPrefix) && time.Since(info.ModTime()) > time.Hour:
-			_ = os.Remove(filepath.Join(path, e.Name()))
+			_ = os.Remove(filepath.Join(f.path, e.Name()))
 		}
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f, f.shrink("")
+	return nil
 }
 
 // halfPrefix begins the name of a file that is being written.
-const halfPrefix = "half-"
+const halfPrefix = ".annals-snapshot-half-"
 
 // name is a run's file: ids may be longer than names, and have any characters.
 func name(run replay.Run) string {
@@ -81,20 +97,28 @@ func name(run replay.Run) string {
 	return hex.EncodeToString(h.Sum(nil)) + suffix
 }
 
+// isName reports whether a file may be a run's.
+func isName(file string) bool {
+	sum, ok := strings.CutSuffix(file, suffix)
+	b, err := hex.DecodeString(sum)
+	return ok && err == nil && len(b) == sha256.Size && sum == strings.ToLower(sum)
+}
+
 // Get is replay.Snapshots'.
 func (f *Folder) Get(_ context.Context, run replay.Run) ([]byte, error) {
 	n := name(run)
 	b, err := os.ReadFile(filepath.Join(f.path, n))
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if errors.Is(err, fs.ErrNotExist) {
-		f.forget(n)
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	f.see(n, file{int64(len(b)), time.Now()})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if is, ok := f.files[n]; ok {
+		f.files[n] = file{is.size, time.Now()}
+	}
 	return b, nil
 }
 
@@ -113,15 +137,20 @@ func (f *Folder) Put(_ context.Context, run replay.Run, snapshot []byte) error {
 	}
 	_, err = half.Write(snapshot)
 	err = errors.Join(err, half.Close())
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err == nil {
 		err = os.Rename(half.Name(), filepath.Join(f.path, n))
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(half.Name()))
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.see(n, file{int64(len(snapshot)), time.Now()})
+	if f.put += int64(len(snapshot)); f.put > f.limit/8 {
+		if err := f.look(); err != nil {
+			return err
+		}
+	}
 	return f.shrink(n)
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/annals-io/annals/pkg/events"
 	"github.com/annals-io/annals/pkg/replay"
@@ -90,8 +91,14 @@ func TestWhatWasNotUsedIsForgottenFirst(t *testing.T) {
 
 func TestAFolderOutlivesItsProcessAndKeepsItsLimit(t *testing.T) {
 	path := t.TempDir()
-	if err := os.WriteFile(filepath.Join(path, "mine.txt"), make([]byte, 9000), 0o600); err != nil {
-		t.Fatal(err)
+	for _, mine := range []string{"mine.txt", "db.snapshot", strings.Repeat("0", 63) + "x.snapshot", "half-1"} {
+		name := filepath.Join(path, mine)
+		if err := os.WriteFile(name, make([]byte, 9000), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(name, time.Time{}, time.Now().Add(-48*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f, err := snapshot.OpenFolder(path, 10_000)
 	if err != nil {
@@ -118,17 +125,40 @@ func TestAFolderOutlivesItsProcessAndKeepsItsLimit(t *testing.T) {
 	}
 	snapshots, others := 0, 0
 	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), ".snapshot") {
+		if sum, ok := strings.CutSuffix(e.Name(), ".snapshot"); ok && len(sum) == 64 && !strings.HasSuffix(sum, "x") {
 			snapshots++
 		} else {
 			others++
 		}
 	}
-	if snapshots > 3 || snapshots == 0 || others != 1 {
+	if snapshots > 3 || snapshots == 0 || others != 4 {
 		t.Errorf("%d snapshots and %d other files are left", snapshots, others)
 	}
 	if b := get(t, again, run(0)); b != nil { // another process removed it
 		t.Errorf("%d bytes of what is gone", len(b))
+	}
+}
+
+// Two processes that know of what the other puts only by looking.
+func TestTwoProcessesShareALimit(t *testing.T) {
+	path := t.TempDir()
+	var processes []*snapshot.Folder
+	for range 2 {
+		f, err := snapshot.OpenFolder(path, 16_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		processes = append(processes, f)
+	}
+	for i := range 200 {
+		put(t, processes[i%2], run(i), make([]byte, 1000))
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) > 16+4 {
+			t.Fatalf("after %d snapshots %d are there", i+1, len(entries))
+		}
 	}
 }
 

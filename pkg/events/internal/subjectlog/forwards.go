@@ -164,7 +164,9 @@ func (r *reading) near(ctx context.Context, from events.EventID, about int) ([]l
 		if len(found) > most || bytes > nearBytes && len(found) > events.MaxBack+1 {
 			return nil, nil
 		}
-		if seg := c.Segment(r.span.run); seg != nil && c.Void == nil && seg.First <= from && c.Position.Sequence > first {
+		// After a cursor all is read: it is the one before the earliest that has to be the
+		// cursor's.
+		if seg := c.Segment(r.span.run); r.after == nil && seg != nil && c.Void == nil && seg.First <= from && c.Position.Sequence > first {
 			reached = true
 		}
 	}

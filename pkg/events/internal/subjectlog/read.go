@@ -27,10 +27,16 @@ func (l *Log) Read(ctx context.Context, w events.Workflow, o events.ReadOptions)
 // run gives what is asked for.
 func (r *reading) run(ctx context.Context) error {
 	last, err := r.end(ctx)
+	if errors.Is(err, events.ErrNotFound) && r.o.After.Run() != "" {
+		return r.explain(ctx, nil, errUnfit)
+	}
 	if err != nil {
 		return err
 	}
-	if r.span, err = r.locate(ctx, last, r.o.Run); err != nil {
+	if r.span, err = r.locate(ctx, last, r.o.Run); err == nil && named(last) && r.span.end != last {
+		err = r.there(ctx, last) // an older run is read: nothing else says that this end is one
+	}
+	if err != nil {
 		return r.explain(ctx, last, err)
 	}
 	if !r.o.After.IsZero() {
@@ -81,7 +87,7 @@ func (r *reading) from(ctx context.Context, last *events.Commit) (done bool, err
 		}
 		return false, nil
 	default: // the run began later
-		return false, nil
+		return false, r.there(ctx, after)
 	}
 }
 
@@ -95,7 +101,9 @@ func (r *reading) there(ctx context.Context, c *events.Commit) error {
 }
 
 // explain makes of an error what the caller is told: where a cursor was relied on
-// that is not one of this log's, that, and not what follows from it.
+// that is not one of this log's, that, and not what follows from it. What a leader does
+// not know may be in the log all the same, if it is an old one: last is nil where it knows
+// nothing.
 func (r *reading) explain(ctx context.Context, last *events.Commit, err error) error {
 	if !errors.Is(err, errUnfit) && !errors.Is(err, ErrNone) && !errors.Is(err, events.ErrCorrupt) && !errors.Is(err, events.ErrNotFound) {
 		return err
@@ -104,7 +112,7 @@ func (r *reading) explain(ctx context.Context, last *events.Commit, err error) e
 		if c.IsZero() {
 			continue
 		}
-		unfit := last.Position.Sequence < c.Position().Sequence
+		unfit := last != nil && named(last) && last.Position.Sequence < c.Position().Sequence // that is said by o.Until
 		if !unfit {
 			switch there := r.there(ctx, namedBy(c)); {
 			case errors.Is(there, errUnfit):
@@ -115,7 +123,7 @@ func (r *reading) explain(ctx context.Context, last *events.Commit, err error) e
 		}
 		if unfit {
 			conflict := &events.ConflictError{Workflow: r.w, Expected: c.String()}
-			if !named(last) {
+			if last != nil && !named(last) {
 				conflict.Actual = last.Cursor(r.identity)
 			}
 			return conflict

@@ -134,6 +134,10 @@ func (l *Log) backwardsByScan(ctx context.Context, c *events.Commit, first uint6
 		}
 		sequences, voids = append(sequences, m.Position.Sequence), append(voids, n)
 	}
+	if n := len(sequences); n == 0 || sequences[n-1] != c.Position.Sequence {
+		yield(nil, l.corruptAt(c.Workflow, c.Position.Sequence, "the commit was there and is gone"))
+		return
+	}
 	before := func(i int) int { return i - 1 - int(min(voids[i], uint64(i))) }
 	for i := before(len(sequences) - 1); i >= 0; i = before(i) {
 		b, err := l.commitThere(ctx, c.Workflow, sequences[i])
