@@ -130,7 +130,7 @@ func (c *consumer) next(ctx context.Context) (events.Message, error) {
 			select {
 			case msg = <-c.inbox.messages:
 			case <-c.silence.C:
-				return events.Message{}, errors.New("the server is silent")
+				return events.Message{}, errSilent
 			case status := <-c.status:
 				if status == nats.CLOSED {
 					return events.Message{}, nats.ErrConnectionClosed

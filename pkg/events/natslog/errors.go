@@ -20,6 +20,9 @@ var (
 	ErrSpoiled = errors.New("the restored streams are not as the backup")
 )
 
+// errSilent: no answer came for as long as it was waited for.
+var errSilent = errors.New("the server is silent")
+
 // NotEmptyError names a stream that is in the way of a restore.
 type NotEmptyError struct {
 	Stream   string

@@ -1,6 +1,11 @@
 package natslog
 
-import "github.com/nats-io/nats.go"
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
 
 // inbox receives what the server sends to a subject of our own. It hands out
 // messages as they are: the client's own ways to wait for one take a stored
@@ -18,6 +23,26 @@ func (s *store) subscribe(room int) (*inbox, error) {
 	var err error
 	b.sub, err = s.nc.ChanSubscribe(b.subject, b.messages)
 	return b, err
+}
+
+// next gives the next message, or errSilent if none has come after patience, which
+// silence is set to.
+func (b *inbox) next(ctx context.Context, silence *time.Timer, patience time.Duration) (msg *nats.Msg, err error) {
+	select { // what is there needs no timer
+	case msg = <-b.messages:
+	default:
+		silence.Reset(patience)
+		select {
+		case msg = <-b.messages:
+		case <-silence.C:
+			return nil, errSilent
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return msg, nil
 }
 
 func (b *inbox) close() { _ = b.sub.Unsubscribe() }

@@ -148,7 +148,7 @@ func (p *publishing) answer(ctx context.Context) ([]byte, error) {
 	case <-p.closed:
 		return nil, errors.New("the connection was lost")
 	case <-silence.C:
-		return nil, errors.New("the server is silent")
+		return nil, errSilent
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}

@@ -193,20 +193,12 @@ func (s *store) Fetch(ctx context.Context, p events.Partition, seqs []uint64, ta
 			}
 			seqs = seqs[1:]
 		}
-		var msg *nats.Msg
-		select { // what is there needs no timer
-		case msg = <-in.messages:
-		default:
-			silence.Reset(s.config.AttemptTimeout)
-			select {
-			case msg = <-in.messages:
-			case <-silence.C:
-				return nil
-			case <-ctx.Done():
-			}
+		msg, err := in.next(ctx, silence, s.config.AttemptTimeout)
+		if errors.Is(err, errSilent) {
+			return nil
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if err != nil {
+			return err
 		}
 		// What is no message of the stream says that there is none.
 		if m, err := directMessage(p, msg); err == nil {
@@ -244,20 +236,12 @@ func (s *store) page(ctx context.Context, p events.Partition, subject string, fr
 	defer silence.Stop()
 	var last uint64
 	for {
-		var msg *nats.Msg
-		select { // what is there needs no timer
-		case msg = <-in.messages:
-		default:
-			silence.Reset(s.config.AttemptTimeout)
-			select {
-			case msg = <-in.messages:
-			case <-silence.C:
-				return 0, errors.New("direct get: the server is silent")
-			case <-ctx.Done():
-			}
+		msg, err := in.next(ctx, silence, s.config.AttemptTimeout)
+		if errors.Is(err, errSilent) {
+			err = fmt.Errorf("direct get: %w", err)
 		}
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
+		if err != nil {
+			return 0, err
 		}
 		// What is no message of the stream is a status of the server's.
 		if _, ok := msg.Header[jetstream.SequenceHeader]; !ok {

@@ -66,7 +66,7 @@ func (r *reading) forwards(ctx context.Context, from events.EventID) iter.Seq2[l
 		}
 		s := scanning{from: before(r.span.end, r.span.first), first: r.span.first, to: r.span.last, about: about}
 		if r.after != nil {
-			s.from, s.first, s.after = r.after.Position.Sequence+1, r.after.Position.Sequence+1, r.after
+			s.from, s.first, s.after = r.begin(), r.begin(), r.after
 		}
 		s.wanted = r.wants(from)
 		if named(r.span.end) {
@@ -80,14 +80,19 @@ func (r *reading) forwards(ctx context.Context, from events.EventID) iter.Seq2[l
 	}
 }
 
+// begin is the sequence from which on commits are read.
+func (r *reading) begin() uint64 {
+	if r.after != nil {
+		return r.after.Position.Sequence + 1
+	}
+	return r.span.first
+}
+
 // plan is about how many commits there are to read, and whether they are read by
 // what they name.
 func (r *reading) plan(from events.EventID) (about int, near bool) {
 	end := r.span.end
-	first := r.span.first
-	if r.after != nil {
-		first = r.after.Position.Sequence + 1
-	}
+	first := r.begin()
 	width := end.Position.Sequence - first + 1
 	commits := width
 	if n := len(end.Back); n > 0 {
@@ -129,10 +134,7 @@ func (r *reading) plan(from events.EventID) (about int, near bool) {
 // It gives nil if they are more than was thought, or what they name does not hold:
 // then the subject says what there is.
 func (r *reading) near(ctx context.Context, from events.EventID, about int) ([]link, error) {
-	first := r.span.first
-	if r.after != nil {
-		first = r.after.Position.Sequence + 1
-	}
+	first := r.begin()
 	most := min(nearCommits, 4*about+events.MaxBack)
 	had, err := r.fetch(ctx, from, first, most)
 	if err != nil {
