@@ -8,16 +8,25 @@ import (
 	"github.com/annals-io/annals/pkg/events"
 )
 
-// changeVersionAttribute is where the SDKs list the changes of code that a run
-// has passed.
-const changeVersionAttribute = "TemporalChangeVersion"
+// ChangeVersionAttribute is the search attribute in which the SDKs list the changes of
+// code that a run has passed.
+const ChangeVersionAttribute = "TemporalChangeVersion"
+
+// The names of the markers by which Temporal's SDKs record versions of changes.
+const (
+	VersionMarker = "Version"    // of Go and Java
+	PatchMarker   = "core_patch" // of those on the Rust core
+)
+
+// IsVersionMarker reports whether markers of this name record a version of a change.
+func IsVersionMarker(name string) bool { return name == VersionMarker || name == PatchMarker }
 
 // ChangeVersions are the versions of code changes that the run has passed
 // ("change-1"), as its search attribute TemporalChangeVersion lists them. The
 // markers that say the same are payloads of the user's, which nobody reads. Nil
 // if there is none, or none that can be read.
 func (s *State) ChangeVersions() []string {
-	p := s.SearchAttributes[changeVersionAttribute]
+	p := s.SearchAttributes[ChangeVersionAttribute]
 	if p == nil {
 		return nil
 	}
@@ -63,8 +72,7 @@ func (s *State) markerRecorded(e *events.Event, _ *Changes) {
 	a := e.GetMarkerRecordedEventAttributes()
 	s.refer(a.GetWorkflowTaskCompletedEventId(), e)
 	s.Counts.Markers++
-	switch a.GetMarkerName() {
-	case "Version", "core_patch": // of the Go and Java SDKs, and of those on the Rust core
+	if IsVersionMarker(a.GetMarkerName()) {
 		s.Counts.VersionMarkers++
 	}
 	s.failed(e, a.GetFailure())

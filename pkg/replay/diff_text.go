@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -43,7 +44,7 @@ func (d *StateDiff) String() string {
 	}
 	var things, fields [][]string
 	for _, t := range d.Things {
-		things = append(things, []string{t.Kind, strconv.FormatInt(int64(t.EventID), 10), orDash(t.ID), orDash(t.Name), orDash(t.Before), orDash(t.After)})
+		things = append(things, []string{t.Kind, strconv.FormatInt(int64(t.EventID), 10), printed(t.ID, "-"), printed(t.Name, "-"), printed(t.Before, "-"), printed(t.After, "-")})
 	}
 	columns("WHAT\tEVENT\tID\tNAME\tBEFORE\tAFTER", things)
 	for _, f := range d.Fields {
@@ -106,7 +107,7 @@ func readable(value json.RawMessage) string {
 		_ = e.Encode(v) // of what was JSON
 		text = strings.TrimSuffix(b.String(), "\n")
 	}
-	return orDash(text)
+	return printed(text, "-")
 }
 
 // cut cuts two values that differ so that what is shown has the first rune by
@@ -202,12 +203,8 @@ func payload(object map[string]any) (any, bool) {
 	return fmt.Sprintf("%s, %d bytes", encoding, len(data)), true
 }
 
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return printable(s)
-}
+// printed is a text that is printable, or what stands for an empty one.
+func printed(s, empty string) string { return cmp.Or(printable(s), empty) }
 
 // printable is a text on one line without what would break a terminal or a
 // column.

@@ -82,7 +82,7 @@ func (r *CheckReport) String() string {
 	fmt.Fprintf(&b, "  recorded: %s\n", sideText(m.Recorded))
 	fmt.Fprintf(&b, "  the code: %s\n", commandText(m.Issued))
 	for _, f := range m.Fields {
-		fmt.Fprintf(&b, "    %s: recorded %s, the code has %s\n", f.Field, orNothing(f.Recorded), orNothing(f.Issued))
+		fmt.Fprintf(&b, "    %s: recorded %s, the code has %s\n", f.Field, printed(f.Recorded, "nothing"), printed(f.Issued, "nothing"))
 	}
 	if len(m.AllRecorded) > 1 || len(m.AllIssued) > 1 {
 		fmt.Fprintf(&b, "  all that was recorded: %s\n", allText(m.AllRecorded))
@@ -95,7 +95,7 @@ func (r *CheckReport) String() string {
 		if events.EventID(e.GetEventId()) == m.EventID {
 			mark = ">"
 		}
-		fmt.Fprintf(w, "  %s %d\t%s\t%s\n", mark, e.GetEventId(), e.GetEventType(), orDash(execution.EventName(e)))
+		fmt.Fprintf(w, "  %s %d\t%s\t%s\n", mark, e.GetEventId(), e.GetEventType(), printed(execution.EventName(e), "-"))
 	}
 	_ = w.Flush() // into memory
 	return strings.TrimSuffix(b.String(), "\n")
@@ -113,13 +113,6 @@ func commandText(c *Command) string {
 		return "nothing more"
 	}
 	return describe(c)
-}
-
-func orNothing(s string) string {
-	if s == "" {
-		return "nothing"
-	}
-	return printable(s)
 }
 
 func allText(all []*Command) string {

@@ -6,27 +6,25 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 
 	"github.com/annals-io/annals/pkg/events"
+	"github.com/annals-io/annals/pkg/execution"
 )
 
 // DefaultVersion is the version of code that ran before the change was made.
 const DefaultVersion = -1
 
-// The names of the markers by which Temporal's SDKs record versions of changes,
-// and of what is in them: Go's and Java's, and that of the SDKs on the Rust core.
+// The names of what is in version markers: of Go's and Java's SDKs, and of those on the
+// Rust core.
 const (
-	versionMarker   = "Version"
-	changeKey       = "change-id"
-	changeKeyJava   = "changeId"
-	versionKey      = "version"
-	patchMarker     = "core_patch"
-	patchKey        = "patch-data"
-	changesInSearch = "TemporalChangeVersion" // the search attribute that lists them
+	changeKey     = "change-id"
+	changeKeyJava = "changeId"
+	versionKey    = "version"
+	patchKey      = "patch-data"
 )
 
 // VersionMarker is the event by which a run records that it takes a version of a
 // change of its code, as Temporal's Go SDK writes it.
 func VersionMarker(change string, version int) *events.Event {
-	e := events.Custom(versionMarker, nil)
+	e := events.Custom(execution.VersionMarker, nil)
 	details := map[string]*commonpb.Payloads{}
 	for key, v := range map[string]any{changeKey: change, versionKey: version} {
 		p, err := events.Payloads(v)
@@ -68,12 +66,12 @@ func RecordedVersion(e *events.Event) (change string, version int, ok bool) {
 // read; one that is encrypted says nothing.
 func versionOf(name string, details map[string]*commonpb.Payloads) (change string, version int, ok bool) {
 	switch name {
-	case versionMarker:
+	case execution.VersionMarker:
 		if !read(firstOfKeys(details, changeKey, changeKeyJava), &change) || !read(details[versionKey], &version) {
 			return "", 0, false
 		}
 		return change, version, true
-	case patchMarker:
+	case execution.PatchMarker:
 		var patch struct{ ID string }
 		if read(details[patchKey], &patch) && patch.ID != "" {
 			return patch.ID, 1, true
@@ -107,11 +105,10 @@ func noteVersion(versions map[string]int, e *events.Event) {
 func recordsVersion(c *Command) bool {
 	switch c.GetCommandType() {
 	case enumspb.COMMAND_TYPE_RECORD_MARKER:
-		name := c.GetRecordMarkerCommandAttributes().GetMarkerName()
-		return name == versionMarker || name == patchMarker
+		return execution.IsVersionMarker(c.GetRecordMarkerCommandAttributes().GetMarkerName())
 	case enumspb.COMMAND_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:
 		fields := c.GetUpsertWorkflowSearchAttributesCommandAttributes().GetSearchAttributes().GetIndexedFields()
-		return len(fields) == 1 && fields[changesInSearch] != nil
+		return len(fields) == 1 && fields[execution.ChangeVersionAttribute] != nil
 	}
 	return false
 }
