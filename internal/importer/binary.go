@@ -110,9 +110,6 @@ func join(path, name string) string {
 // field events, up to the end. JSON can be that, too: a newline and an object of
 // 124 bytes.
 func isBinary(data []byte) bool {
-	if text := bytes.TrimLeft(data, " \t\r\n"); len(text) > 0 && (text[0] == '{' || text[0] == '[') && json.Valid(text) {
-		return false
-	}
 	for rest := data; len(rest) > 0; {
 		field, kind, n := protowire.ConsumeTag(rest)
 		if n < 0 || field != 1 || kind != protowire.BytesType {
@@ -124,5 +121,6 @@ func isBinary(data []byte) bool {
 		}
 		rest = rest[n+m:]
 	}
-	return len(data) > 0
+	text := bytes.TrimLeft(data, " \t\r\n")
+	return len(data) > 0 && !(len(text) > 0 && (text[0] == '{' || text[0] == '[') && json.Valid(text))
 }
