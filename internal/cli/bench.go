@@ -50,8 +50,8 @@ the milliseconds of one append.`,
 	common := benchFlagsOf(f, "all cases in less than 20 seconds")
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "how long each case is measured, ours and raw each")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if o.Duration <= 0 {
-			return usagef("--duration is %s, it is more than 0", o.Duration)
+		if err := checkDuration(o.Duration); err != nil {
+			return err
 		}
 		var err error
 		if o.Filter, err = common.cases(); err != nil {
@@ -88,8 +88,8 @@ The figures are medians; the ratio is raw by ours: over 1 is better than raw.`,
 	common := benchFlagsOf(f, "all cases in less than 20 seconds")
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "how long each case is measured, ours and raw each")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if o.Duration <= 0 {
-			return usagef("--duration is %s, it is more than 0", o.Duration)
+		if err := checkDuration(o.Duration); err != nil {
+			return err
 		}
 		var err error
 		if o.Filter, err = common.cases(); err != nil {
@@ -102,6 +102,24 @@ The figures are medians; the ratio is raw by ours: over 1 is better than raw.`,
 		return a.printBench(common, latencies, func(each func(bench.Result) error) error { return bench.Visible(c.Context(), o, each) })
 	}
 	return c
+}
+
+// checkDuration refuses a --duration that leaves no time to measure.
+func checkDuration(duration time.Duration) error {
+	if duration <= 0 {
+		return usagef("--duration is %s, it is more than 0", duration)
+	}
+	return nil
+}
+
+// unlessGiven sets what --quick has in place of defaults, but not of flags that the
+// command line has.
+func unlessGiven(flags *pflag.FlagSet, settings map[string]func()) {
+	for flag, set := range settings {
+		if !flags.Changed(flag) {
+			set()
+		}
+	}
 }
 
 // benchFlags are those that every benchmark has.

@@ -42,21 +42,17 @@ take some 8 GB for a while.`,
 		case o.Rate < 1:
 			return usagef("--rate is %d, it is at least 1", o.Rate)
 		case o.Duration <= 0:
-			return usagef("--duration is %s, it is more than 0", o.Duration)
+			return checkDuration(o.Duration)
 		}
 		var err error
 		if o.Filter, err = common.cases(); err != nil {
 			return err
 		}
 		if common.quick {
-			for flag, set := range map[string]func(){
+			unlessGiven(c.Flags(), map[string]func(){
 				"executions": func() { o.Executions = 20_000 },
 				"duration":   func() { o.Duration = 300 * time.Millisecond },
-			} {
-				if !c.Flags().Changed(flag) {
-					set()
-				}
-			}
+			})
 		}
 		o.Logger = a.servers.Logger
 		columns := lists

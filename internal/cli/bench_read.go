@@ -41,23 +41,19 @@ which should be on a real disk.`,
 	f.IntVar(&o.Histories, "histories", 1_000, "how many `HISTORIES` are read at once")
 	f.DurationVar(&o.Duration, "duration", 4*time.Second, "how long each case is measured, ours and raw each")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if o.Duration <= 0 {
-			return usagef("--duration is %s, it is more than 0", o.Duration)
+		if err := checkDuration(o.Duration); err != nil {
+			return err
 		}
 		var err error
 		if o.Filter, err = common.cases(); err != nil {
 			return err
 		}
 		if common.quick {
-			for flag, set := range map[string]func(){
+			unlessGiven(c.Flags(), map[string]func(){
 				"others":   func() { o.Others = bench.LeastOthers },
 				"huge":     func() { o.Huge = 5_000 },
 				"duration": func() { o.Duration = 100 * time.Millisecond },
-			} {
-				if !c.Flags().Changed(flag) {
-					set()
-				}
-			}
+			})
 		}
 		o.Logger = a.servers.Logger
 		return a.printBench(common, latencies, func(each func(bench.Result) error) error { return bench.Read(c.Context(), o, each) })

@@ -102,7 +102,7 @@ it is interrupted: docs/import.md says how. The server is only read.`,
 			err = printed
 		}
 		if !o.is(formatJSONL) {
-			err = cmp.Or(err, a.printImported(o, results))
+			err = cmp.Or(err, a.printImported(o, "file", results))
 		}
 		fmt.Fprintln(a.err, summarize(summary, "file", time.Since(began)))
 		if err != nil {
@@ -141,18 +141,23 @@ func summarize(s importer.Summary, noun string, took time.Duration) string {
 	return text
 }
 
-// printImported prints results in the order of their files.
-func (a *app) printImported(o *output, results []importer.Result) error {
-	slices.SortStableFunc(results, func(x, y importer.Result) int { return strings.Compare(x.File, y.File) })
+// printImported prints results, of files or of what the noun says, in the order of the
+// files and then of the workflows.
+func (a *app) printImported(o *output, noun string, results []importer.Result) error {
+	slices.SortStableFunc(results, func(x, y importer.Result) int {
+		return cmp.Or(strings.Compare(x.File, y.File), strings.Compare(x.Workflow, y.Workflow))
+	})
 	if o.is(formatJSON) {
 		if results == nil {
 			results = []importer.Result{}
 		}
-		return printJSON(a.out, struct {
-			Files []importer.Result `json:"files"`
-		}{results})
+		return printJSON(a.out, map[string][]importer.Result{noun + "s": results})
 	}
-	t := newTable(a.out, "file", "workflow", "run", "events", "outcome", "note")
+	head, files := []string{"workflow", "run", "events", "outcome", "note"}, noun == "file"
+	if files {
+		head = slices.Insert(head, 0, noun)
+	}
+	t := newTable(a.out, head...)
 	for _, r := range results {
 		note := r.Reason
 		if len(r.Dropped) > 0 && note == "" {
@@ -161,7 +166,11 @@ func (a *app) printImported(o *output, results []importer.Result) error {
 		if len(r.Kept) > 0 && note == "" {
 			note = "kept, though unknown: " + shortList(r.Kept)
 		}
-		t.row(r.File, r.Workflow, r.Run, r.Events, r.Outcome, note)
+		row := []any{r.Workflow, r.Run, r.Events, r.Outcome, note}
+		if files {
+			row = slices.Insert(row, 0, any(r.File))
+		}
+		t.row(row...)
 	}
 	return t.flush()
 }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -136,7 +134,7 @@ func (a *app) importFrom(ctx context.Context, c importer.Config, f fromFlags, o 
 		err = printed
 	}
 	if !o.is(formatJSONL) && !f.follow {
-		err = cmp.Or(err, a.printRuns(o, results))
+		err = cmp.Or(err, a.printImported(o, "run", results))
 	}
 	fmt.Fprintln(a.err, summarize(summary, "run", time.Since(began)))
 	if err != nil {
@@ -171,22 +169,4 @@ func (f *fromFlags) explain(err error) error {
 		return fmt.Errorf("%w: $TEMPORAL_API_KEY, or --tls-cert with --tls-key, says who asks, and must be allowed to read the namespace", err)
 	}
 	return err
-}
-
-// printRuns prints the results of runs in the order of their workflows.
-func (a *app) printRuns(o *output, results []importer.Result) error {
-	slices.SortStableFunc(results, func(x, y importer.Result) int { return strings.Compare(x.Workflow, y.Workflow) })
-	if o.is(formatJSON) {
-		if results == nil {
-			results = []importer.Result{}
-		}
-		return printJSON(a.out, struct {
-			Runs []importer.Result `json:"runs"`
-		}{results})
-	}
-	t := newTable(a.out, "workflow", "run", "events", "outcome", "note")
-	for _, r := range results {
-		t.row(r.Workflow, r.Run, r.Events, r.Outcome, r.Reason)
-	}
-	return t.flush()
 }
