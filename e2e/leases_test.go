@@ -415,42 +415,42 @@ func (s *sharers) sessions(t *testing.T) string {
 	return text
 }
 
-// goesOn waits until a session waits for no lock, and says how all stand then.
-func (s *sharers) goesOn(t *testing.T, pid int) {
+// await looks until it is so.
+func (s *sharers) await(t *testing.T, what string, so func(context.Context) (bool, error)) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	look := time.NewTicker(looks)
 	defer look.Stop()
 	for ; ; <-look.C {
-		var waits bool
-		if err := s.pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock')`, pid).Scan(&waits); err != nil {
-			t.Fatalf("session %d waits for a lock still: %v; they stand so:\n%s", pid, err, s.sessions(t))
+		is, err := so(ctx)
+		if err != nil {
+			t.Fatalf("%s: %v; sessions stand so:\n%s", what, err, s.sessions(t))
 		}
-		if !waits {
-			t.Logf("session %d goes on; they stand so:\n%s", pid, s.sessions(t))
+		if is {
 			return
 		}
 	}
 }
 
+// goesOn waits until a session waits for no lock, and says how all stand then.
+func (s *sharers) goesOn(t *testing.T, pid int) {
+	t.Helper()
+	s.await(t, fmt.Sprintf("session %d waits for a lock still", pid), func(ctx context.Context) (on bool, err error) {
+		err = s.pool.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event_type = 'Lock')`, pid).Scan(&on)
+		return on, err
+	})
+	t.Logf("session %d goes on; they stand so:\n%s", pid, s.sessions(t))
+}
+
 // session waits until a session of a process stands as a condition says, which may
 // use $2, and gives its number.
-func (s *sharers) session(t *testing.T, pid int, condition string, arg int) int {
+func (s *sharers) session(t *testing.T, pid int, condition string, arg int) (session int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	look := time.NewTicker(looks)
-	defer look.Stop()
-	for ; ; <-look.C {
-		var session int
+	s.await(t, "no session of the projector stands as wanted ("+condition+")", func(ctx context.Context) (bool, error) {
 		err := s.pool.QueryRow(ctx, `SELECT coalesce(min(pid), 0) FROM pg_stat_activity
 			WHERE application_name IN (SELECT session FROM annals.leases WHERE pid = $1) AND `+condition, pid, arg).Scan(&session)
-		if err != nil {
-			t.Fatalf("no session of the projector stands as wanted (%s): %v; they stand so:\n%s", condition, err, s.sessions(t))
-		}
-		if session != 0 {
-			return session
-		}
-	}
+		return session != 0, err
+	})
+	return session
 }
