@@ -21,7 +21,7 @@ import (
 func BenchmarkImportFromAServer(b *testing.B) {
 	for _, size := range []struct{ runs, markers int }{{1000, 10}, {20, 2000}} {
 		b.Run(fmt.Sprintf("runs=%d/markers=%d", size.runs, size.markers), func(b *testing.B) {
-			ts := temporaltest.NewServer(serverOptions(b)...)
+			ts := temporaltest.NewServer(serverOptions(b, unlimited)...)
 			b.Cleanup(ts.Stop)
 			s := server{Client: ts.GetDefaultClient(), namespace: ts.GetDefaultNamespace(), address: ts.GetFrontendHostPort()}
 			ts.NewWorker(queue, func(r worker.Registry) {

@@ -34,7 +34,7 @@ import (
 // imported by one command, and what the tables then say is what the server says.
 func TestImportFromARunningServer(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := startServer(t, byDefault)
 	t.Run("scenarios", func(t *testing.T) {
 		for _, scenario := range scenarios {
 			t.Run(scenario.name, func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestImportFromARunningServer(t *testing.T) {
 // in the end every event is there once, in order.
 func TestFollowARunningServer(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := startServer(t, unlimited)
 	a := newFollowed(t, s.namespace)
 	way, logWay := faultproxy.New(t, s.address), faultproxy.New(t, a.url)
 	throughFaults := s

@@ -5,7 +5,7 @@ import "testing"
 // Everything that is asked of both, on one server.
 func TestTemporalAsTheJudge(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := startServer(t, unlimited)
 	if !t.Run("scenarios", func(t *testing.T) {
 		for _, scenario := range scenarios {
 			t.Run(scenario.name, func(t *testing.T) {

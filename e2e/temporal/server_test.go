@@ -50,9 +50,10 @@ func typeNamed(t enumspb.IndexedValueType) searchattribute.Type {
 	return searchattribute.TypeNamed(t.String())
 }
 
-func startServer(t *testing.T) server {
+// startServer starts one whose frontend allows so many reads of its tables a second.
+func startServer(t *testing.T, reads int) server {
 	t.Helper()
-	ts := temporaltest.NewServer(append(serverOptions(t), temporaltest.WithT(t))...)
+	ts := temporaltest.NewServer(append(serverOptions(t, reads), temporaltest.WithT(t))...)
 	s := server{Client: ts.GetDefaultClient(), namespace: ts.GetDefaultNamespace(), address: ts.GetFrontendHostPort()}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -71,7 +72,15 @@ func startServer(t *testing.T) server {
 	return s
 }
 
-func serverOptions(t testing.TB) []temporaltest.TestServerOption {
+// How many reads a server allows: what one does that nobody told, and as many as there are.
+// The servers read their search attributes anew for each run of a list: a list of a
+// thousand runs is more than one is allowed by default.
+const (
+	byDefault = 2000
+	unlimited = 1_000_000
+)
+
+func serverOptions(t testing.TB, reads int) []temporaltest.TestServerOption {
 	on := []dynamicconfig.ConstrainedValue{{Value: true}}
 	many := []dynamicconfig.ConstrainedValue{{Value: 10_000}}
 	return []temporaltest.TestServerOption{
@@ -81,6 +90,7 @@ func serverOptions(t testing.TB) []temporaltest.TestServerOption {
 			dynamicconfig.WorkflowPauseEnabled.Key():                         on,
 			dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): many,
 			dynamicconfig.FrontendMaxNamespaceRPSPerInstance.Key():           many,
+			dynamicconfig.FrontendPersistenceMaxQPS.Key():                    []dynamicconfig.ConstrainedValue{{Value: reads}},
 		}), withHTTP(t)),
 	}
 }

@@ -163,6 +163,8 @@ func (f *fromFlags) explain(err error) error {
 		return fmt.Errorf("%w: --tls-ca FILE says which certificates to trust, --tls-server-name NAME which name the server's has", err)
 	case errors.Is(err, temporal.ErrAway):
 		return fmt.Errorf("%w: is a Temporal server at %s (--from)? One with TLS needs --tls, one without it --tls=false", err, f.address)
+	case errors.Is(err, temporal.ErrBusy):
+		return fmt.Errorf("%w: import again later, with a smaller --concurrency, or let the server at %s allow more", err, f.address)
 	case errors.Is(err, temporal.ErrNamespace):
 		return fmt.Errorf("%w: name it by --from-namespace", err)
 	case errors.Is(err, temporal.ErrDenied):

@@ -33,7 +33,7 @@ func (s *Server) call(ctx context.Context, name string, a about, patience time.D
 			return backoff.Permanent(err) // which says nothing of the server
 		}
 		last = explain(name, a, err)
-		if !errors.Is(last, ErrAway) {
+		if last.Kind != ErrAway && last.Kind != ErrBusy {
 			s.state.answered(s.config.Logger)
 			return backoff.Permanent(last)
 		}

@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
@@ -70,6 +71,7 @@ type Server struct {
 	// allows a number of calls at once, others need not wait for those.
 	service, waits workflowservice.WorkflowServiceClient
 	state          standing
+	page           atomic.Int32 // how many runs the next page of a list has
 }
 
 // Dial prepares a connection. It is made by the first call. The caller MUST Close it.
@@ -94,6 +96,7 @@ func Dial(c Config) (*Server, error) {
 		return nil, &Error{Kind: ErrConfig, Setting: "TLS", Message: "an API key is not sent without TLS"}
 	}
 	s := &Server{config: c}
+	s.page.Store(mostRuns)
 	for _, client := range []*workflowservice.WorkflowServiceClient{&s.service, &s.waits} {
 		conn, err := grpc.NewClient(c.Address,
 			grpc.WithTransportCredentials(transport),

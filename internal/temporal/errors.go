@@ -17,6 +17,9 @@ var (
 	// ErrAway: the server did not answer, as long as Patience lasted. Look whether
 	// it is there; later it may be.
 	ErrAway = errors.New("the server does not answer")
+	// ErrBusy: the server answered, as long as Patience lasted, that it is asked too
+	// much. Ask less, or let it allow more.
+	ErrBusy = errors.New("the server is asked too much")
 	// ErrDenied: the server does not let this caller in, or not there. Only other
 	// credentials, or other rights, help.
 	ErrDenied = errors.New("the server denies it")
@@ -85,12 +88,14 @@ func explain(call string, a about, err error) *Error {
 		return e
 	}
 	switch s.Code() {
-	case codes.Unavailable, codes.ResourceExhausted, codes.DeadlineExceeded, codes.Canceled, codes.Aborted, codes.Internal, codes.Unknown:
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Aborted, codes.Internal, codes.Unknown:
 		e.Kind = ErrAway
 		e.Untrusted = strings.Contains(e.Message, failedToVerify)
 		if s.Code() == codes.DeadlineExceeded {
 			e.Message = "no answer in time"
 		}
+	case codes.ResourceExhausted:
+		e.Kind = ErrBusy
 	case codes.PermissionDenied, codes.Unauthenticated:
 		e.Kind = ErrDenied
 	case codes.NotFound:

@@ -7,10 +7,20 @@ import (
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
-// listPage is how many runs a page of a list has: the most that a server gives.
-const listPage = 1000
+// mostRuns is how many runs a page of a list has: the most that a server gives.
+// fewestRuns is how many it has at least where the server is asked too much: some
+// read their own tables for each run of a page, so that a page may be more than they
+// ever allow at once, and is refused for ever (one with
+// system.forceSearchAttributesCacheRefreshOnRead, as development servers have it,
+// reads twice a run that has attributes, and allows 2,000 reads a second).
+const (
+	mostRuns   = 1000
+	fewestRuns = 50
+)
 
 // Run is a run as the server's list tells of it.
 type Run struct {
@@ -22,7 +32,7 @@ type Run struct {
 // Probe asks for one run that a query is true of, without waiting longer than
 // patience for a server that does not answer: whether all is as it should be.
 func (s *Server) Probe(ctx context.Context, query string, patience time.Duration) error {
-	_, err := s.list(ctx, query, nil, 1, patience)
+	_, err := s.list(ctx, query, nil, func() int32 { return 1 }, patience)
 	return err
 }
 
@@ -33,7 +43,7 @@ func (s *Server) List(ctx context.Context, query string) iter.Seq2[Run, error] {
 	return func(yield func(Run, error) bool) {
 		var token []byte
 		for {
-			page, err := s.list(ctx, query, token, listPage, s.config.Patience)
+			page, err := s.list(ctx, query, token, s.page.Load, s.config.Patience)
 			if err != nil {
 				yield(Run{}, err)
 				return
@@ -59,15 +69,19 @@ func (s *Server) List(ctx context.Context, query string) iter.Seq2[Run, error] {
 	}
 }
 
-func (s *Server) list(ctx context.Context, query string, token []byte, size int32, patience time.Duration) (page *workflowservice.ListWorkflowExecutionsResponse, err error) {
+func (s *Server) list(ctx context.Context, query string, token []byte, size func() int32, patience time.Duration) (page *workflowservice.ListWorkflowExecutionsResponse, err error) {
 	a := aboutRuns
 	if token != nil {
 		a = aboutPage
 	}
 	err = s.call(ctx, "list runs", a, patience, func(ctx context.Context) (err error) {
+		n := size()
 		page, err = s.service.ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Namespace: s.config.Namespace, Query: query, PageSize: size, NextPageToken: token,
+			Namespace: s.config.Namespace, Query: query, PageSize: n, NextPageToken: token,
 		})
+		if status.Code(err) == codes.ResourceExhausted {
+			s.page.CompareAndSwap(n, max(n/2, fewestRuns))
+		}
 		return err
 	})
 	return page, err

@@ -17,10 +17,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 
 	"github.com/annals-io/annals/internal/temporal"
@@ -201,6 +204,54 @@ func TestNobodyThere(t *testing.T) {
 	time.AfterFunc(10*time.Millisecond, func() { cancel(over) })
 	if err := s.Probe(ctx, "", 0); !errors.Is(err, over) {
 		t.Errorf("got %v, want the context's cause", err)
+	}
+}
+
+// A server that refuses large pages, whatever the time, is asked for smaller ones, and
+// not for large ones again. One that refuses the smallest is asked too much.
+func TestPagesThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	var most atomic.Int64
+	most.Store(300)
+	var sizes []int
+	fake := temporalfake.New(t, temporalfake.Options{Fail: func(c temporalfake.Call) error {
+		sizes = append(sizes, c.Size)
+		if c.Size > int(most.Load()) {
+			return serviceerror.NewResourceExhausted(enumspb.RESOURCE_EXHAUSTED_CAUSE_PERSISTENCE_LIMIT, "the most is reached")
+		}
+		return nil
+	}})
+	for i := range 7 { // pages of three, whatever is asked for
+		fake.Put(temporalfake.Run{Workflow: fmt.Sprint(i), ID: "A", Began: time.Now()})
+	}
+	s := dial(t, temporal.Config{Address: fake.Address, Patience: time.Minute})
+	for range 2 {
+		n := 0
+		for _, err := range s.List(t.Context(), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != 7 {
+			t.Errorf("%d runs, want 7", n)
+		}
+	}
+	if want := []int{1000, 500, 250, 250, 250, 250, 250, 250}; !slices.Equal(sizes, want) {
+		t.Errorf("asked for pages of %d, want %d", sizes, want)
+	}
+	most.Store(1)
+	s = dial(t, temporal.Config{Address: fake.Address, Patience: 2 * time.Second})
+	for _, err := range s.List(t.Context(), "") {
+		if !errors.Is(err, temporal.ErrBusy) || !strings.Contains(err.Error(), "the most is reached") {
+			t.Errorf("got %v, want that it is asked too much", err)
+		}
+	}
+	if smallest := slices.Min(sizes); smallest != 50 {
+		t.Errorf("asked for pages of %d, want 50 at least", smallest)
+	}
+	if err := s.Probe(t.Context(), "", time.Second); err != nil {
+		t.Errorf("of a single run: %v", err)
 	}
 }
 

@@ -156,8 +156,9 @@ func TestDiffOfPrefixes(t *testing.T) {
 // is set. What JSON cannot hold (a time without a calendar in a message) is an
 // error of both.
 func TestDiffOfAnything(t *testing.T) {
-	compared := 0
+	drawn, compared := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
+		drawn++
 		a, b := fold(drawHistory(t)...), fold(drawHistory(t)...)
 		_, errA := json.Marshal(a)
 		_, errB := json.Marshal(b)
@@ -168,8 +169,8 @@ func TestDiffOfAnything(t *testing.T) {
 			compared++
 		}
 	})
-	if compared < 10 {
-		t.Errorf("only %d pairs of states had a JSON", compared)
+	if compared*10 < drawn { // about half of them have one
+		t.Errorf("only %d of %d pairs of states had a JSON", compared, drawn)
 	}
 	checkDiff(t, New(testWF, testRun), full())
 	checkDiff(t, full(), New(testWF, testRun))

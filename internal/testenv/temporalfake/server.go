@@ -60,6 +60,7 @@ type Call struct {
 	Method string // list or history
 	N      int    // counts the calls of the method, from 1
 	Paging bool   // it goes on with another one
+	Size   int    // of the page that is asked for
 }
 
 // Server is a server. Its methods are safe for concurrent use.
@@ -155,7 +156,7 @@ func (s *Server) Headers() []metadata.MD {
 }
 
 // begin counts a call, and lets it fail.
-func (s *Server) begin(ctx context.Context, method, namespace string, token []byte) error {
+func (s *Server) begin(ctx context.Context, method, namespace string, token []byte, size int32) error {
 	s.mu.Lock()
 	s.calls[method]++
 	n := s.calls[method]
@@ -163,7 +164,7 @@ func (s *Server) begin(ctx context.Context, method, namespace string, token []by
 	s.headers = append(s.headers, h)
 	s.mu.Unlock()
 	if s.options.Fail != nil {
-		if err := s.options.Fail(Call{method, n, len(token) > 0}); errors.Is(err, ErrEmpty) {
+		if err := s.options.Fail(Call{method, n, len(token) > 0, int(size)}); errors.Is(err, ErrEmpty) {
 			return err
 		} else if err != nil {
 			return serviceerror.ToStatus(err).Err()
@@ -177,7 +178,7 @@ func (s *Server) begin(ctx context.Context, method, namespace string, token []by
 
 // ListWorkflowExecutions lists all runs, whatever the query.
 func (s *Server) ListWorkflowExecutions(ctx context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
-	if err := s.begin(ctx, "list", r.Namespace, r.NextPageToken); err != nil {
+	if err := s.begin(ctx, "list", r.Namespace, r.NextPageToken, r.PageSize); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -207,7 +208,7 @@ func (s *Server) ListWorkflowExecutions(ctx context.Context, r *workflowservice.
 
 // GetWorkflowExecutionHistory gives a page, and waits for one where it is told to.
 func (s *Server) GetWorkflowExecutionHistory(ctx context.Context, r *workflowservice.GetWorkflowExecutionHistoryRequest) (*workflowservice.GetWorkflowExecutionHistoryResponse, error) {
-	err := s.begin(ctx, "history", r.Namespace, r.NextPageToken)
+	err := s.begin(ctx, "history", r.Namespace, r.NextPageToken, r.MaximumPageSize)
 	if errors.Is(err, ErrEmpty) {
 		next := r.NextPageToken
 		if len(next) == 0 {
