@@ -37,7 +37,8 @@ const (
 type readLog struct {
 	log    *natslog.Log
 	others int // workflows
-	// spread lie among the others from their first to their last, together do not.
+	// spread lie among the others from their first to their last, together do not: they
+	// are behind those, and before a few that are last in each stream.
 	spread, together map[string]*target
 	huge             *target
 }
@@ -53,8 +54,10 @@ func workflowOf(name string) events.Workflow {
 // other is the i-th of the others.
 func other(i int) events.Workflow { return workflowOf(fmt.Sprintf("other-%07d", i)) }
 
-// write fills the log: others events of others, all histories spread over them, and then
-// those that lie together.
+// write fills the log: others events of others, all histories spread over them, then
+// those that lie together, and a few others behind them. A server drops a block from its
+// memory as soon as somebody has read on to its last message: a history that ends there
+// would be read from the disk each time.
 func (l *readLog) write(ctx context.Context, amongst, long, huge int) error {
 	l.others = max(amongst/otherEvents, readWriters*openAtOnce)
 	l.spread = map[string]*target{
@@ -69,20 +72,34 @@ func (l *readLog) write(ctx context.Context, amongst, long, huge int) error {
 	l.huge = newTarget("huge", huge, hugeCommit)
 	total := int64(l.others * otherEvents / otherCommit)
 	var done atomic.Int64
-	g, writing := errgroup.WithContext(ctx)
+	if err := l.writeOthers(ctx, 0, l.others, func(ctx context.Context) error { return l.drip(ctx, done.Add(1), total) }); err != nil {
+		return err
+	}
+	for _, t := range l.together {
+		if err := t.appendTo(ctx, l.log, t.events); err != nil {
+			return err
+		}
+	}
+	return l.writeOthers(ctx, l.others, l.others+readWriters*openAtOnce, func(context.Context) error { return nil })
+}
+
+// writeOthers writes those from one to another (exclusive), and calls wrote after each
+// commit, from several writers.
+func (l *readLog) writeOthers(ctx context.Context, from, to int, wrote func(context.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
 	for n := range readWriters {
 		g.Go(func() error {
-			for i := n * openAtOnce; i < l.others; i += readWriters * openAtOnce {
-				open := make([]*target, min(openAtOnce, l.others-i))
+			for i := from + n*openAtOnce; i < to; i += readWriters * openAtOnce {
+				open := make([]*target, min(openAtOnce, to-i))
 				for k := range open {
 					open[k] = &target{workflow: other(i + k), events: otherEvents, commit: otherCommit}
 				}
 				for range otherEvents / otherCommit {
 					for _, t := range open {
-						if err := t.append(writing, l.log); err != nil {
+						if err := t.append(ctx, l.log); err != nil {
 							return err
 						}
-						if err := l.drip(writing, done.Add(1), total); err != nil {
+						if err := wrote(ctx); err != nil {
 							return err
 						}
 					}
@@ -91,15 +108,7 @@ func (l *readLog) write(ctx context.Context, amongst, long, huge int) error {
 			return nil
 		})
 	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	for _, t := range l.together {
-		if err := t.appendTo(ctx, l.log, t.events); err != nil {
-			return err
-		}
-	}
-	return nil
+	return g.Wait()
 }
 
 func spreadName(events, commit int) string { return fmt.Sprintf("events=%d/commit=%d", events, commit) }

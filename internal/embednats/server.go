@@ -51,6 +51,7 @@ func start(ctx context.Context, o Options, peers func(*server.Options)) (_ *Serv
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	reserve()
 	s := &Server{opts: o}
 	if s.store, err = openStore(o.StoreDir); err != nil {
 		return nil, err

@@ -157,13 +157,19 @@ func (im *importing) takeServed(ctx context.Context, server *temporal.Server, wo
 		return context.Cause(ctx)
 	case isFinal(err):
 		im.giveUp(result, err)
-	case isServers(err), errors.Is(err, events.ErrWrongLog):
+	case errors.Is(err, events.ErrWrongLog), isServers(err) && !isRuns(ctx, server, err):
 		return err
 	default:
 		result.Outcome, result.Reason, result.Failed = Refused, fmt.Sprintf("not finished within %s, import it again: %v", im.config.Timeout, err), true
 		im.report(result)
 	}
 	return nil
+}
+
+// isRuns reports whether the server answers, and did not for one run only. What is asked
+// again is one run of a list, of any.
+func isRuns(ctx context.Context, server *temporal.Server, err error) bool {
+	return temporal.Passes(err) && server.Probe(ctx, "", probeTime) == nil
 }
 
 // isFinal reports whether err is about one run, and will be the same next time.

@@ -254,6 +254,55 @@ func TestAServerInTrouble(t *testing.T) {
 	}
 }
 
+// A server that cannot answer for one run is asked for the others all the same. One that
+// is away ends the import.
+func TestAServerThatCannotAnswer(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		away func(temporalfake.Call) bool
+		want error
+	}{
+		{"for one run", func(c temporalfake.Call) bool { return c.Run == "sick" }, nil},
+		{"any more", func(c temporalfake.Call) bool { return c.Run != "" || c.N > 2 }, temporal.ErrAway},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := temporalfake.New(t, temporalfake.Options{Page: 100, Fail: func(call temporalfake.Call) error {
+				if c.away(call) {
+					return serviceerror.NewUnavailable("shard is lost")
+				}
+				return nil
+			}})
+			want := map[string]string{}
+			for _, w := range []string{"u", "v", "w"} {
+				s.Put(run("A", w, closed(w, "A", noon, 10)))
+				want[w+"/A"] = "imported"
+			}
+			s.Put(run("sick", "x", closed("x", "sick", noon, 10)))
+			want["x/sick"] = "refused: not finished within 5m0s, import it again: history of x, run sick: the server does not answer: shard is lost"
+			client, err := temporal.Dial(temporal.Config{Address: s.Address, Namespace: temporalfake.Namespace, Logger: quiet, Patience: 100 * time.Millisecond})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			got := map[string]string{}
+			sum, err := importer.RunServer(t.Context(), memory(t, nil), client, "", importer.Config{Namespace: "default", Report: func(r importer.Result) {
+				got[r.Workflow+"/"+r.Run] = outcome(r)
+			}})
+			if c.want != nil {
+				if !errors.Is(err, c.want) || len(got) > 0 {
+					t.Errorf("got %v, %v, want %v", got, err, c.want)
+				}
+				return
+			}
+			if diff := cmp.Diff(want, got); diff != "" || err != nil || sum.Failed != 1 {
+				t.Errorf("%v, %+v (-want +got):\n%s", err, sum, diff)
+			}
+		})
+	}
+}
+
 // What only a person can mend ends the import.
 func TestAServerThatDenies(t *testing.T) {
 	t.Parallel()

@@ -38,6 +38,9 @@ var (
 	ErrRefused = errors.New("the server refuses")
 )
 
+// Passes reports whether to ask again later may help.
+func Passes(err error) bool { return errors.Is(err, ErrAway) || errors.Is(err, ErrBusy) }
+
 // errLate: there was no answer in the time that the caller had for it.
 var errLate = errors.New("no answer yet")
 

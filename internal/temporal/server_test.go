@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -252,6 +253,47 @@ func TestPagesThatAreTooLarge(t *testing.T) {
 	}
 	if err := s.Probe(t.Context(), "", time.Second); err != nil {
 		t.Errorf("of a single run: %v", err)
+	}
+}
+
+// Calls that fail beside others that are answered are no outage. One is told once, of
+// however many calls, and so is its end.
+func TestAnOutageIsToldOnce(t *testing.T) {
+	t.Parallel()
+	var away atomic.Bool
+	fake := temporalfake.New(t, temporalfake.Options{Fail: func(c temporalfake.Call) error {
+		if away.Load() || c.N%2 == 1 {
+			return serviceerror.NewUnavailable("shutting down")
+		}
+		return nil
+	}})
+	var said bytes.Buffer // a slog handler writes one line at a time
+	s, err := temporal.Dial(temporal.Config{Address: fake.Address, Namespace: temporalfake.Namespace, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for range 5 {
+		if err := s.Probe(t.Context(), "", time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said.Len() > 0 {
+		t.Errorf("of calls that fail now and then: %s", &said)
+	}
+	away.Store(true)
+	time.AfterFunc(2500*time.Millisecond, func() { away.Store(false) })
+	var calls sync.WaitGroup
+	for range 4 {
+		calls.Go(func() {
+			if err := s.Probe(t.Context(), "", time.Minute); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calls.Wait()
+	if text := said.String(); strings.Count(text, "\n") != 2 || strings.Count(text, "cannot answer now") != 1 || strings.Count(text, "answers again") != 1 {
+		t.Errorf("of an outage: %s", text)
 	}
 }
 

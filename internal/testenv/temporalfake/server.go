@@ -61,6 +61,7 @@ type Call struct {
 	N      int    // counts the calls of the method, from 1
 	Paging bool   // it goes on with another one
 	Size   int    // of the page that is asked for
+	Run    string // whose history it is
 }
 
 // Server is a server. Its methods are safe for concurrent use.
@@ -156,15 +157,15 @@ func (s *Server) Headers() []metadata.MD {
 }
 
 // begin counts a call, and lets it fail.
-func (s *Server) begin(ctx context.Context, method, namespace string, token []byte, size int32) error {
+func (s *Server) begin(ctx context.Context, namespace string, c Call) error {
 	s.mu.Lock()
-	s.calls[method]++
-	n := s.calls[method]
+	s.calls[c.Method]++
+	c.N = s.calls[c.Method]
 	h, _ := metadata.FromIncomingContext(ctx)
 	s.headers = append(s.headers, h)
 	s.mu.Unlock()
 	if s.options.Fail != nil {
-		if err := s.options.Fail(Call{method, n, len(token) > 0, int(size)}); errors.Is(err, ErrEmpty) {
+		if err := s.options.Fail(c); errors.Is(err, ErrEmpty) {
 			return err
 		} else if err != nil {
 			return serviceerror.ToStatus(err).Err()
@@ -178,7 +179,7 @@ func (s *Server) begin(ctx context.Context, method, namespace string, token []by
 
 // ListWorkflowExecutions lists all runs, whatever the query.
 func (s *Server) ListWorkflowExecutions(ctx context.Context, r *workflowservice.ListWorkflowExecutionsRequest) (*workflowservice.ListWorkflowExecutionsResponse, error) {
-	if err := s.begin(ctx, "list", r.Namespace, r.NextPageToken, r.PageSize); err != nil {
+	if err := s.begin(ctx, r.Namespace, Call{Method: "list", Paging: len(r.NextPageToken) > 0, Size: int(r.PageSize)}); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -208,7 +209,7 @@ func (s *Server) ListWorkflowExecutions(ctx context.Context, r *workflowservice.
 
 // GetWorkflowExecutionHistory gives a page, and waits for one where it is told to.
 func (s *Server) GetWorkflowExecutionHistory(ctx context.Context, r *workflowservice.GetWorkflowExecutionHistoryRequest) (*workflowservice.GetWorkflowExecutionHistoryResponse, error) {
-	err := s.begin(ctx, "history", r.Namespace, r.NextPageToken, r.MaximumPageSize)
+	err := s.begin(ctx, r.Namespace, Call{Method: "history", Paging: len(r.NextPageToken) > 0, Size: int(r.MaximumPageSize), Run: r.Execution.GetRunId()})
 	if errors.Is(err, ErrEmpty) {
 		next := r.NextPageToken
 		if len(next) == 0 {
