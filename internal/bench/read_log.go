@@ -29,7 +29,8 @@ const (
 	// otherEvents and otherCommit are those of each other history.
 	otherEvents = 30
 	otherCommit = 3
-	openAtOnce  = 16 // others, of each writer, whose commits alternate
+	openAtOnce  = 16  // others, of each writer, whose commits alternate
+	behind      = 256 // others, that are last: some in every stream
 	readWriters = 64
 )
 
@@ -80,7 +81,7 @@ func (l *readLog) write(ctx context.Context, amongst, long, huge int) error {
 			return err
 		}
 	}
-	return l.writeOthers(ctx, l.others, l.others+readWriters*openAtOnce, func(context.Context) error { return nil })
+	return l.writeOthers(ctx, l.others, l.others+behind, func(context.Context) error { return nil })
 }
 
 // writeOthers writes those from one to another (exclusive), and calls wrote after each

@@ -51,7 +51,6 @@ func start(ctx context.Context, o Options, peers func(*server.Options)) (_ *Serv
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	reserve()
 	s := &Server{opts: o}
 	if s.store, err = openStore(o.StoreDir); err != nil {
 		return nil, err
@@ -107,6 +106,7 @@ func (s *Server) run(port int, peers func(*server.Options)) error {
 
 // launch runs the server that the settings describe until it accepts connections.
 func (s *Server) launch(settings *server.Options) (err error) {
+	reserve()
 	if s.nats, err = server.NewServer(settings); err != nil {
 		return err
 	}

@@ -81,11 +81,21 @@ func endsFollowing(err error) bool {
 	return false
 }
 
-// isServers reports whether err is an answer of the server, or that there was none.
+// isServers reports whether err is an answer of the server, or that there was none, but
+// not for one run only.
 func isServers(err error) bool {
 	var e *temporal.Error
-	return errors.As(err, &e)
+	var only *onlyThisError
+	return errors.As(err, &e) && !errors.As(err, &only)
 }
+
+// onlyThisError occurs when a server has no answer for a run, and had some for others
+// meanwhile.
+type onlyThisError struct{ err error }
+
+func (e *onlyThisError) Error() string { return e.err.Error() }
+
+func (e *onlyThisError) Unwrap() error { return e.err }
 
 // isDoubted reports whether err is a refusal that a second look may take back.
 func isDoubted(err error) bool {

@@ -56,6 +56,8 @@ type importing struct {
 	log    Log
 	config Config
 	kept   atomic.Int64 // bytes of files that stay decoded
+	// answered counts the pages of histories that a server gave.
+	answered atomic.Int64
 
 	mu      sync.Mutex // guards summary, and that one result is reported at a time
 	summary Summary

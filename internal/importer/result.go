@@ -30,8 +30,8 @@ type Result struct {
 	// Appended is how many events were appended, without those of which the log
 	// says that an earlier attempt had stored them.
 	Appended int `json:"-"`
-	// Failed says that the file is Refused for a reason that may pass: the log
-	// did not answer in time. To import it again settles it.
+	// Failed says that the file, or the run, is Refused for a reason that may pass:
+	// the log, or the server, did not answer in time. To import it again settles it.
 	Failed bool `json:"-"`
 }
 

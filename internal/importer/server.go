@@ -20,9 +20,9 @@ import (
 const probeTime = 10 * time.Second
 
 // RunServer imports the runs of a Temporal server that a query is true of, open ones
-// as far as they are. Runs that cannot go in are refused one by one. It fails if the
-// context ends, the server or the log do not answer in time, or one of them denies
-// it; what was imported until then is, and importing again goes on.
+// as far as they are. Runs that cannot go in are refused one by one, those among them
+// that the server has no answer for while it answers for others. It fails if the context
+// ends, the server answers for none in time, or the server or the log denies it; what was imported until then is, and importing again goes on.
 func RunServer(ctx context.Context, log Log, server *temporal.Server, query string, c Config) (Summary, error) {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -41,13 +41,7 @@ func RunServer(ctx context.Context, log Log, server *temporal.Server, query stri
 	g.SetLimit(c.Workflows)
 	for _, l := range all.lanes {
 		g.Go(func() error {
-			for _, r := range l.runs {
-				if err := im.takeServed(gctx, server, l.workflow, r); err != nil {
-					return err
-				}
-				c.Looked()
-			}
-			return nil
+			return im.takeLane(gctx, server, l)
 		})
 	}
 	err = g.Wait()
@@ -144,9 +138,30 @@ func catalogueOf(ctx context.Context, server *temporal.Server, query string) (ca
 	return c, nil
 }
 
-// takeServed imports a run as far as it is and reports what became of it. It fails
-// only with what ends the whole import.
-func (im *importing) takeServed(ctx context.Context, server *temporal.Server, workflow string, r *served) error {
+// takeLane imports the runs of a workflow, one after the other. Behind one that may go in
+// later none is taken: the log takes no run that is older than one that it has.
+func (im *importing) takeLane(ctx context.Context, server *temporal.Server, l *lane) error {
+	var before *served // that is not finished
+	for _, r := range l.runs {
+		if before != nil {
+			im.report(Result{
+				Workflow: l.workflow, Run: string(r.id), Outcome: Refused, Failed: true,
+				Reason: fmt.Sprintf("the run before it, %s, is not finished: import it again", before.id),
+			})
+		} else if finished, err := im.takeServed(ctx, server, l.workflow, r); err != nil {
+			return err
+		} else if !finished {
+			before = r
+		}
+		im.config.Looked()
+	}
+	return nil
+}
+
+// takeServed imports a run as far as it is and reports what became of it: not finished is
+// one that may go in when it is imported again. It fails only with what ends the whole
+// import.
+func (im *importing) takeServed(ctx context.Context, server *temporal.Server, workflow string, r *served) (finished bool, err error) {
 	bounded, cancel := context.WithTimeout(ctx, im.config.Timeout)
 	defer cancel()
 	result, _, err := im.fetch(bounded, server, workflow, r)
@@ -154,22 +169,17 @@ func (im *importing) takeServed(ctx context.Context, server *temporal.Server, wo
 	case err == nil:
 		im.report(result)
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return false, context.Cause(ctx)
 	case isFinal(err):
 		im.giveUp(result, err)
-	case errors.Is(err, events.ErrWrongLog), isServers(err) && !isRuns(ctx, server, err):
-		return err
+	case errors.Is(err, events.ErrWrongLog), isServers(err):
+		return false, err
 	default:
 		result.Outcome, result.Reason, result.Failed = Refused, fmt.Sprintf("not finished within %s, import it again: %v", im.config.Timeout, err), true
 		im.report(result)
+		return false, nil
 	}
-	return nil
-}
-
-// isRuns reports whether the server answers, and did not for one run only. What is asked
-// again is one run of a list, of any.
-func isRuns(ctx context.Context, server *temporal.Server, err error) bool {
-	return temporal.Passes(err) && server.Probe(ctx, "", probeTime) == nil
+	return true, nil
 }
 
 // isFinal reports whether err is about one run, and will be the same next time.
@@ -244,10 +254,15 @@ func isPassing(err error) bool {
 func (s *stream) fetch(ctx context.Context, server *temporal.Server) error {
 	var token []byte
 	for {
+		others := s.importing.answered.Load()
 		page, err := server.History(ctx, temporal.Request{Workflow: s.h.workflow.ID, Run: string(s.run), Token: token})
+		if temporal.MayAnswerLater(err) && s.importing.answered.Load() > others {
+			return &onlyThisError{err}
+		}
 		if err != nil {
 			return err
 		}
+		s.importing.answered.Add(1)
 		if err := s.addServed(ctx, server, page.Events); err != nil {
 			return err
 		}

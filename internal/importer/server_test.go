@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -254,8 +255,9 @@ func TestAServerInTrouble(t *testing.T) {
 	}
 }
 
-// A server that cannot answer for one run is asked for the others all the same. One that
-// is away ends the import.
+// A server that cannot answer for one run is asked for those of other workflows all the
+// same, and the run goes in next time, and those behind it. One that answers for none
+// ends the import.
 func TestAServerThatCannotAnswer(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -264,30 +266,37 @@ func TestAServerThatCannotAnswer(t *testing.T) {
 		want error
 	}{
 		{"for one run", func(c temporalfake.Call) bool { return c.Run == "sick" }, nil},
-		{"any more", func(c temporalfake.Call) bool { return c.Run != "" || c.N > 2 }, temporal.ErrAway},
+		{"for any", func(c temporalfake.Call) bool { return c.Run != "" }, temporal.ErrAway},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			var well atomic.Bool
 			s := temporalfake.New(t, temporalfake.Options{Page: 100, Fail: func(call temporalfake.Call) error {
-				if c.away(call) {
+				if c.away(call) && !well.Load() {
 					return serviceerror.NewUnavailable("shard is lost")
 				}
 				return nil
 			}})
-			want := map[string]string{}
-			for _, w := range []string{"u", "v", "w"} {
-				s.Put(run("A", w, closed(w, "A", noon, 10)))
+			want := map[string]string{
+				"x/sick":   "refused: not finished within 5m0s, import it again: history of x, run sick: the server does not answer: shard is lost",
+				"x/behind": "refused: the run before it, sick, is not finished: import it again",
+			}
+			const others = 200 // enough that some are asked for while the sick one is
+			for i := range others {
+				w := fmt.Sprint(i)
+				s.Put(run("A", w, closed(w, "A", noon.Add(time.Hour), 10)))
 				want[w+"/A"] = "imported"
 			}
 			s.Put(run("sick", "x", closed("x", "sick", noon, 10)))
-			want["x/sick"] = "refused: not finished within 5m0s, import it again: history of x, run sick: the server does not answer: shard is lost"
-			client, err := temporal.Dial(temporal.Config{Address: s.Address, Namespace: temporalfake.Namespace, Logger: quiet, Patience: 100 * time.Millisecond})
+			s.Put(run("behind", "x", closed("x", "behind", noon.Add(time.Minute), 10)))
+			client, err := temporal.Dial(temporal.Config{Address: s.Address, Namespace: temporalfake.Namespace, Logger: quiet, Patience: 300 * time.Millisecond})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer client.Close()
+			log := memory(t, nil)
 			got := map[string]string{}
-			sum, err := importer.RunServer(t.Context(), memory(t, nil), client, "", importer.Config{Namespace: "default", Report: func(r importer.Result) {
+			sum, err := importer.RunServer(t.Context(), log, client, "", importer.Config{Namespace: "default", Report: func(r importer.Result) {
 				got[r.Workflow+"/"+r.Run] = outcome(r)
 			}})
 			if c.want != nil {
@@ -296,9 +305,15 @@ func TestAServerThatCannotAnswer(t *testing.T) {
 				}
 				return
 			}
-			if diff := cmp.Diff(want, got); diff != "" || err != nil || sum.Failed != 1 {
+			if diff := cmp.Diff(want, got); diff != "" || err != nil || sum.Failed != 2 {
 				t.Errorf("%v, %+v (-want +got):\n%s", err, sum, diff)
 			}
+			well.Store(true)
+			for name := range want {
+				want[name] = "present"
+			}
+			want["x/sick"], want["x/behind"] = "imported", "imported"
+			wantFromServer(t, s, log, want)
 		})
 	}
 }

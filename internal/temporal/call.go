@@ -33,7 +33,7 @@ func (s *Server) call(ctx context.Context, name string, a about, patience time.D
 			return backoff.Permanent(err) // which says nothing of the server
 		}
 		last = explain(name, a, err)
-		if !Passes(last) {
+		if !MayAnswerLater(last) {
 			s.state.answered(s.config.Logger)
 			return backoff.Permanent(last)
 		}
@@ -46,16 +46,11 @@ func (s *Server) call(ctx context.Context, name string, a about, patience time.D
 	return err
 }
 
-// outage is how long no call at all is answered before that is worth a line.
-const outage = 2 * time.Second
-
 // standing is whether the server answers, so that it is logged once when it does
-// not, and once when it does again: not of each call of many that fails beside others
-// that are answered.
+// not, and once when it does again.
 type standing struct {
-	mu    sync.Mutex // guards what follows
-	since time.Time  // when a call failed first, and none was answered since; zero: none failed
-	told  bool
+	mu    sync.Mutex // guards since
+	since time.Time  // when it did not answer first; zero: it does
 }
 
 func (s *standing) failed(log *slog.Logger, err *Error) {
@@ -63,9 +58,6 @@ func (s *standing) failed(log *slog.Logger, err *Error) {
 	defer s.mu.Unlock()
 	if s.since.IsZero() {
 		s.since = time.Now()
-	}
-	if !s.told && time.Since(s.since) >= outage {
-		s.told = true
 		log.Warn("the Temporal server cannot answer now: it is asked again until it can", slog.String("call", err.Call), slog.String("reason", err.Message))
 	}
 }
@@ -73,8 +65,8 @@ func (s *standing) failed(log *slog.Logger, err *Error) {
 func (s *standing) answered(log *slog.Logger) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.told {
+	if !s.since.IsZero() {
 		log.Info("the Temporal server answers again", slog.Duration("after", time.Since(s.since).Round(time.Millisecond)))
+		s.since = time.Time{}
 	}
-	s.since, s.told = time.Time{}, false
 }

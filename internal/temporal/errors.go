@@ -38,8 +38,9 @@ var (
 	ErrRefused = errors.New("the server refuses")
 )
 
-// Passes reports whether to ask again later may help.
-func Passes(err error) bool { return errors.Is(err, ErrAway) || errors.Is(err, ErrBusy) }
+// MayAnswerLater reports whether the server may answer the same call when it is asked
+// again.
+func MayAnswerLater(err error) bool { return errors.Is(err, ErrAway) || errors.Is(err, ErrBusy) }
 
 // errLate: there was no answer in the time that the caller had for it.
 var errLate = errors.New("no answer yet")
@@ -81,6 +82,10 @@ const (
 // nothing but the text.
 const failedToVerify = "failed to verify certificate"
 
+// persistenceLimit is in the text where a server has read its tables as often as it
+// allows itself; it gives that with one code or another.
+const persistenceLimit = "Persistence Max QPS Reached"
+
 // explain says what an error means.
 func explain(call string, a about, err error) *Error {
 	s, _ := status.FromError(err)
@@ -91,14 +96,17 @@ func explain(call string, a about, err error) *Error {
 		return e
 	}
 	switch s.Code() {
+	case codes.ResourceExhausted:
+		e.Kind = ErrBusy
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Aborted, codes.Internal, codes.Unknown:
 		e.Kind = ErrAway
 		e.Untrusted = strings.Contains(e.Message, failedToVerify)
 		if s.Code() == codes.DeadlineExceeded {
 			e.Message = "no answer in time"
 		}
-	case codes.ResourceExhausted:
-		e.Kind = ErrBusy
+		if strings.Contains(e.Message, persistenceLimit) {
+			e.Kind = ErrBusy
+		}
 	case codes.PermissionDenied, codes.Unauthenticated:
 		e.Kind = ErrDenied
 	case codes.NotFound:

@@ -4,19 +4,19 @@ import (
 	"bytes"
 	"context"
 	"iter"
+	"strings"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
 // mostRuns is how many runs a page of a list has: the most that a server gives.
-// fewestRuns is how many it has at least where the server is asked too much: some
-// read their own tables for each run of a page, so that a page may be more than they
-// ever allow at once, and is refused for ever (one with
+// fewestRuns is how many it has at least where that is more than the server can do: some
+// read their own tables for each run of a page, so that a page may need more reads than
+// they ever allow at once, and is refused for ever (one with
 // system.forceSearchAttributesCacheRefreshOnRead, as development servers have it,
-// reads twice a run that has attributes, and allows 2,000 reads a second).
+// reads twice for each run, and allows 2,000 reads a second).
 const (
 	mostRuns   = 1000
 	fewestRuns = 50
@@ -79,7 +79,7 @@ func (s *Server) list(ctx context.Context, query string, token []byte, size func
 		page, err = s.service.ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 			Namespace: s.config.Namespace, Query: query, PageSize: n, NextPageToken: token,
 		})
-		if status.Code(err) == codes.ResourceExhausted {
+		if err != nil && strings.Contains(status.Convert(err).Message(), persistenceLimit) {
 			s.page.CompareAndSwap(n, max(n/2, fewestRuns))
 		}
 		return err
