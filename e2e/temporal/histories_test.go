@@ -65,7 +65,7 @@ func (s server) list(ctx context.Context, query string) ([]*workflowpb.WorkflowE
 	var all []*workflowpb.WorkflowExecutionInfo
 	var token []byte
 	for {
-		// The servers read twice for each run of a page, of which it allows 2,000 a second.
+		// The servers read twice for each run of a page, of which one allows 2,000 a second.
 		r, err := s.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: query, PageSize: 100, NextPageToken: token})
 		if err != nil {
 			return nil, err

@@ -41,8 +41,9 @@ take some 8 GB for a while.`,
 			return usagef("--executions is %d, it is at least %d", o.Executions, bench.LeastExecutions)
 		case o.Rate < 1:
 			return usagef("--rate is %d, it is at least 1", o.Rate)
-		case o.Duration <= 0:
-			return checkDuration(o.Duration)
+		}
+		if err := checkDuration(o.Duration); err != nil {
+			return err
 		}
 		var err error
 		if o.Filter, err = common.cases(); err != nil {

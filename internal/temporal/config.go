@@ -71,7 +71,7 @@ type Server struct {
 	// allows a number of calls at once, others need not wait for those.
 	service, waits workflowservice.WorkflowServiceClient
 	state          standing
-	page           atomic.Int32 // how many runs the next page of a list has
+	page           atomic.Int32 // how many runs the next page of a list has at most
 }
 
 // Dial prepares a connection. It is made by the first call. The caller MUST Close it.

@@ -82,9 +82,11 @@ const (
 // nothing but the text.
 const failedToVerify = "failed to verify certificate"
 
-// persistenceLimit is in the text where a server has read its tables as often as it
-// allows itself; it gives that with one code or another.
-const persistenceLimit = "Persistence Max QPS Reached"
+// exceedsReads reports whether a server has read its tables as often as it allows
+// itself: it gives that with one code or another, and always with this text.
+func exceedsReads(s *status.Status) bool {
+	return strings.Contains(s.Message(), "Persistence Max QPS Reached")
+}
 
 // explain says what an error means.
 func explain(call string, a about, err error) *Error {
@@ -104,7 +106,7 @@ func explain(call string, a about, err error) *Error {
 		if s.Code() == codes.DeadlineExceeded {
 			e.Message = "no answer in time"
 		}
-		if strings.Contains(e.Message, persistenceLimit) {
+		if exceedsReads(s) {
 			e.Kind = ErrBusy
 		}
 	case codes.PermissionDenied, codes.Unauthenticated:

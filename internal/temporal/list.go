@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"iter"
-	"strings"
 	"time"
 
 	"go.temporal.io/api/workflowservice/v1"
@@ -32,7 +31,7 @@ type Run struct {
 // Probe asks for one run that a query is true of, without waiting longer than
 // patience for a server that does not answer: whether all is as it should be.
 func (s *Server) Probe(ctx context.Context, query string, patience time.Duration) error {
-	_, err := s.list(ctx, query, nil, func() int32 { return 1 }, patience)
+	_, err := s.list(ctx, query, nil, 1, patience)
 	return err
 }
 
@@ -43,7 +42,7 @@ func (s *Server) List(ctx context.Context, query string) iter.Seq2[Run, error] {
 	return func(yield func(Run, error) bool) {
 		var token []byte
 		for {
-			page, err := s.list(ctx, query, token, s.page.Load, s.config.Patience)
+			page, err := s.list(ctx, query, token, mostRuns, s.config.Patience)
 			if err != nil {
 				yield(Run{}, err)
 				return
@@ -69,17 +68,17 @@ func (s *Server) List(ctx context.Context, query string) iter.Seq2[Run, error] {
 	}
 }
 
-func (s *Server) list(ctx context.Context, query string, token []byte, size func() int32, patience time.Duration) (page *workflowservice.ListWorkflowExecutionsResponse, err error) {
+func (s *Server) list(ctx context.Context, query string, token []byte, most int32, patience time.Duration) (page *workflowservice.ListWorkflowExecutionsResponse, err error) {
 	a := aboutRuns
 	if token != nil {
 		a = aboutPage
 	}
 	err = s.call(ctx, "list runs", a, patience, func(ctx context.Context) (err error) {
-		n := size()
+		n := min(most, s.page.Load())
 		page, err = s.service.ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 			Namespace: s.config.Namespace, Query: query, PageSize: n, NextPageToken: token,
 		})
-		if err != nil && strings.Contains(status.Convert(err).Message(), persistenceLimit) {
+		if exceedsReads(status.Convert(err)) {
 			s.page.CompareAndSwap(n, max(n/2, fewestRuns))
 		}
 		return err
